@@ -1,0 +1,71 @@
+package definition
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestProjectDefinition(t *testing.T) {
+	d, err := Load("../../mangos.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dist, err := d.Distribution("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"sdk", "build", "imagetools", "vm", "mkosi", "root", "initrd"} {
+		if _, ok := dist.Sets[name]; !ok {
+			t.Errorf("no package set %q", name)
+		}
+	}
+}
+
+const small = `distribution-default = "d"
+[distribution.d]
+architecture = "amd64"
+[distribution.d.archives.a]
+home = "http://example.org/{timestamp}/"
+home-delay = "1h"
+[[distribution.d.suites]]
+name = "s"
+archive = "a"
+components = ["main"]
+keys = ["k.asc"]
+signers = ["0123456789ABCDEF0123456789ABCDEF01234567"]
+[distribution.d.sets.root]
+base = "essential"
+packages = ["one", "two"]
+`
+
+func TestParseRefuses(t *testing.T) {
+	if _, err := Parse(strings.NewReader(small)); err != nil {
+		t.Fatalf("the small definition: %v", err)
+	}
+	tests := []struct{ name, old, new, want string }{
+		{"unknown key", `base =`, "bass = 1\nbase =", "unknown keys: distribution.d.sets.root.bass"},
+		{"unsorted", `"one", "two"`, `"two", "one"`, "not sorted"},
+		{"twice", `"one", "two"`, `"one", "one"`, "twice"},
+		{"duplicate key", `base =`, "base = \"none\"\nbase =", "base"},
+		{"option as package", `"one"`, `"-o"`, "not a package name"},
+		{"fingerprint", `0123456789ABCDEF0123456789ABCDEF01234567`, `01234567`, "not a fingerprint"},
+		{"no such archive", `archive = "a"`, `archive = "b"`, "has no table"},
+		{"climbing suite", `name = "s"`, `name = "s/../t"`, "not a suite name"},
+		{"default", `distribution-default = "d"`, `distribution-default = "e"`, "has no table"},
+		{"home", `http://example.org/{timestamp}/`, `ftp://example.org/`, "not an http URL"},
+		{"path", `base =`, "paths = [\"/usr\"]\nbase =", "-/pattern"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.Replace(small, tt.old, tt.new, 1)
+			if text == small {
+				t.Fatal("the case changes nothing")
+			}
+			_, err := Parse(strings.NewReader(text))
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an ErrInvalid about %q", err, tt.want)
+			}
+		})
+	}
+}
