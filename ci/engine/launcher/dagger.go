@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/mastercard/mangos/ci/engine/build"
+	"github.com/mastercard/mangos/ci/engine/daemon"
+	"github.com/mastercard/mangos/ci/engine/lockfile"
+	"github.com/mastercard/mangos/ci/engine/machine"
+)
+
+// runnerEnv names the engine to use, to Dagger and to us.
+const runnerEnv = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
+
+// dagger runs the client and returns its exit status.
+func (l *launcher) dagger(args []string) (int, error) {
+	src, err := build.Read(filepath.Join(l.repo, "ci", "engine"))
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	runner := os.Getenv(runnerEnv)
+	embedded := false
+	var use *lockfile.Lock
+	if runner == "" {
+		if runtime := machine.ContainerRuntime(ctx); runtime == "" {
+			if use, err = l.ensureEngine(ctx, src); err != nil {
+				return 0, err
+			}
+			defer use.Close()
+			runner, embedded = daemon.Address(l.state), true
+		}
+	}
+	if err := l.ensureCLI(ctx, src); err != nil {
+		return 0, err
+	}
+	if args, err = l.addMachineFlags(ctx, args); err != nil {
+		return 0, err
+	}
+	stop() // from here on, signals are the client's
+	return l.runCLI(src, args, runner, embedded, use)
+}
+
+// binDir is where the programs of one version of ci/engine lie.
+func (l *launcher) binDir(src build.Source) string {
+	return filepath.Join(l.state, "engine", src.Key)
+}
+
+// ensureCLI compiles the client alone, for an engine that is not ours.
+func (l *launcher) ensureCLI(ctx context.Context, src build.Source) error {
+	if build.Present(l.binDir(src), build.CLI) {
+		return nil
+	}
+	lock, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	return l.compile(ctx, src, build.CLI)
+}
+
+// runCLI runs the client with this process's streams and hands signals on. The
+// client inherits the lock, if any, which keeps the engine from being replaced
+// under it.
+func (l *launcher) runCLI(src build.Source, args []string, runner string, embedded bool, use *lockfile.Lock) (int, error) {
+	cmd := exec.Command(filepath.Join(l.binDir(src), build.CLI), args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1")
+	if runner != "" {
+		cmd.Env = append(cmd.Env, runnerEnv+"="+runner)
+	}
+	if use != nil {
+		cmd.ExtraFiles = []*os.File{use.File()}
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("run the Dagger client: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			// A terminal sends SIGINT and SIGQUIT to the client itself.
+			if s == syscall.SIGTERM || s == syscall.SIGHUP {
+				cmd.Process.Signal(s)
+			}
+		case err := <-ended:
+			return l.clientStatus(cmd, err, embedded)
+		}
+	}
+}
+
+func (l *launcher) clientStatus(cmd *exec.Cmd, err error, embedded bool) (int, error) {
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return 0, fmt.Errorf("run the Dagger client: %w", err)
+	}
+	if err == nil {
+		return 0, nil
+	}
+	if embedded && !daemon.Answers(l.state) {
+		l.say.Say("the engine died during this call: call again to start it anew; its last messages, of all in %s:\n%s",
+			daemon.LogPath(l.state), daemon.Tail(l.state, 15))
+	}
+	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return cmd.ProcessState.ExitCode(), nil
+}
+
+// ensureEngine returns once an engine of this checkout's version answers on
+// the state folder, with a lock that keeps it there.
+func (l *launcher) ensureEngine(ctx context.Context, src build.Source) (*lockfile.Lock, error) {
+	start, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer start.Close()
+	cfg, err := l.furnish(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	running, err := daemon.Find(l.state)
+	if err != nil {
+		return nil, err
+	}
+	if running == nil || !running.Config.Equal(cfg) || !daemon.Answers(l.state) {
+		if err := l.replace(ctx, running, cfg); err != nil {
+			return nil, err
+		}
+	}
+	return lockfile.Shared(filepath.Join(l.state, "use.lock"))
+}
+
+// replace starts an engine, and before that stops the one that does not fit
+// any more, when nobody uses it.
+func (l *launcher) replace(ctx context.Context, running *daemon.Record, cfg daemon.Config) error {
+	usePath := filepath.Join(l.state, "use.lock")
+	use, err := lockfile.TryExclusive(usePath)
+	if errors.Is(err, lockfile.ErrHeld) {
+		l.say.Say("waiting for another call to end, because the engine has to be restarted")
+		use, err = lockfile.Exclusive(usePath)
+	}
+	if err != nil {
+		return err
+	}
+	defer use.Close()
+	if running != nil {
+		err := l.say.Do("stop the engine, whose inputs have changed", func() error {
+			_, err := daemon.Stop(l.state, time.Minute)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return l.say.Do("start the engine", func() error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		_, err := daemon.Start(ctx, l.self, cfg)
+		return err
+	})
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mastercard/mangos/ci/engine/build"
+	"github.com/mastercard/mangos/ci/engine/daemon"
+	"github.com/mastercard/mangos/ci/engine/lockfile"
+)
+
+const engineUsage = "usage: ci/dagger engine status | stop | logs | prune"
+
+// engine carries out a command on the embedded engine itself.
+func (l *launcher) engine(args []string) (int, error) {
+	if len(args) != 1 {
+		return 0, errors.New(engineUsage)
+	}
+	switch args[0] {
+	case "status":
+		return l.status()
+	case "stop":
+		return l.stop()
+	case "logs":
+		return l.logs()
+	case "prune":
+		return l.prune()
+	default:
+		return 0, fmt.Errorf("no such command: engine %s; %s", args[0], engineUsage)
+	}
+}
+
+// status prints whether the engine runs; its exit status is 3 when it does
+// not, as for a service.
+func (l *launcher) status() (int, error) {
+	rec, err := daemon.Find(l.state)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case rec == nil:
+		fmt.Printf("not running; state in %s\n", l.state)
+		return 3, nil
+	case !daemon.Answers(l.state):
+		fmt.Printf("process %d does not answer; its messages: %s\n", rec.PID, daemon.LogPath(l.state))
+		return 3, nil
+	}
+	fmt.Printf("running since %s, process %d, at %s, network %s (%s0)\n", rec.Started.Local().Format(time.RFC3339),
+		rec.PID, daemon.Address(l.state), rec.Network.CIDR, rec.Network.Name)
+	return 0, nil
+}
+
+// stop ends the engine, and with it every call that uses it.
+func (l *launcher) stop() (int, error) {
+	lock, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Close()
+	stopped, err := daemon.Stop(l.state, time.Minute)
+	if err != nil {
+		return 0, err
+	}
+	if stopped {
+		fmt.Println("stopped")
+	} else {
+		fmt.Println("not running")
+	}
+	return 0, nil
+}
+
+func (l *launcher) logs() (int, error) {
+	f, err := os.Open(daemon.LogPath(l.state))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("no messages: no engine has run with its state in %s", l.state)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	_, err = io.Copy(os.Stdout, f)
+	return 0, err
+}
+
+// prune empties the cache of the engine and removes programs and images of
+// other versions.
+func (l *launcher) prune() (int, error) {
+	status, err := l.dagger([]string{"--progress=plain", "core", "engine", "local-cache", "prune"})
+	if err != nil || status != 0 {
+		return status, err
+	}
+	src, err := build.Read(filepath.Join(l.repo, "ci", "engine"))
+	if err != nil {
+		return 0, err
+	}
+	lock, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Close()
+	for _, keep := range []string{l.binDir(src)} {
+		if err := removeSiblings(keep); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// removeSiblings removes everything else from keep's folder.
+func removeSiblings(keep string) error {
+	dir := filepath.Dir(keep)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("prune: %w", err)
+	}
+	for _, e := range entries {
+		if path := filepath.Join(dir, e.Name()); path != keep {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("prune: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,7 @@
+package main
+
+import "context"
+
+func (l *launcher) addMachineFlags(ctx context.Context, args []string) ([]string, error) {
+	return args, nil
+}

@@ -1,0 +1,78 @@
+// Package sdk makes the image in which the engine compiles modules written in
+// Go: a root file system with git and CA certificates, the pinned Go
+// toolchain, and Dagger's code generator. It is an OCI content folder, made
+// from locked inputs alone; nothing comes from a registry.
+package sdk
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Inputs are the three things that the image is made of.
+type Inputs struct {
+	Root      string // a root file system with git and ca-certificates
+	Toolchain string // the toolchain as the Go module cache holds it
+	Codegen   string // Dagger's code generator, a static program
+}
+
+// Env is the environment of every program that runs in the image.
+var Env = []string{
+	"PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	"GOPATH=/go",
+	// The toolchain in the image is the pinned one: no other is fetched.
+	"GOTOOLCHAIN=local",
+	"CGO_ENABLED=0",
+}
+
+// Write makes the image in dir, which then holds blobs/sha256 and a file
+// "digest" with the digest of the manifest. The folder appears complete or not
+// at all.
+func Write(dir string, in Inputs) (digest string, err error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".image-")
+	if err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	img, err := NewImage(tmp)
+	if err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
+	if err := img.Layer(treeLayer(in.Root)); err != nil {
+		return "", fmt.Errorf("make the SDK image: root file system: %w", err)
+	}
+	if err := img.Layer(goLayer(in.Toolchain)); err != nil {
+		return "", fmt.Errorf("make the SDK image: Go toolchain: %w", err)
+	}
+	if err := img.Layer(codegenLayer(in.Codegen)); err != nil {
+		return "", fmt.Errorf("make the SDK image: code generator: %w", err)
+	}
+	if digest, err = img.Finish(Env); err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "digest"), []byte(digest+"\n"), 0o644); err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
+	return digest, nil
+}
+
+// Digest returns the manifest digest of an image that Write made in dir, and
+// false when there is none.
+func Digest(dir string) (string, bool) {
+	data, err := os.ReadFile(filepath.Join(dir, "digest"))
+	if err != nil {
+		return "", false
+	}
+	return strings.TrimSpace(string(data)), true
+}
