@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// insideArg tells the program that it runs inside the new namespaces.
+const insideArg = "--inside-the-namespaces"
+
+// request is what the outer half hands to the inner one.
+type request struct {
+	Options options
+	Env     []string
+}
+
+// forwarded are the signals that reach the command.
+var forwarded = []os.Signal{
+	unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH,
+}
+
+// outside starts the program again in new namespaces and returns its status.
+func outside(o options) (int, error) {
+	env, err := environment(o, os.Getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return 0, err
+	}
+	data, err := json.Marshal(request{Options: o, Env: env})
+	if err != nil {
+		return 0, fmt.Errorf("describe the command: %w", err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, fmt.Errorf("make a pipe: %w", err)
+	}
+	defer r.Close()
+	defer w.Close()
+
+	// The kernel ends the inner half when this thread ends, not this process.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/proc/self/exe", insideArg)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = []string{}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{r}
+	flags := uintptr(unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWPID)
+	if !o.KeepNetwork {
+		flags |= unix.CLONE_NEWNET
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
+
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, forwarded...)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		if errors.Is(err, unix.EPERM) {
+			return 0, errors.New("no right to make namespaces: run as root with all capabilities (in Dagger: InsecureRootCapabilities)")
+		}
+		return 0, fmt.Errorf("make namespaces: %w", err)
+	}
+	r.Close()
+	if _, err := w.Write(data); err != nil {
+		cmd.Process.Kill()
+		return 0, errors.Join(fmt.Errorf("describe the command: %w", err), cmd.Wait())
+	}
+	w.Close()
+
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			cmd.Process.Signal(s)
+		case err := <-ended:
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				return 0, fmt.Errorf("wait for the command: %w", err)
+			}
+			return exitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
+		}
+	}
+}
+
+// exitStatus maps a wait status as shells do.
+func exitStatus(ws syscall.WaitStatus) int {
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
+}

@@ -1,0 +1,126 @@
+// Command probe looks at the world from inside a sandbox and prints what it
+// sees, or exits with 1 when the named act is refused.
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	if err := act(os.Args[1], os.Args[2:]); err != nil {
+		fmt.Println("refused:", err)
+		os.Exit(1)
+	}
+}
+
+func act(name string, args []string) error {
+	switch name {
+	case "dial":
+		conn, err := net.DialTimeout("tcp", args[0], 5*time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	case "loopback":
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		return act("dial", []string{l.Addr().String()})
+	case "look":
+		return look()
+	case "own":
+		return own(args[0])
+	case "mount":
+		return unix.Mount("tmpfs", "/tmp", "tmpfs", 0, "")
+	case "rename-host":
+		return unix.Sethostname([]byte("other"))
+	case "unshare":
+		return unix.Unshare(unix.CLONE_NEWNET)
+	case "exit":
+		os.Exit(42)
+	case "await":
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, syscall.SIGTERM)
+		fmt.Println("ready")
+		fmt.Println("caught", <-caught)
+	case "orphan":
+		// A child that outlives its parent ends with the sandbox.
+		_, err := syscall.ForkExec("/proc/self/exe", []string{"probe", "await"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+		return err
+	default:
+		return fmt.Errorf("no act %q", name)
+	}
+	return nil
+}
+
+// look prints what may differ from machine to machine.
+func look() error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	mask := unix.Umask(0)
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return err
+	}
+	ifaces, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	fmt.Println("host", host)
+	fmt.Printf("umask %04o\n", mask)
+	fmt.Println("interfaces", len(ifaces))
+	for _, e := range os.Environ() {
+		fmt.Println("env", e)
+	}
+	for _, dir := range []string{"/dev", "/sys", "/proc"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, e := range entries {
+			if dir != "/proc" || strings.Trim(e.Name(), "0123456789") == "" {
+				names = append(names, e.Name())
+			}
+		}
+		fmt.Println("folder", dir, strings.Join(names, " "))
+	}
+	return nil
+}
+
+// own does to a file in dir what unpacking a package does.
+func own(dir string) error {
+	file, node := dir+"/file", dir+"/node"
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		return err
+	}
+	if err := os.Chown(file, 1234, 5678); err != nil {
+		return err
+	}
+	if err := unix.Chmod(file, 0o4755); err != nil {
+		return err
+	}
+	if err := unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
+		return err
+	}
+	// Capabilities of a file: CAP_NET_RAW, permitted and effective (version 2).
+	value := []byte{1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	if err := unix.Setxattr(file, "security.capability", value, 0); err != nil {
+		return err
+	}
+	if err := unix.Chroot(dir); err != nil {
+		return err
+	}
+	return unix.Setuid(1234)
+}
