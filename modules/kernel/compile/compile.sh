@@ -1,13 +1,14 @@
 #!/bin/sh
 # Compiles Linux from a Debian source package.
 #
-#   compile.sh SOURCES CONFIG WORK OUT
+#   compile.sh build|configure SOURCES CONFIG WORK OUT
 #
 # SOURCES  folder with the source package's files (.dsc and what it names)
 # CONFIG   folder with the configuration's fragments (*.config)
 # WORK     folder to work in; it must not exist, and is gone afterwards
 # OUT      folder that gets vmlinux, System.map, bzImage, config, release and
-#          insert-sys-cert (the kernel's own tool, to compare ours with)
+#          insert-sys-cert (the kernel's own tool, to compare ours with);
+#          after "configure", config alone
 #
 # The result depends on SOURCES, CONFIG and the tools, and on nothing else: not
 # on WORK, the clock, the user, the host or the number of processors. The time
@@ -19,6 +20,8 @@ set -eu
 umask 022
 export LC_ALL=C TZ=UTC
 
+verb=$1
+shift
 here=$(cd "$(dirname "$0")" && pwd)
 sources=$(cd "$1" && pwd)
 config=$(cd "$2" && pwd)
@@ -44,9 +47,10 @@ build() {
 }
 cat "$config"/*.config >"$work/all.config"
 build KCONFIG_ALLCONFIG="$work/all.config" allnoconfig
-build vmlinux bzImage
+cp "$work/build/.config" "$out/config"
+test "$verb" = build || exit 0
 
+build vmlinux bzImage
 cd "$work/build"
 cp vmlinux System.map arch/x86/boot/bzImage scripts/insert-sys-cert "$out/"
-cp .config "$out/config"
 cp include/config/kernel.release "$out/release"
