@@ -12,7 +12,7 @@ import (
 // arrange makes the namespaces that this process was started in fit for the
 // command: host name, loopback, mounts, limits.
 func arrange(o options) error {
-	unix.Umask(0o022)
+	unix.Umask(umask(o.Variation))
 	if err := unix.Sethostname([]byte(o.Hostname)); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
 	}

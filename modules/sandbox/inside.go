@@ -46,6 +46,11 @@ func inside() (int, error) {
 	runtime.LockOSThread()
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, append(forwarded, unix.SIGCHLD)...)
+	if o.Variation != "" {
+		if err := leaveOneProcessor(); err != nil {
+			return 0, err
+		}
+	}
 	if err := confine(); err != nil {
 		return 0, err
 	}

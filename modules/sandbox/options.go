@@ -21,8 +21,11 @@ type options struct {
 	UID, GID    uint32
 	KeepNetwork bool
 	Dir         string // working folder, inside Root; "" for the caller's or /
+	Variation   string // not empty: a different world, see varied
 	Command     []string
 }
+
+const defaultHostname = "mangos"
 
 const usage = "usage: sandbox [--hostname NAME] [--root DIR] [--env K=V]... [--user UID:GID] [--keep-network] [--dir DIR] -- COMMAND [ARGUMENT]..."
 
@@ -33,7 +36,7 @@ var (
 
 // parse reads the command line, without the program's name.
 func parse(args []string) (options, error) {
-	o := options{Hostname: "mangos"}
+	o := options{Hostname: defaultHostname}
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.Hostname, "hostname", o.Hostname, "")

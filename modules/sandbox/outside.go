@@ -33,6 +33,9 @@ func outside(o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if o.Variation = os.Getenv(variationEnv); o.Variation != "" {
+		o, env = varied(o, env)
+	}
 	data, err := json.Marshal(request{Options: o, Env: env})
 	if err != nil {
 		return 0, fmt.Errorf("describe the command: %w", err)

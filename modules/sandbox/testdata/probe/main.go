@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,9 @@ func act(name string, args []string) error {
 		return act("dial", []string{l.Addr().String()})
 	case "look":
 		return look()
+	case "processors":
+		fmt.Println(runtime.NumCPU())
+		return nil
 	case "own":
 		return own(args[0])
 	case "mount":
