@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mastercard/mangos/modules/debian/fetch"
+	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/debian/refresh"
+	"github.com/mastercard/mangos/modules/definition"
+)
+
+// servers are the flags that say where files come from.
+type servers struct {
+	mirrors, homes []string
+	lock, cache    string
+}
+
+func (s *servers) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&s.mirrors, "mirror", nil, "`ARCHIVE=URL` of a mirror, tried in order; also words in "+fetch.MirrorsVariable)
+	cmd.Flags().StringArrayVar(&s.homes, "home", nil, "`ARCHIVE=URL` of a permanent home, tried last")
+	cmd.Flags().StringVar(&s.cache, "cache", "", "`DIR` of the cache (default: a folder of the user's cache)")
+}
+
+// fetcher returns a Fetcher for the flags, that says how it goes on stderr.
+func (s *servers) fetcher(cmd *cobra.Command, prefix string) (*fetch.Fetcher, error) {
+	mirrors, err := fetch.ParseMirrors(append(s.mirrors, strings.Fields(os.Getenv(fetch.MirrorsVariable))...))
+	if err != nil {
+		return nil, err
+	}
+	homes, err := fetch.ParseMirrors(append(s.homes, strings.Fields(os.Getenv(fetch.HomesVariable))...))
+	if err != nil {
+		return nil, err
+	}
+	if s.lock != "" {
+		l, err := lock.Load(s.lock)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range l.Archives {
+			homes[a.Name] = append(homes[a.Name], a.Home)
+		}
+	}
+	if s.cache == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("no --cache, and no cache folder: %w", err)
+		}
+		s.cache = filepath.Join(dir, "mangos", "packages")
+	}
+	return &fetch.Fetcher{Mirrors: mirrors, Homes: homes, Cache: s.cache, Progress: func(line string) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", prefix, line)
+	}}, nil
+}
+
+func lockCommand() *cobra.Command {
+	var s servers
+	var path, name, out, sandbox string
+	cmd := &cobra.Command{
+		Use:   "lock",
+		Short: "make a lock from the archive's signed Releases",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := definition.Load(path)
+			if err != nil {
+				return err
+			}
+			dist, err := d.Distribution(name)
+			if err != nil {
+				return err
+			}
+			f, err := s.fetcher(cmd, "lock")
+			if err != nil {
+				return err
+			}
+			f.Progress = nil
+			scratch, err := os.MkdirTemp("", "debian-lock-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(scratch)
+			maker := refresh.Maker{
+				Distribution: dist, Base: filepath.Dir(path), Fetcher: f, Sandbox: sandbox,
+				Scratch: scratch, Now: time.Now(), Log: cmd.ErrOrStderr(),
+			}
+			l, err := maker.Make(cmd.Context())
+			if err != nil {
+				return err
+			}
+			text, err := l.Encode()
+			if err != nil {
+				return err
+			}
+			return writeFile(cmd, out, text)
+		},
+	}
+	s.flags(cmd)
+	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition")
+	cmd.Flags().StringVar(&name, "distribution", "", "`NAME` of the distribution (default: the definition's)")
+	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
+	cmd.Flags().StringVar(&sandbox, "sandbox", "", "the sandbox `PROGRAM`")
+	return cmd
+}
+
+// writeFile replaces the file out by a rename; "-" is the standard output.
+func writeFile(cmd *cobra.Command, out string, text []byte) error {
+	if out == "-" {
+		_, err := cmd.OutOrStdout().Write(text)
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(out), "."+filepath.Base(out)+"-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(text); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), out)
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mastercard/mangos/modules/debian/deb"
+	"github.com/mastercard/mangos/modules/debian/fetch"
+	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/definition"
+)
+
+func selectCommand() *cobra.Command {
+	var lockPath, path, set, source, out string
+	cmd := &cobra.Command{
+		Use:   "select",
+		Short: "print what one step needs of a lock",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := lock.Load(lockPath)
+			if err != nil {
+				return err
+			}
+			selection, err := pick(l, set, source)
+			if err != nil {
+				return err
+			}
+			if path != "" {
+				d, err := definition.Load(path)
+				if err != nil {
+					return err
+				}
+				dist, err := d.Distribution(l.Distribution)
+				if err != nil {
+					return err
+				}
+				if err := l.Fits(dist); err != nil {
+					return err
+				}
+				if set != "" {
+					selection.Paths = dist.Sets[set].Paths
+				}
+			}
+			text, err := selection.Encode()
+			if err != nil {
+				return err
+			}
+			return writeFile(cmd, out, text)
+		},
+	}
+	cmd.Flags().StringVar(&lockPath, "lock", "debian.lock.json", "`FILE` of the lock")
+	cmd.Flags().StringVar(&path, "definition", "", "`FILE` of the definition: the lock must fit it, and its path rules are taken along")
+	cmd.Flags().StringVar(&set, "set", "", "`NAME` of a package set")
+	cmd.Flags().StringVar(&source, "source", "", "`NAME` of a source package")
+	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
+	cmd.MarkFlagsOneRequired("set", "source")
+	cmd.MarkFlagsMutuallyExclusive("set", "source")
+	return cmd
+}
+
+func pick(l *lock.Lock, set, source string) (*lock.Selection, error) {
+	if source != "" {
+		return l.SelectSource(source)
+	}
+	return l.Select(set)
+}
+
+func fetchCommand() *cobra.Command {
+	var s servers
+	var selection, out string
+	cmd := &cobra.Command{
+		Use:   "fetch",
+		Short: "fetch a selection's files, each checked",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sel, err := lock.LoadSelection(selection)
+			if err != nil {
+				return err
+			}
+			f, err := s.fetcher(cmd, "fetch "+sel.Name)
+			if err != nil {
+				return err
+			}
+			return f.Into(cmd.Context(), files(sel), out)
+		},
+	}
+	s.flags(cmd)
+	cmd.Flags().StringVar(&s.lock, "lock", "", "`FILE` of the lock, for the permanent homes")
+	cmd.Flags().StringVar(&selection, "selection", "", "`FILE` of the selection")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` to put the files in")
+	require(cmd, "selection", "out")
+	return cmd
+}
+
+// files lists what a selection names.
+func files(s *lock.Selection) []fetch.File {
+	var list []fetch.File
+	for _, p := range s.Packages {
+		list = append(list, fetch.File{Name: p.Name + " " + p.Version, Archive: p.Archive, Path: p.Path, Size: p.Size, SHA256: p.SHA256})
+	}
+	if s.Source != nil {
+		for _, f := range s.Source.Files {
+			list = append(list, fetch.File{
+				Name: s.Source.Name + " " + s.Source.Version + " (" + path.Base(f.Path) + ")", Archive: s.Source.Archive,
+				Path: f.Path, Size: f.Size, SHA256: f.SHA256,
+			})
+		}
+	}
+	return list
+}
+
+func extractCommand() *cobra.Command {
+	var selection, packages, root string
+	cmd := &cobra.Command{
+		Use:   "extract",
+		Short: "unpack a selection's packages; no script of theirs runs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sel, err := lock.LoadSelection(selection)
+			if err != nil {
+				return err
+			}
+			filter, err := deb.ParseFilter(sel.Paths)
+			if err != nil {
+				return err
+			}
+			if err := emptyFolder(root); err != nil {
+				return err
+			}
+			var names []string
+			for _, p := range sel.Packages {
+				names = append(names, filepath.Join(packages, path.Base(p.Path)))
+			}
+			_, err = deb.Unpack(names, root, filter)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&selection, "selection", "", "`FILE` of the selection")
+	cmd.Flags().StringVar(&packages, "packages", "", "`DIR` of the package files")
+	cmd.Flags().StringVar(&root, "root", "", "`DIR` to unpack into: empty or not there")
+	require(cmd, "selection", "packages", "root")
+	return cmd
+}
+
+func require(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // a misspelt flag name
+		}
+	}
+}
+
+// emptyFolder makes dir, or makes sure that nothing is in it.
+func emptyFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty", dir)
+	}
+	return os.Chmod(dir, 0o755)
+}
