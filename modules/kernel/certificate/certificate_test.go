@@ -19,47 +19,8 @@ import (
 
 	"github.com/mastercard/mangos/format/byterange"
 	"github.com/mastercard/mangos/modules/kernel/certificate"
+	"github.com/mastercard/mangos/modules/kernel/kerneltest"
 )
-
-const (
-	base     = 0xffffffff83000000
-	capacity = 4096
-	listAt   = 64 // in the data, with 16 bytes of certificates already in it
-	areaAt   = listAt + 16
-	usedAt   = areaAt + capacity
-	sizeAt   = usedAt + 8
-)
-
-const systemMap = `ffffffff83000040 d system_certificate_list
-ffffffff83000040 d __cert_list_start
-ffffffff83000050 D system_extra_cert
-ffffffff83001050 D system_extra_cert_used
-ffffffff83001058 D system_certificate_list_size
-ffffffff83001060 D module_cert_size
-`
-
-// kernel makes an ELF file with one segment of data that holds the area.
-func kernel() []byte {
-	const offset = 256
-	file := make([]byte, offset+8192)
-	copy(file, "\x7fELF\x02\x01\x01")
-	binary.LittleEndian.PutUint16(file[18:], 62)
-	binary.LittleEndian.PutUint64(file[32:], 64)
-	binary.LittleEndian.PutUint16(file[54:], 56)
-	binary.LittleEndian.PutUint16(file[56:], 1)
-	header := file[64:]
-	binary.LittleEndian.PutUint32(header, 1)
-	for i, v := range []uint64{offset, base, 0x3000000, 8192, 8192} {
-		binary.LittleEndian.PutUint64(header[8+8*i:], v)
-	}
-	for i := range file[offset:] {
-		file[offset+i] = byte(i * 7)
-	}
-	data := file[offset:]
-	clear(data[areaAt:sizeAt])
-	binary.LittleEndian.PutUint64(data[sizeAt:], 16)
-	return file
-}
 
 func symbols(t *testing.T, text string) certificate.Symbols {
 	t.Helper()
@@ -71,20 +32,20 @@ func symbols(t *testing.T, text string) certificate.Symbols {
 }
 
 func TestInsertChangesTheDeclaredRangesOnly(t *testing.T) {
-	before := kernel()
-	area, err := certificate.Find(before, symbols(t, systemMap))
+	before := kerneltest.Vmlinux()
+	area, err := certificate.Find(before, symbols(t, kerneltest.SystemMap))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, length := range []int{1, 1281, capacity} {
+	for _, length := range []int{1, 1281, kerneltest.Capacity} {
 		der := bytes.Repeat([]byte{0x30}, length)
 		after := bytes.Clone(before)
 		if err := area.Insert(after, der); err != nil {
 			t.Fatal(err)
 		}
-		data := after[256:]
-		if !bytes.Equal(data[areaAt:areaAt+length], der) || binary.LittleEndian.Uint32(data[usedAt:]) != uint32(length) ||
-			binary.LittleEndian.Uint64(data[sizeAt:]) != uint64(16+length) {
+		data := after[kerneltest.DataOffset:]
+		if !bytes.Equal(data[kerneltest.AreaAt:kerneltest.AreaAt+length], der) || binary.LittleEndian.Uint32(data[kerneltest.UsedAt:]) != uint32(length) ||
+			binary.LittleEndian.Uint64(data[kerneltest.SizeAt:]) != uint64(16+length) {
 			t.Errorf("%d bytes: not where they should be", length)
 		}
 		file := byterange.File{File: "vmlinux", Size: int64(len(before)), Ranges: area.Ranges(0)}
@@ -94,14 +55,14 @@ func TestInsertChangesTheDeclaredRangesOnly(t *testing.T) {
 		if err := area.Insert(after, der); !errors.Is(err, certificate.ErrUsed) {
 			t.Errorf("a second time: %v", err)
 		}
-		if again, err := certificate.Find(after, symbols(t, systemMap)); err != nil || again != area {
+		if again, err := certificate.Find(after, symbols(t, kerneltest.SystemMap)); err != nil || again != area {
 			t.Errorf("in a kernel with a certificate: %+v, %v", again, err)
 		}
 	}
-	if err := area.Insert(before, make([]byte, capacity+1)); !errors.Is(err, certificate.ErrTooLong) {
+	if err := area.Insert(before, make([]byte, kerneltest.Capacity+1)); !errors.Is(err, certificate.ErrTooLong) {
 		t.Errorf("too long: %v", err)
 	}
-	before[256+areaAt+capacity-1] = 1
+	before[kerneltest.DataOffset+kerneltest.AreaAt+kerneltest.Capacity-1] = 1
 	if err := area.Insert(before, []byte{1}); !errors.Is(err, certificate.ErrUsed) {
 		t.Errorf("area that is not empty: %v", err)
 	}
@@ -121,10 +82,10 @@ func TestSymbolsThatDoNotFit(t *testing.T) {
 		"size outside of the file": {"ffffffff83001058", "ffffffff83001ffc"},
 		"size before":              {"ffffffff83001058", "ffffffff83000038"},
 	} {
-		text := strings.Replace(systemMap, change[0], change[1], 1)
+		text := strings.Replace(kerneltest.SystemMap, change[0], change[1], 1)
 		s, err := certificate.ReadSymbols(strings.NewReader(text))
 		if err == nil {
-			_, err = certificate.Find(kernel(), s)
+			_, err = certificate.Find(kerneltest.Vmlinux(), s)
 		}
 		if !errors.Is(err, certificate.ErrSymbol) {
 			t.Errorf("%s: %v, want ErrSymbol", name, err)
@@ -186,13 +147,13 @@ func TestReadTakesWhatTheKernelCanUse(t *testing.T) {
 }
 
 func FuzzReadSymbols(f *testing.F) {
-	f.Add(systemMap)
+	f.Add(kerneltest.SystemMap)
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := certificate.ReadSymbols(strings.NewReader(text))
 		if err != nil {
 			return
 		}
-		k := kernel()
+		k := kerneltest.Vmlinux()
 		if area, err := certificate.Find(k, s); err == nil {
 			_ = area.Insert(k, []byte{1})
 		}

@@ -62,7 +62,7 @@ func newPack() *cobra.Command {
 				zstd := exec.CommandContext(cmd.Context(), program, "--ultra", "-22", "--single-thread", "--no-check", "-q", "-c")
 				zstd.Stdin, zstd.Stdout, zstd.Stderr = bytes.NewReader(content), &compressed, &messages
 				if err := zstd.Run(); err != nil {
-					return nil, fmt.Errorf("compress with %s: %w: %s", program, err, messages.Bytes())
+					return nil, fmt.Errorf("compress with %s: %w: %s", program, err, bytes.TrimSpace(messages.Bytes()))
 				}
 				return compressed.Bytes(), nil
 			})
