@@ -61,8 +61,7 @@ func (c *Checker) Pending() (bool, error) {
 
 // Admit looks into every image in the inbox and moves the good ones to where
 // systemd merges them from; the others it removes, and says why. Counters are
-// raised in the store before an image is moved. The error wraps ErrRequired if
-// an extension that the policy requires is not among the admitted ones.
+// raised in the store before an image is moved.
 func (c *Checker) Admit(ctx context.Context, store Store) error {
 	names, err := pending(filepath.Join(c.Root, Inbox))
 	if err != nil {
@@ -76,7 +75,7 @@ func (c *Checker) Admit(ctx context.Context, store Store) error {
 			}
 		}
 	}
-	return c.required()
+	return nil
 }
 
 func (c *Checker) admitOne(ctx context.Context, store Store, name string) error {
@@ -139,8 +138,9 @@ func remember(store Store, id ID, n uint64) error {
 	return nil
 }
 
-// required says which required extensions are not approved.
-func (c *Checker) required() error {
+// Required says which of the extensions that the policy requires were not
+// admitted; the error wraps ErrRequired.
+func (c *Checker) Required() error {
 	var missing []string
 	for _, id := range c.Policy.Required {
 		if ok, err := c.isApproved(id); err != nil || !ok {

@@ -180,11 +180,11 @@ func TestNoMemoryNoExtension(t *testing.T) {
 func TestRequired(t *testing.T) {
 	m := newMachine(t)
 	m.Policy.Required = []ID{{Confext, "org"}}
-	if err := m.Admit(t.Context(), m.store); !errors.Is(err, ErrRequired) {
+	if err := m.Required(); !errors.Is(err, ErrRequired) {
 		t.Errorf("nothing admitted: %v", err)
 	}
 	m.put(Inbox+"/org.confext.raw", signed("org", "org", 1))
-	if err := m.Admit(t.Context(), m.store); err != nil {
+	if err := errors.Join(m.Admit(t.Context(), m.store), m.Required()); err != nil {
 		t.Errorf("admitted: %v", err)
 	}
 }
