@@ -146,7 +146,7 @@ func (m *machine) arguments() []string {
 	if m.certificate != "" {
 		line += " probe.certificate=" + m.certificate
 	}
-	arguments := []string{"-machine", "q35", "-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024",
+	arguments := []string{"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024", "-uuid", "5a1f3c44-7d0b-4f0e-9d5e-2c6b8a90e1d7",
 		"-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nodefaults",
 		"-kernel", m.kernel, "-initrd", m.path("initrd"), "-append", line,
 		"-device", "virtio-rng-pci", "-device", "virtio-balloon-pci", "-device", "virtio-serial-pci",

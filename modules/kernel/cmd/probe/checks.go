@@ -46,7 +46,7 @@ func checks() []check {
 	list = append(list,
 		check{"overlay", overlay},
 		check{"extended attributes on tmpfs", func() error { return unix.Setxattr("/run", "user.probe", []byte("x"), 0) }},
-		check{"virtio port", func() error { return present("/dev/vport0p1")() }},
+		check{"virtio port", virtioPort},
 	)
 	if _, there := option("probe.tpm"); there {
 		list = append(list, check{"TPM", content("/sys/class/tpm/tpm0/tpm_version_major", "2")})
@@ -209,6 +209,20 @@ func certificate() error {
 		return fmt.Errorf("%d certificates in the kernel, want 1: %s", found, subject)
 	}
 	return nil
+}
+
+// virtioPort wants the port that bootcheck named.
+func virtioPort() error {
+	names, err := filepath.Glob("/sys/class/virtio-ports/*/name")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if text, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(text)) == "probe" {
+			return present("/dev/" + filepath.Base(filepath.Dir(name)))()
+		}
+	}
+	return fmt.Errorf("no port named probe among %q", names)
 }
 
 func watchdogs() error {
