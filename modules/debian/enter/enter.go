@@ -57,9 +57,12 @@ func (r Root) command(ctx context.Context, argv []string) *exec.Cmd {
 		cmd.Env = r.Env
 		return cmd
 	}
-	cmd := exec.CommandContext(ctx, r.Sandbox, append([]string{"--root", r.Dir, "--"}, argv...)...)
-	cmd.Env = r.Env
-	return cmd
+	args := []string{"--root", r.Dir}
+	for _, entry := range r.Env {
+		args = append(args, "--env", entry)
+	}
+	// The caller's environment: it tells the sandbox whether to vary the world.
+	return exec.CommandContext(ctx, r.Sandbox, append(append(args, "--"), argv...)...)
 }
 
 // ErrNoSandbox says that the sandbox program was not found.
