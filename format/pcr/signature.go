@@ -91,3 +91,13 @@ func (s *Signature) Verify(key *rsa.PublicKey, policy Value) error {
 	}
 	return nil
 }
+
+// EncodeSignatures returns the text of a .pcrsig section that holds these
+// signatures as its SHA-256 bank.
+func EncodeSignatures(signatures []Signature) ([]byte, error) {
+	text, err := json.Marshal(map[string][]Signature{"sha256": signatures})
+	if err != nil {
+		return nil, fmt.Errorf("encode PCR signatures: %w", err)
+	}
+	return text, nil
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/modules/image/disk"
+	"github.com/mastercard/mangos/modules/image/output"
+	"github.com/mastercard/mangos/modules/image/release"
+	"github.com/mastercard/mangos/modules/image/rootfs"
+)
+
+// veritySet is a file system image with its tree and signature.
+type veritySet struct{ root, tree, signature string }
+
+func (v *veritySet) flags(c *cobra.Command) {
+	c.Flags().StringVar(&v.root, "root", "", "root file system image")
+	c.Flags().StringVar(&v.tree, "tree", "", "its hash tree")
+	c.Flags().StringVar(&v.signature, "signature", "", "content of its signature partition")
+}
+
+// check makes sure that signature, tree and image belong together, and returns
+// their root hash.
+func (v *veritySet) check() (verity.RootHash, error) {
+	content, err := os.ReadFile(v.signature)
+	if err != nil {
+		return verity.RootHash{}, err
+	}
+	signature, err := verity.ParseSignature(content)
+	if err != nil {
+		return verity.RootHash{}, fmt.Errorf("%s: %w", v.signature, err)
+	}
+	f, err := os.Open(v.tree)
+	if err != nil {
+		return verity.RootHash{}, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return verity.RootHash{}, err
+	}
+	tree, err := verity.Open(f, st.Size(), signature.Root)
+	if err != nil {
+		return verity.RootHash{}, fmt.Errorf("%s: %w", v.tree, err)
+	}
+	data, err := os.Open(v.root)
+	if err != nil {
+		return verity.RootHash{}, err
+	}
+	defer data.Close()
+	if st, err = data.Stat(); err != nil {
+		return verity.RootHash{}, err
+	}
+	if st.Size() != tree.Size() {
+		return verity.RootHash{}, fmt.Errorf("%s has %d bytes, its tree covers %d", v.root, st.Size(), tree.Size())
+	}
+	if err := tree.Verify(data); err != nil {
+		return verity.RootHash{}, fmt.Errorf("%s: %w", v.root, err)
+	}
+	return signature.Root, nil
+}
+
+func diskStep() *cobra.Command {
+	var (
+		v                             veritySet
+		name, version, boot, uki, out string
+		espSize, rootSize, treeSize   sizeFlag
+		extensions                    []string
+		tries                         int
+		tryOut                        bool
+		epoch                         func() (int64, error)
+	)
+	c := step("disk", "put the parts together to a bootable disk image", func(ctx context.Context) error {
+		if err := rootfs.CheckVersion(name, version); err != nil {
+			return err
+		}
+		at, err := epoch()
+		if err != nil {
+			return err
+		}
+		root, err := v.check()
+		if err != nil {
+			return err
+		}
+		files, err := pairs("extension", extensions)
+		if err != nil {
+			return err
+		}
+		return output.Made(out, func(temporary string) error {
+			work := filepath.Dir(temporary)
+			onESP := map[string]string{}
+			for file, source := range files {
+				onESP["mangos/extensions/"+file] = source
+			}
+			names := release.Names{Name: name, Version: version, TryOut: tryOut}
+			entry := names.Signed()
+			if tries > 0 {
+				entry += "+" + strconv.Itoa(tries)
+			}
+			onESP["EFI/Linux/"+entry+".efi"] = uki
+			onESP["EFI/BOOT/BOOTX64.EFI"] = boot
+			onESP["loader/loader.conf"] = filepath.Join(work, "loader.conf")
+			if err := os.WriteFile(onESP["loader/loader.conf"], []byte(loaderConf), 0o644); err != nil {
+				return err
+			}
+			esp := filepath.Join(work, "esp")
+			if err := disk.ESP(ctx, esp, int64(espSize), at, onESP); err != nil {
+				return err
+			}
+			label := name + "_" + version
+			parts := append([]disk.Part{{Source: esp, Partition: gpt.Partition{
+				Type: gpt.TypeESP, ID: gpt.DeriveGUID("mangos EFI system partition", root.String()), Label: "esp",
+			}}}, disk.VerityParts(root,
+				[3]string{label + "_verity_sig", label + "_verity", label},
+				[3]int64{verity.SignatureSize, int64(treeSize), int64(rootSize)},
+				[3]string{v.signature, v.tree, v.root})...)
+			return disk.Write(temporary, 512, gpt.DeriveGUID("mangos disk", root.String()), parts)
+		})
+	})
+	f := c.Flags()
+	v.flags(c)
+	f.StringVar(&name, "name", "mangos", "name of the image")
+	f.StringVar(&version, "version", "", "its version")
+	f.StringVar(&boot, "boot-loader", "", "signed systemd-boot")
+	f.StringVar(&uki, "uki", "", "signed unified kernel image")
+	f.StringArrayVar(&extensions, "extension", nil, "NAME=FILE: put an extension image onto the EFI system partition (repeatable)")
+	espSize, rootSize, treeSize = 512<<20, 0, 0
+	f.Var(&espSize, "esp-size", "size of the EFI system partition")
+	f.Var(&rootSize, "root-size", "size of the root partition; 0: that of its content")
+	f.Var(&treeSize, "verity-size", "size of the hash tree's partition; 0: that of its content")
+	f.IntVar(&tries, "tries", 3, "boots until the image counts as bad; 0: no counting")
+	f.BoolVar(&tryOut, "try-out", false, "the image is signed with try-out keys")
+	f.StringVar(&out, "out", "", "the disk image")
+	epoch = epochFlag(c)
+	return require(c, "root", "tree", "signature", "name", "version", "boot-loader", "uki", "out")
+}
+
+// loaderConf is the boot loader's configuration: it shows no menu, lets nobody
+// edit a command line, and never enrols keys that it finds on the partition.
+const loaderConf = `timeout 0
+editor no
+secure-boot-enroll off
+`
+
+// sizeFlag is a number of bytes, with an optional suffix K, M or G (powers of
+// 1024).
+type sizeFlag int64
+
+func (s *sizeFlag) String() string { return strconv.FormatInt(int64(*s), 10) }
+func (*sizeFlag) Type() string     { return "size" }
+
+func (s *sizeFlag) Set(text string) error {
+	shift := 0
+	switch {
+	case strings.HasSuffix(text, "K"):
+		shift = 10
+	case strings.HasSuffix(text, "M"):
+		shift = 20
+	case strings.HasSuffix(text, "G"):
+		shift = 30
+	}
+	if shift > 0 {
+		text = text[:len(text)-1]
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > 1<<40>>shift || (n<<shift)%4096 != 0 {
+		return fmt.Errorf("want a number of bytes, or one with K, M or G, that is a multiple of 4096")
+	}
+	*s = sizeFlag(n << shift)
+	return nil
+}
+
+func splitStep() *cobra.Command {
+	var (
+		root, tree, hash, name, version, out string
+	)
+	c := step("split", "compress root and hash tree for updates", func(ctx context.Context) error {
+		rootHash, err := readRootHash(hash)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(out, 0o755); err != nil {
+			return err
+		}
+		parts := release.Names{Name: name, Version: version}.Parts(rootHash)
+		if err := release.XZ(ctx, tree, filepath.Join(out, parts[1])); err != nil {
+			return err
+		}
+		return release.XZ(ctx, root, filepath.Join(out, parts[2]))
+	})
+	c.Flags().StringVar(&root, "root", "", "root file system image")
+	c.Flags().StringVar(&tree, "tree", "", "its hash tree")
+	c.Flags().StringVar(&hash, "root-hash", "", "file with its root hash")
+	c.Flags().StringVar(&name, "name", "mangos", "name of the image")
+	c.Flags().StringVar(&version, "version", "", "its version")
+	c.Flags().StringVar(&out, "out", "", "folder to write to")
+	return require(c, "root", "tree", "root-hash", "name", "version", "out")
+}
+
+func compressStep() *cobra.Command {
+	var in, out string
+	c := step("compress", "compress a disk image with zstd", func(ctx context.Context) error {
+		return release.Zstd(ctx, in, out)
+	})
+	c.Flags().StringVar(&in, "in", "", "the disk image")
+	c.Flags().StringVar(&out, "out", "", "the compressed image")
+	return require(c, "in", "out")
+}
+
+func sumsStep() *cobra.Command {
+	var dir, out string
+	c := step("sums", "write the checksums of a release's files", func(context.Context) error {
+		text, err := release.Sums(dir)
+		if err != nil {
+			return err
+		}
+		return output.Bytes(out, text)
+	})
+	c.Flags().StringVar(&dir, "release", "", "folder of the release")
+	c.Flags().StringVar(&out, "out", "", "SHA256SUMS")
+	return require(c, "release", "out")
+}

@@ -1,0 +1,123 @@
+package disk
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/modules/image/output"
+)
+
+// Part is a partition and the file with its content.
+type Part struct {
+	gpt.Partition
+	// Source is the content; what the partition has beyond it is zero.
+	Source string
+}
+
+// VerityParts returns the three partitions of a file system that dm-verity
+// protects, as the Discoverable Partitions Specification wants them: signature,
+// hash tree and data, the identifiers of the last two being the halves of the
+// root hash, all read-only. Labels are for the three in that order. Sizes of
+// zero stand for the size of the content.
+func VerityParts(root verity.RootHash, labels [3]string, sizes [3]int64, sources [3]string) []Part {
+	var dataID, treeID gpt.GUID
+	copy(dataID[:], root[:16])
+	copy(treeID[:], root[16:])
+	ids := [3]gpt.GUID{gpt.DeriveGUID("mangos verity signature", root.String()), treeID, dataID}
+	types := [3]gpt.GUID{gpt.TypeRootVeritySig, gpt.TypeRootVerity, gpt.TypeRoot}
+	parts := make([]Part, 3)
+	for i := range parts {
+		parts[i] = Part{Source: sources[i], Partition: gpt.Partition{
+			Type: types[i], ID: ids[i], Label: labels[i], Size: sizes[i], Attributes: gpt.ReadOnly,
+		}}
+	}
+	return parts
+}
+
+// Write writes a disk image with these partitions, one after another, as a
+// sparse file with sectors of sectorSize bytes. id identifies the disk. Where a
+// partition's size is zero it becomes that of its content.
+func Write(out string, sectorSize int64, id gpt.GUID, parts []Part) error {
+	table := gpt.Table{SectorSize: sectorSize, DiskID: id}
+	for _, p := range parts {
+		st, err := os.Stat(p.Source)
+		if err != nil {
+			return fmt.Errorf("disk: partition %q: %w", p.Label, err)
+		}
+		if p.Size == 0 {
+			p.Size = st.Size()
+		}
+		if st.Size() == 0 || st.Size() > p.Size {
+			return fmt.Errorf("disk: partition %q has room for %d bytes, its content has %d: %w", p.Label, p.Size, st.Size(), ErrDisk)
+		}
+		table.Partitions = append(table.Partitions, p.Partition)
+		table.Partitions[len(table.Partitions)-1].Size = p.Size
+	}
+	table.Layout()
+	f, err := output.Create(out)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if err := f.Truncate(table.DiskSize); err != nil {
+		return fmt.Errorf("disk: %w", err)
+	}
+	if err := table.Write(f); err != nil {
+		return fmt.Errorf("disk: %w", err)
+	}
+	for i, p := range parts {
+		if err := copySparse(f, table.Partitions[i].Start, p.Source); err != nil {
+			return fmt.Errorf("disk: partition %q: %w", p.Label, err)
+		}
+	}
+	return f.Commit()
+}
+
+// copySparse copies a file to an offset of w, but leaves out blocks of zeros:
+// what is not written is a hole.
+func copySparse(w io.WriterAt, at int64, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := make([]byte, 1<<20)
+	zero := make([]byte, 64<<10)
+	for {
+		n, err := io.ReadFull(f, buf)
+		for piece := buf[:n]; len(piece) > 0; {
+			k := min(len(piece), len(zero))
+			if !bytes.Equal(piece[:k], zero[:k]) {
+				if _, err := w.WriteAt(piece[:k], at); err != nil {
+					return err
+				}
+			}
+			at, piece = at+int64(k), piece[k:]
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Digest returns the SHA-256 and the size of a file.
+func Digest(path string) (sum [sha256.Size]byte, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return sum, 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	copy(sum[:], h.Sum(nil))
+	return sum, size, err
+}

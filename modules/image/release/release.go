@@ -1,0 +1,126 @@
+// Package release makes the files of a release out of a disk image and its
+// parts.
+package release
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/modules/image/disk"
+	"github.com/mastercard/mangos/modules/image/output"
+	"github.com/mastercard/mangos/modules/image/tool"
+)
+
+// ErrRelease is wrapped by every error about what a release is made of.
+var ErrRelease = errors.New("unusable release")
+
+// Names are the names of a release's files.
+type Names struct {
+	Name, Version string
+	// TryOut marks what try-out keys have signed. Files that are the same for
+	// everybody keep their names.
+	TryOut bool
+}
+
+// Signed returns the beginning of the names of files that keys have touched.
+// A try-out build's does not match the patterns by which a machine looks for
+// updates.
+func (n Names) Signed() string {
+	if n.TryOut {
+		return n.Name + "-tryout_" + n.Version
+	}
+	return n.Unsigned()
+}
+
+// Unsigned returns the beginning of the names of files that are the same for
+// everybody.
+func (n Names) Unsigned() string { return n.Name + "_" + n.Version }
+
+// Parts returns the names of the split partitions of a root hash: signature,
+// hash tree, data.
+func (n Names) Parts(root verity.RootHash) [3]string {
+	parts := disk.VerityParts(root, [3]string{}, [3]int64{}, [3]string{})
+	id := func(i int) gpt.GUID { return parts[i].ID }
+	return [3]string{
+		fmt.Sprintf("%s.root-x86-64-verity-sig.%s.raw", n.Signed(), id(0)),
+		fmt.Sprintf("%s.root-x86-64-verity.%s.raw.xz", n.Unsigned(), id(1)),
+		fmt.Sprintf("%s.root-x86-64.%s.raw.xz", n.Unsigned(), id(2)),
+	}
+}
+
+// XZ compresses a file. The blocks have a fixed size, so that the number of
+// processors does not show in the result; the level is low, because what is
+// compressed is compressed already.
+func XZ(ctx context.Context, in, out string) error {
+	return compress(ctx, in, out, "xz", "--compress", "--stdout", "-0", "--check=sha256",
+		"--block-size=4MiB", "--threads=+"+strconv.Itoa(runtime.NumCPU()))
+}
+
+// Zstd compresses a file. The number of processors does not show in the
+// result.
+func Zstd(ctx context.Context, in, out string) error {
+	return compress(ctx, in, out, "zstd", "--quiet", "--stdout", "-3", "--check", "-T"+strconv.Itoa(runtime.NumCPU()))
+}
+
+func compress(ctx context.Context, in, out, name string, args ...string) error {
+	f, err := os.Open(in)
+	if err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	defer f.Close()
+	err = output.Write(out, func(w io.Writer) error {
+		return tool.Command{Name: name, Args: args, Stdin: f, Stdout: w}.RunTo(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("compress %s: %w", in, err)
+	}
+	return nil
+}
+
+// Sums returns the text of SHA256SUMS for the files of a folder, sorted, in the
+// form of sha256sum --binary. Sums by an earlier run are left out.
+func Sums(dir string) ([]byte, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("checksums: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "SHA256SUMS") {
+			continue
+		}
+		if !e.Type().IsRegular() || strings.ContainsAny(e.Name(), "\n\\ *") {
+			return nil, fmt.Errorf("checksums: %q has no place in a release: %w", e.Name(), ErrRelease)
+		}
+		names = append(names, e.Name())
+	}
+	slices.Sort(names)
+	lines, errs := make([]string, len(names)), make([]error, len(names))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, runtime.NumCPU())
+	for i, name := range names {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			sum, _, err := disk.Digest(filepath.Join(dir, name))
+			lines[i], errs[i] = hex.EncodeToString(sum[:])+" *"+name+"\n", err
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("checksums: %w", err)
+	}
+	return []byte(strings.Join(lines, "")), nil
+}
