@@ -1,0 +1,3 @@
+module dagger/debian
+
+go 1.25.0
