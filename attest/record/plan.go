@@ -17,9 +17,13 @@ import (
 	"github.com/mastercard/mangos/attest/tree"
 )
 
+// TreeSuffix ends the name of an item that is a whole folder.
+const TreeSuffix = ".tree"
+
 // Source says under which name a path goes into the record. Of a folder each
-// regular file is an item, NAME/PATH-BELOW; with a name that ends in "/", the
-// folder is one item, by the digest of its manifest (package tree).
+// regular file is an item, NAME/PATH-BELOW; with a name that ends in
+// [TreeSuffix], the folder is one item, by the digest of its manifest (package
+// tree).
 type Source struct {
 	Name, Path string
 	Use        string // "" or [Tool]
@@ -157,7 +161,7 @@ func hashAll(ctx context.Context, sources []Source) ([]Item, []found, error) {
 	var items []Item
 	var files []found
 	for _, s := range sources {
-		if strings.HasSuffix(s.Name, "/") {
+		if strings.HasSuffix(s.Name, TreeSuffix) {
 			item, info, err := hashFolder(ctx, s)
 			if err != nil {
 				return nil, nil, err
@@ -221,7 +225,7 @@ func (s Source) files() (names []string, files []found, err error) {
 			return err
 		}
 		if !d.Type().IsRegular() {
-			return fmt.Errorf("%s: not a regular file; record the folder as one item (a name that ends in /)", path)
+			return fmt.Errorf("%s: not a regular file; record the folder as one item (a name that ends in %s)", path, TreeSuffix)
 		}
 		rel, err := filepath.Rel(s.Path, path)
 		if err != nil {

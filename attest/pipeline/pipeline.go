@@ -1,0 +1,141 @@
+// Package pipeline describes, as data, which steps a build consists of and
+// which step's products each one may use. The in-toto layout of a release is
+// made from it, and a release is verified against it.
+package pipeline
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/mastercard/mangos/attest/provenance"
+	"github.com/mastercard/mangos/attest/strictjson"
+)
+
+// Organisation is the From of inputs that an organisation brings along, its
+// certificates: they are nobody's product, and a policy names them.
+const Organisation = "organisation"
+
+// maxSize is the size in bytes of the largest description that is read.
+const maxSize = 1 << 20
+
+// ErrInvalid: a description that makes no sense.
+var ErrInvalid = errors.New("invalid pipeline")
+
+// Pipeline is the steps in the order in which they can run.
+type Pipeline struct {
+	Steps []Step `json:"steps"`
+}
+
+// Step is one step.
+type Step struct {
+	Name      string     `json:"name"`
+	What      string     `json:"what"`
+	Materials []Material `json:"materials,omitempty"`
+	Products  []Product  `json:"products"`
+}
+
+// Material allows a step to use the products of an earlier one (From) whose
+// names match Pattern, in which "*" stands for any characters, "/" included.
+// With Required, Pattern is a name that must be there.
+type Material struct {
+	Pattern  string `json:"pattern"`
+	From     string `json:"from"`
+	Required bool   `json:"required,omitempty"`
+}
+
+// Product allows a step to make files; as in [Material].
+type Product struct {
+	Pattern  string `json:"pattern"`
+	Required bool   `json:"required,omitempty"`
+}
+
+//go:embed pipeline.json
+var standard []byte
+
+// Standard is the pipeline of this repository, pipeline.json.
+func Standard() *Pipeline {
+	p, err := Parse(standard)
+	if err != nil {
+		panic(fmt.Sprintf("pipeline.json, which is part of this program: %v", err))
+	}
+	return p
+}
+
+// Load reads the description in the file at path.
+func Load(path string) (*Pipeline, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("load pipeline: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("load pipeline %s: %w", path, err)
+	}
+	p, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+// Parse reads a description. Errors wrap [ErrInvalid].
+func Parse(data []byte) (*Pipeline, error) {
+	if len(data) > maxSize {
+		return nil, fmt.Errorf("parse pipeline: %w: more than %d bytes", ErrInvalid, maxSize)
+	}
+	var p Pipeline
+	if err := strictjson.UnmarshalKnown(data, &p); err != nil {
+		return nil, fmt.Errorf("parse pipeline: %w: %w", ErrInvalid, err)
+	}
+	if len(p.Steps) == 0 {
+		return nil, fmt.Errorf("parse pipeline: %w: no step", ErrInvalid)
+	}
+	earlier := map[string]bool{Organisation: true}
+	for _, s := range p.Steps {
+		if err := s.check(earlier); err != nil {
+			return nil, fmt.Errorf("parse pipeline: %w: step %.80q: %w", ErrInvalid, s.Name, err)
+		}
+		earlier[s.Name] = true
+	}
+	return &p, nil
+}
+
+func (s *Step) check(earlier map[string]bool) error {
+	if err := provenance.CheckStep(s.Name); err != nil {
+		return err
+	}
+	if earlier[s.Name] {
+		return errors.New("its name is taken")
+	}
+	if len(s.Products) == 0 {
+		return errors.New("it makes nothing")
+	}
+	for _, m := range s.Materials {
+		if !earlier[m.From] {
+			return fmt.Errorf("%q comes from %q, which is no earlier step", m.Pattern, m.From)
+		}
+		if m.Pattern == "" {
+			return errors.New("an empty pattern")
+		}
+	}
+	for _, p := range s.Products {
+		if p.Pattern == "" {
+			return errors.New("an empty pattern")
+		}
+	}
+	return nil
+}
+
+// Step returns the step of that name.
+func (p *Pipeline) Step(name string) (Step, bool) {
+	for _, s := range p.Steps {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Step{}, false
+}
