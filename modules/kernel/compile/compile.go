@@ -1,9 +1,5 @@
-// Package compile runs the script that compiles the kernel, and checks the
-// configuration before the long part of it.
-//
-// The script is a file of its own because it is the input of a step that takes
-// a quarter of an hour: the pipeline gives the step the script, the fragments,
-// the source package and the tools, and no program that might change.
+// Package compile runs the script that compiles the kernel, checks the
+// configuration before the long part of it, and keeps results.
 package compile
 
 import (
@@ -34,11 +30,20 @@ type Job struct {
 	Fragments string    // folder with the configuration's fragments
 	Out       string    // folder to make
 	Log       io.Writer // gets what the tools print
+
+	// Store is a folder that keeps results from run to run; empty for none.
+	Store string
+	// Tools names the machine's tools in the store. The same name stands for
+	// the same tools, such as the digest of the tree that they are in.
+	Tools string
 }
 
 // Run configures the kernel, checks that the configuration has every line of
 // the fragments, and compiles it. The tools are those of the machine. It makes
 // the output folder when everything is there, and not before.
+//
+// A result that the store has is taken from there: it was made from the same
+// sources, fragments and scripts, with tools of the same name.
 func (j Job) Run(ctx context.Context) error {
 	options, err := configuration.ReadFolder(j.Fragments)
 	if err != nil {
@@ -47,6 +52,56 @@ func (j Job) Run(ctx context.Context) error {
 	if _, err := os.Lstat(j.Out); err == nil {
 		return fmt.Errorf("compile kernel: %w: %s", ErrExists, j.Out)
 	}
+	partial := j.Out + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return fmt.Errorf("compile kernel: %w", err)
+	}
+	if err := j.fill(ctx, partial, options); err != nil {
+		return errors.Join(err, os.RemoveAll(partial))
+	}
+	if err := os.Rename(partial, j.Out); err != nil {
+		return fmt.Errorf("compile kernel: %w", err)
+	}
+	return nil
+}
+
+// fill makes a folder with the result, from the store or with the compiler.
+func (j Job) fill(ctx context.Context, folder string, options []configuration.Option) error {
+	if j.Store == "" {
+		return j.compile(ctx, folder, options)
+	}
+	if j.Tools == "" {
+		return errors.New("compile kernel: results can be kept under a name of the tools only, and none is given")
+	}
+	key, err := j.key()
+	if err != nil {
+		return err
+	}
+	entry := filepath.Join(j.Store, key)
+	switch err := take(entry, folder); {
+	case err == nil:
+		fmt.Fprintf(j.Log, "kernel: taken from the store: %s\n", key)
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, errDamaged):
+		fmt.Fprintf(j.Log, "kernel: %v; compiling again\n", err)
+		if err := errors.Join(os.RemoveAll(entry), os.RemoveAll(folder)); err != nil {
+			return fmt.Errorf("compile kernel: %w", err)
+		}
+	default:
+		return fmt.Errorf("compile kernel: %w", err)
+	}
+	if err := j.compile(ctx, folder, options); err != nil {
+		return err
+	}
+	if err := keep(folder, entry); err != nil {
+		return fmt.Errorf("compile kernel: keep the result: %w", err)
+	}
+	return nil
+}
+
+// compile runs the script twice: to configure, and to build.
+func (j Job) compile(ctx context.Context, folder string, options []configuration.Option) error {
 	work, err := os.MkdirTemp("", "kernel-")
 	if err != nil {
 		return fmt.Errorf("compile kernel: %w", err)
@@ -69,17 +124,7 @@ func (j Job) Run(ctx context.Context) error {
 	if err := configuration.Check(options, config); err != nil {
 		return err
 	}
-	partial := j.Out + ".partial"
-	if err := os.RemoveAll(partial); err != nil {
-		return fmt.Errorf("compile kernel: %w", err)
-	}
-	if err := j.script(ctx, work, "build", partial); err != nil {
-		return errors.Join(err, os.RemoveAll(partial))
-	}
-	if err := os.Rename(partial, j.Out); err != nil {
-		return fmt.Errorf("compile kernel: %w", err)
-	}
-	return nil
+	return j.script(ctx, work, "build", folder)
 }
 
 func (j Job) script(ctx context.Context, work, verb, out string) error {

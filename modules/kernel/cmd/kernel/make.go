@@ -48,6 +48,8 @@ func newCompile() *cobra.Command {
 	command.Flags().StringVar(&job.Sources, "sources", "", "folder with the files of the source package")
 	command.Flags().StringVar(&job.Fragments, "fragments", "", "folder with the configuration's fragments, *.config")
 	command.Flags().StringVar(&job.Out, "out", "", "folder to make")
+	command.Flags().StringVar(&job.Store, "store", "", "folder that keeps results from run to run")
+	command.Flags().StringVar(&job.Tools, "tools", "", "what the tools are called in the store, such as their digest")
 	return required(command, "sources", "fragments", "out")
 }
 

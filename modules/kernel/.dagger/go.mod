@@ -1,0 +1,3 @@
+module dagger/kernel
+
+go 1.25.0
