@@ -1,0 +1,3 @@
+module dagger/golang
+
+go 1.25.0

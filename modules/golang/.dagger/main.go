@@ -1,0 +1,199 @@
+// Golang compiles Go programs with the pinned toolchain, in containers that
+// hold nothing else: static, and the same bits whoever compiles them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+
+	"dagger/golang/internal/dagger"
+)
+
+type Golang struct {
+	// The module proxy, in the form of the GOPROXY variable; empty for Go's default.
+	Goproxy string
+}
+
+func New(
+	// The module proxy, in the form of the GOPROXY variable.
+	// +optional
+	goproxy string,
+) *Golang {
+	return &Golang{Goproxy: goproxy}
+}
+
+const (
+	modules = "/go/pkg/mod"
+	volume  = "/modules" // the module cache that outlives a change of go.mod
+	objects = "/root/.cache/go-build"
+	sandbox = "/usr/local/bin/sandbox"
+	bundle  = "/etc/ssl/certs/ca-certificates.crt"
+	path    = "/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
+
+var toolchainLine = regexp.MustCompile(`(?m)^toolchain go([0-9.]+)$`)
+
+// Toolchain returns the Go toolchain that a go.mod names, as the tree that
+// belongs at /usr/local/go.
+func (m *Golang) Toolchain(
+	ctx context.Context,
+	// The go.mod; its "toolchain" line counts.
+	gomod *dagger.File,
+) (*dagger.Directory, error) {
+	text, err := gomod.Contents(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read go.mod: %w", err)
+	}
+	version := toolchainLine.FindStringSubmatch(text)
+	if version == nil {
+		return nil, fmt.Errorf("read go.mod: it has no line such as \"toolchain go1.26.8\"")
+	}
+	return dag.Toolchain().Tree(version[1], dagger.ToolchainTreeOpts{Goproxy: m.Goproxy}), nil
+}
+
+// Container returns a container with the toolchain, the modules that the
+// source's go.mod and go.sum name, and the source in /src; nothing else unless
+// a base is given.
+func (m *Golang) Container(
+	ctx context.Context,
+	source *dagger.Directory,
+	// What the container has besides.
+	// +optional
+	base *dagger.Container,
+) (*dagger.Container, error) {
+	tree, err := m.Toolchain(ctx, source.File("go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	cache, err := m.modules(tree, source)
+	if err != nil {
+		return nil, err
+	}
+	if base == nil {
+		base = dag.Container()
+	}
+	return m.withGo(base, tree).
+		WithDirectory(modules, cache).
+		WithEnvVariable("GOPROXY", "off").
+		WithDirectory("/src", source).
+		WithWorkdir("/src"), nil
+}
+
+// Build compiles programs and returns a folder with each under the last
+// element of its package's path.
+func (m *Golang) Build(
+	ctx context.Context,
+	// The Go module: go.mod, go.sum, and all files of the packages that the programs import.
+	source *dagger.Directory,
+	// The programs' packages, such as ./modules/sandbox.
+	packages []string,
+	// A name for a compiler cache of its own. The programs are the same with any.
+	// +optional
+	cache string,
+) (*dagger.Directory, error) {
+	ctr, err := m.Container(ctx, source, nil)
+	if err != nil {
+		return nil, err
+	}
+	ctr = ctr.
+		WithFile(sandbox, m.sandbox(ctr, cache)).
+		WithMountedCache(objects, dag.CacheVolume("go-build"+cache))
+	confined := []string{sandbox,
+		"--env", "PATH=" + path, "--env", "GOPATH=/go", "--env", "CGO_ENABLED=0", "--env", "GOTOOLCHAIN=local",
+		"--env", "GOPROXY=off", "--env", "GOFLAGS=-mod=readonly", "--dir", "/src", "--"}
+	out := ctr.
+		WithExec(append(confined, compile("/out/", packages...)...),
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Directory("/out")
+	// A step that uses the output of another runs again when the other did, be
+	// the output the same. A folder that went through the module's own files is
+	// known by its content: so a change of one program leaves the steps of
+	// others alone.
+	if _, err := out.Export(ctx, "programs"); err != nil {
+		return nil, fmt.Errorf("take over the programs: %w", err)
+	}
+	return dag.CurrentModule().Workdir("programs"), nil
+}
+
+// Run runs the go command on the source, with network as the step has it, and
+// returns what it printed.
+func (m *Golang) Run(
+	ctx context.Context,
+	source *dagger.Directory,
+	// The go command's arguments, such as vet ./...
+	args []string,
+	// What the command needs besides Go.
+	// +optional
+	base *dagger.Container,
+) (string, error) {
+	ctr, err := m.Container(ctx, source, base)
+	if err != nil {
+		return "", err
+	}
+	return ctr.
+		WithMountedCache(objects, dag.CacheVolume("go-build")).
+		WithExec(append([]string{"go"}, args...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		CombinedOutput(ctx)
+}
+
+// compile is the command that makes programs whose bits depend on their source
+// and the toolchain alone.
+func compile(out string, packages ...string) []string {
+	return append([]string{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-buildid=", "-o", out}, packages...)
+}
+
+// sandbox compiles the program that the other compilations run under. The
+// compiler runs nothing of the source, and with GOPROXY=off it does not ask
+// for modules.
+func (m *Golang) sandbox(ctr *dagger.Container, cache string) *dagger.File {
+	return ctr.
+		WithMountedCache(objects, dag.CacheVolume("go-build"+cache)).
+		WithExec(compile("/out/sandbox", "./modules/sandbox")).
+		File("/out/sandbox")
+}
+
+// modules returns the module cache for the source's go.mod and go.sum. The
+// downloads go through a volume, which saves most of them when go.mod changes;
+// the result holds a copy, because a volume may be emptied at any time.
+func (m *Golang) modules(tree, source *dagger.Directory) (*dagger.Directory, error) {
+	// The machine's certificate authorities reach this module's own container,
+	// but not one that holds a toolchain alone.
+	authorities, err := os.ReadFile(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authorities: %w", err)
+	}
+	download := []string{"go", "mod", "download"}
+	ctr := m.withGo(dag.Container(), tree).
+		WithNewFile(bundle, string(authorities)).
+		WithFile("/src/go.mod", source.File("go.mod")).
+		WithFile("/src/go.sum", source.File("go.sum")).
+		WithWorkdir("/src").
+		WithEnvVariable("GOMODCACHE", modules)
+	if m.Goproxy == "" {
+		return ctr.WithExec(download).Directory(modules), nil
+	}
+	return ctr.
+		WithMountedCache(volume, dag.CacheVolume("go-modules")).
+		WithEnvVariable("GOMODCACHE", volume).
+		WithEnvVariable("GOPROXY", m.Goproxy).
+		WithExec(download).
+		WithEnvVariable("GOMODCACHE", modules).
+		WithEnvVariable("GOPROXY", "file://"+volume+"/cache/download,"+m.Goproxy).
+		WithExec(download).
+		Directory(modules), nil
+}
+
+// withGo puts the toolchain and its settings into a container.
+func (m *Golang) withGo(ctr *dagger.Container, tree *dagger.Directory) *dagger.Container {
+	return ctr.
+		WithDirectory("/usr/local/go", tree).
+		WithNewFile("/tmp/.keep", "").
+		WithEnvVariable("PATH", path).
+		WithEnvVariable("HOME", "/root").
+		WithEnvVariable("GOPATH", "/go").
+		WithEnvVariable("GOTOOLCHAIN", "local").
+		WithEnvVariable("GOFLAGS", "-mod=readonly").
+		WithEnvVariable("CGO_ENABLED", "0")
+}

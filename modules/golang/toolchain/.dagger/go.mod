@@ -1,0 +1,3 @@
+module dagger/toolchain
+
+go 1.25.0
