@@ -43,11 +43,15 @@ func (l *launcher) dagger(args []string) (int, error) {
 	if err := l.ensureCLI(ctx, src); err != nil {
 		return 0, err
 	}
-	if args, err = l.addMachineFlags(ctx, args); err != nil {
+	args, env, err := l.addMachineFlags(ctx, args)
+	if err != nil {
 		return 0, err
 	}
+	if runner != "" {
+		env = append(env, runnerEnv+"="+runner)
+	}
 	stop() // from here on, signals are the client's
-	return l.runCLI(src, args, runner, embedded, use)
+	return l.runCLI(src, args, env, embedded, use)
 }
 
 // binDir is where the programs of one version of ci/engine lie.
@@ -71,13 +75,10 @@ func (l *launcher) ensureCLI(ctx context.Context, src build.Source) error {
 // runCLI runs the client with this process's streams and hands signals on. The
 // client inherits the lock, if any, which keeps the engine from being replaced
 // under it.
-func (l *launcher) runCLI(src build.Source, args []string, runner string, embedded bool, use *lockfile.Lock) (int, error) {
+func (l *launcher) runCLI(src build.Source, args, env []string, embedded bool, use *lockfile.Lock) (int, error) {
 	cmd := exec.Command(filepath.Join(l.binDir(src), build.CLI), args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1")
-	if runner != "" {
-		cmd.Env = append(cmd.Env, runnerEnv+"="+runner)
-	}
+	cmd.Env = append(append(os.Environ(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1"), env...)
 	if use != nil {
 		cmd.ExtraFiles = []*os.File{use.File()}
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/mastercard/mangos/ci/engine/build"
 	"github.com/mastercard/mangos/ci/engine/daemon"
 	"github.com/mastercard/mangos/ci/engine/machine"
-	"github.com/mastercard/mangos/ci/engine/sdk"
 )
 
 // furnish makes whatever the engine still lacks and returns the configuration
@@ -39,7 +38,7 @@ func (l *launcher) furnish(ctx context.Context, src build.Source) (daemon.Config
 	if err := l.compile(ctx, src, programs...); err != nil {
 		return cfg, err
 	}
-	image, digest, err := l.image(ctx, src)
+	image, digest, err := l.sdkImage(ctx, src)
 	if err != nil {
 		return cfg, err
 	}
@@ -104,29 +103,6 @@ func (l *launcher) compile(ctx context.Context, src build.Source, programs ...st
 	return l.say.Do(what, func() error {
 		return build.Compile(ctx, src, l.binDir(src), log, missing...)
 	})
-}
-
-// image makes the SDK image, unless it is there, and returns its folder and digest.
-func (l *launcher) image(ctx context.Context, src build.Source) (dir, digest string, err error) {
-	dir = filepath.Join(l.state, "image", src.Key)
-	if digest, ok := sdk.Digest(dir); ok {
-		return dir, digest, nil
-	}
-	var in sdk.Inputs
-	in.Codegen = filepath.Join(l.binDir(src), build.Codegen)
-	in.Root = os.Getenv("MANGOS_SDK_ROOT")
-	err = l.say.Do("fetch Go "+src.Toolchain, func() error {
-		in.Toolchain, err = downloadToolchain(ctx, src.Toolchain)
-		return err
-	})
-	if err != nil {
-		return "", "", err
-	}
-	err = l.say.Do("make the image in which modules are compiled", func() error {
-		digest, err = sdk.Write(dir, in)
-		return err
-	})
-	return dir, digest, err
 }
 
 // downloadToolchain has the go command fetch a toolchain as a module, through
