@@ -1,0 +1,325 @@
+package component
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+
+	"github.com/mastercard/mangos/compare/cause"
+	"github.com/mastercard/mangos/compare/content"
+	"github.com/mastercard/mangos/format/erofs"
+)
+
+func openErofs(c content.Content) (*Expansion, error) {
+	img, err := erofs.Open(c, c.Size())
+	if err != nil {
+		return nil, err
+	}
+	root, err := img.Root()
+	if err != nil {
+		return nil, err
+	}
+	e := &Expansion{Format: "erofs", Partial: true}
+	e.Children = []*Node{erofsSuperblock(c), erofsNode(img, root, "/")}
+	if end := img.Size(); end < c.Size() {
+		e.Children = append(e.Children, part(Gap, "after the file system", c, end, c.Size()-end))
+	}
+	e.Layout = func(yield func(LayoutItem) bool) error {
+		_, err := erofsLayout(img, root, "/", yield)
+		return err
+	}
+	e.Owners = func() (*Owners, error) { return readOwners(erofsFiles{img, root}) }
+	return e, nil
+}
+
+func erofsSuperblock(c content.Content) *Node {
+	n := part(Structure, "superblock", c, 1024, 128)
+	n.Fields = []Field{
+		field(4, 4, "checksum", cause.Derived, ShowHex),
+		field(8, 4, "compatible features", cause.Layout, ShowHex),
+		field(12, 1, "block size", cause.Layout, ShowHex),
+		field(14, 2, "root inode", cause.Derived, ShowNumber),
+		field(16, 8, "number of inodes", cause.Derived, ShowNumber),
+		field(24, 8, "build time", cause.Timestamp, ShowTime),
+		field(32, 4, "build time, nanoseconds", cause.Timestamp, ShowNumber),
+		field(36, 4, "number of blocks", cause.Derived, ShowNumber),
+		field(40, 4, "metadata block", cause.Derived, ShowNumber),
+		field(44, 4, "attribute block", cause.Derived, ShowNumber),
+		field(48, 16, "UUID", cause.UUID, ShowUUID),
+		field(64, 16, "volume name", cause.Content, ShowHex),
+		field(80, 4, "incompatible features", cause.Compression, ShowHex),
+		field(84, 2, "compression algorithms", cause.Compression, ShowHex),
+		field(96, 8, "packed inode", cause.Derived, ShowNumber),
+	}
+	return n
+}
+
+func erofsNode(img *erofs.Image, inode *erofs.Inode, name string) *Node {
+	n := &Node{Name: name}
+	switch {
+	case inode.IsDir():
+		n.Kind = Dir
+		n.children = func() (*Expansion, error) { return erofsDir(img, inode) }
+	case inode.IsRegular():
+		n.Kind = File
+		n.Content = erofsFile{inode}
+	case inode.IsSymlink():
+		n.Kind = Link
+	default:
+		n.Kind = Device
+	}
+	n.Attrs = erofsAttrs(inode)
+	return n
+}
+
+// erofsAttrs lists what stat and getfattr would show. What cannot be read is
+// an attribute with the reason as its value: the other side will differ.
+func erofsAttrs(inode *erofs.Inode) []Attr {
+	attrs := []Attr{
+		{"type", inode.TypeName(), cause.Content},
+		{"mode", fmt.Sprintf("%04o", inode.Mode&0o7777), cause.Permission},
+		{"uid", fmt.Sprint(inode.UID), cause.Permission},
+		{"gid", fmt.Sprint(inode.GID), cause.Permission},
+		{"mtime", stamp(inode.Mtime, int64(inode.MtimeNsec)), cause.Timestamp},
+	}
+	if !inode.IsDir() {
+		attrs = append(attrs, Attr{"links", fmt.Sprint(inode.Links), cause.Derived})
+	}
+	if inode.IsSymlink() {
+		target, err := inode.Readlink()
+		if err != nil {
+			target = "unreadable: " + err.Error()
+		}
+		attrs = append(attrs, Attr{"target", target, cause.Content})
+	}
+	if inode.IsDevice() {
+		major, minor := inode.Device()
+		attrs = append(attrs, Attr{"device", fmt.Sprintf("%d:%d", major, minor), cause.Content})
+	}
+	xattrs, err := inode.Xattrs()
+	if err != nil {
+		return append(attrs, Attr{"extended attributes", "unreadable: " + err.Error(), cause.Attribute})
+	}
+	sort.SliceStable(xattrs, func(i, j int) bool { return xattrs[i].Name < xattrs[j].Name })
+	for _, x := range xattrs {
+		attrs = append(attrs, Attr{"xattr " + x.Name, printable(x.Value), xattrClass(x.Name)})
+	}
+	return attrs
+}
+
+// xattrClass: some attributes grant rights.
+func xattrClass(name string) cause.Class {
+	if strings.HasPrefix(name, "security.") || strings.HasPrefix(name, "system.posix_acl") {
+		return cause.Permission
+	}
+	return cause.Attribute
+}
+
+// printable shows a value as text if it is that, else in hexadecimal digits.
+func printable(b []byte) string {
+	for _, c := range bytes.TrimSuffix(b, []byte{0}) {
+		if c < 0x20 || c > 0x7e {
+			return "0x" + hex.EncodeToString(b)
+		}
+	}
+	return string(b)
+}
+
+func erofsDir(img *erofs.Image, dir *erofs.Inode) (*Expansion, error) {
+	entries, err := dir.ReadDir()
+	if err != nil {
+		return nil, err
+	}
+	e := &Expansion{Format: "directory", Ordered: true}
+	for _, d := range entries {
+		inode, err := img.Inode(d.NID)
+		if err != nil {
+			return nil, fmt.Errorf("entry %q: %w", d.Name, err)
+		}
+		e.Children = append(e.Children, erofsNode(img, inode, d.Name))
+	}
+	uniqueNames(e.Children)
+	return e, nil
+}
+
+// erofsFile is a file's content. Two files of two images that are stored in
+// the same way are compared as they are stored, without decompressing.
+type erofsFile struct{ *erofs.Inode }
+
+func (f erofsFile) Size() int64 { return f.Inode.Size }
+
+// SameAs implements [content.Sharer].
+func (f erofsFile) SameAs(c content.Content) (same, known bool, err error) {
+	o, ok := c.(erofsFile)
+	if !ok || f.Layout != o.Layout {
+		return false, false, nil
+	}
+	x, y := make([]byte, 0, 64<<10), make([]byte, 0, 64<<10)
+	for off := int64(0); off < f.Size(); {
+		a, err := f.ExtentAt(off)
+		if err != nil {
+			return false, false, err
+		}
+		b, err := o.ExtentAt(off)
+		if err != nil {
+			return false, false, err
+		}
+		if a.Logical != b.Logical || a.Length != b.Length || a.Encoding != b.Encoding ||
+			a.Stored != b.Stored || a.Partial != b.Partial || a.Encoding == erofs.Fragment {
+			return false, false, nil
+		}
+		for k := int64(0); k < a.Stored; k += blockSize {
+			n := min(a.Stored-k, blockSize)
+			if int64(cap(x)) < n {
+				x, y = make([]byte, n), make([]byte, n)
+			}
+			if err := f.Image().ReadRaw(x[:n], a.Physical+k); err != nil {
+				return false, false, err
+			}
+			if err := o.Image().ReadRaw(y[:n], b.Physical+k); err != nil {
+				return false, false, err
+			}
+			if !bytes.Equal(x[:n], y[:n]) {
+				return false, false, nil
+			}
+		}
+		off = a.Logical + a.Length
+	}
+	return true, true, nil
+}
+
+const blockSize = 1 << 20
+
+// erofsLayout tells, for each file, how it is stored. Links and the order of
+// names are not part of it.
+func erofsLayout(img *erofs.Image, inode *erofs.Inode, name string, yield func(LayoutItem) bool) (bool, error) {
+	item := LayoutItem{Path: name}
+	size := "compact"
+	if inode.Extended {
+		size = "extended"
+	}
+	item.Attrs = []Attr{{"inode", size, cause.Layout}, {"data", inode.Layout.String(), cause.Compression}}
+	encoding, place, err := extents(inode)
+	if err != nil {
+		return false, err
+	}
+	item.Attrs = append(item.Attrs,
+		Attr{"extents", encoding, cause.Compression},
+		Attr{"inode number", fmt.Sprint(inode.Ino), cause.Order},
+		Attr{"place of the inode", fmt.Sprint(inode.NID), cause.Order},
+		Attr{"place of the data", place, cause.Order})
+	if !yield(item) {
+		return false, nil
+	}
+	if !inode.IsDir() {
+		return true, nil
+	}
+	entries, err := inode.ReadDir()
+	if err != nil {
+		return false, err
+	}
+	sort.SliceStable(entries, func(i, j int) bool { return entries[i].Name < entries[j].Name })
+	for _, d := range entries {
+		child, err := img.Inode(d.NID)
+		if err != nil {
+			return false, err
+		}
+		if more, err := erofsLayout(img, child, path.Join(name, d.Name), yield); !more || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// extents sums up how a file's data is encoded, and where it starts.
+func extents(inode *erofs.Inode) (encoding, place string, err error) {
+	if !inode.IsRegular() || inode.Size == 0 {
+		return "none", "none", nil
+	}
+	type total struct{ count, stored int64 }
+	totals := map[erofs.Encoding]total{}
+	for x, err := range inode.Extents() {
+		if err != nil {
+			return "", "", err
+		}
+		if place == "" {
+			place = fmt.Sprint(x.Physical)
+		}
+		t := totals[x.Encoding]
+		totals[x.Encoding] = total{t.count + 1, t.stored + x.Stored}
+	}
+	var list []string
+	for k, t := range totals {
+		list = append(list, fmt.Sprintf("%v: %d, %d bytes", k, t.count, t.stored))
+	}
+	sort.Strings(list)
+	return strings.Join(list, "; "), place, nil
+}
+
+// erofsFiles lets the owners of files be read from the image.
+type erofsFiles struct {
+	img  *erofs.Image
+	root *erofs.Inode
+}
+
+func (f erofsFiles) lookup(name string) (*erofs.Inode, error) {
+	dir := f.root
+	for _, part := range strings.Split(strings.Trim(name, "/"), "/") {
+		if !dir.IsDir() {
+			return nil, nil
+		}
+		entries, err := dir.ReadDir()
+		if err != nil {
+			return nil, err
+		}
+		var found *erofs.Inode
+		for _, d := range entries {
+			if d.Name == part {
+				if found, err = f.img.Inode(d.NID); err != nil {
+					return nil, err
+				}
+				break
+			}
+		}
+		if found == nil {
+			return nil, nil
+		}
+		dir = found
+	}
+	return dir, nil
+}
+
+// open is the content of a file, nil if there is none of that name.
+func (f erofsFiles) open(name string) (content.Content, error) {
+	inode, err := f.lookup(name)
+	if err != nil || inode == nil || !inode.IsRegular() {
+		return nil, err
+	}
+	return erofsFile{inode}, nil
+}
+
+// list is the names in a folder, none if there is no such folder.
+func (f erofsFiles) list(name string) ([]string, error) {
+	inode, err := f.lookup(name)
+	if err != nil || inode == nil || !inode.IsDir() {
+		return nil, err
+	}
+	entries, err := inode.ReadDir()
+	names := make([]string, 0, len(entries))
+	for _, d := range entries {
+		names = append(names, d.Name)
+	}
+	return names, err
+}
+
+// isLink tells the target of a link, "" if the name is none.
+func (f erofsFiles) isLink(name string) (string, error) {
+	inode, err := f.lookup(name)
+	if err != nil || inode == nil || !inode.IsSymlink() {
+		return "", err
+	}
+	return inode.Readlink()
+}

@@ -1,0 +1,102 @@
+package difference
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"github.com/mastercard/mangos/compare/cause"
+	"github.com/mastercard/mangos/compare/component"
+	"github.com/mastercard/mangos/compare/content"
+)
+
+// digests compares two components of which at least one is known by its
+// digest only.
+func (w *walker) digests(a, b *component.Node, depth int) error {
+	x, err := known(a)
+	if err != nil {
+		return w.failed(err)
+	}
+	y, err := known(b)
+	if err != nil {
+		return w.failed(err)
+	}
+	if x == nil || y == nil {
+		if x == nil && y == nil {
+			return w.inside(a, b, depth)
+		}
+		return w.add(Finding{Class: cause.Content, Note: "the evidence of one side does not describe it"})
+	}
+	if *x == *y {
+		return nil
+	}
+	before := w.result.causes
+	ea, errA := a.Expand()
+	eb, errB := b.Expand()
+	if errA == nil && errB == nil && ea != nil && eb != nil && ea.Format == eb.Format {
+		if err := w.children(ea, eb, depth); err != nil || w.result.causes > before {
+			return err
+		}
+	}
+	f := Finding{Class: cause.Content, What: "digest", A: hex.EncodeToString(x.SHA256[:]), B: hex.EncodeToString(y.SHA256[:])}
+	if a.Class != "" {
+		f.Class = a.Class
+	}
+	if x.Size != y.Size {
+		f.What, f.A, f.B = "size", fmt.Sprint(x.Size), fmt.Sprint(y.Size)
+	}
+	f.Needs = needs(a, b)
+	return w.add(f)
+}
+
+// needs says whose bytes would explain more, and which of them.
+func needs(a, b *component.Node) string {
+	side := "both sides"
+	switch {
+	case a.Content != nil:
+		side = "side b"
+	case b.Content != nil:
+		side = "side a"
+	}
+	pieces := pieces(a, b)
+	if len(pieces) == 0 {
+		return "the bytes of " + side
+	}
+	return fmt.Sprintf("the bytes of %s, of this piece at least: %d to %d", side, pieces[0].Offset, pieces[0].End())
+}
+
+// pieces are the pieces of 1 MiB whose digests differ, where both sides know
+// them.
+func pieces(a, b *component.Node) []content.Range {
+	if a.Known == nil || b.Known == nil {
+		return nil
+	}
+	var list []content.Range
+	for n := range min(len(a.Known.Pieces), len(b.Known.Pieces)) {
+		if a.Known.Pieces[n] != b.Known.Pieces[n] {
+			off := int64(n) * component.PieceSize
+			list = append(list, content.Range{Offset: off, Length: min(component.PieceSize, a.Known.Size-off)})
+		}
+	}
+	return list
+}
+
+// identity is what a digest stands for.
+type identity struct {
+	Size   int64
+	SHA256 [32]byte
+}
+
+// known is the identity of a component: as told, or computed from its bytes.
+func known(n *component.Node) (*identity, error) {
+	if n.Known != nil {
+		return &identity{n.Known.Size, n.Known.SHA256}, nil
+	}
+	if n.Content == nil {
+		return nil, nil
+	}
+	sum, err := content.Digest(n.Content)
+	if err != nil {
+		return nil, err
+	}
+	return &identity{n.Content.Size(), sum}, nil
+}

@@ -1,0 +1,145 @@
+package difference
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/mastercard/mangos/compare/cause"
+	"github.com/mastercard/mangos/compare/component"
+	"github.com/mastercard/mangos/compare/content"
+	"github.com/mastercard/mangos/format/gpt"
+)
+
+const (
+	maxRuns   = 1000 // runs of bytes that are looked at
+	keptRuns  = 16   // of those, how many are told
+	joinGap   = 8    // equal bytes between two runs that are taken as one
+	shownHex  = 24   // bytes shown of each side
+	maxFields = 4096 // bytes of a fixed structure
+)
+
+// leaf compares two components that cannot be opened: as text if both are,
+// else as bytes.
+func (w *walker) leaf(a, b *component.Node) error {
+	if a.Class == "" {
+		if done, err := w.text(a.Content, b.Content); done || err != nil {
+			return err
+		}
+	}
+	return w.bytes(a, b)
+}
+
+func (w *walker) bytes(a, b *component.Node) error {
+	f := Finding{Class: cause.Content}
+	if a.Class != "" {
+		f.Class = a.Class
+	}
+	runs, changed, more, err := content.Differences(a.Content, b.Content, joinGap, maxRuns)
+	if err != nil {
+		return w.failed(err)
+	}
+	f.Changed = changed
+	if x, y := a.Content.Size(), b.Content.Size(); x != y {
+		f.What, f.A, f.B = "size", fmt.Sprint(x), fmt.Sprint(y)
+		f.Changed += max(x, y) - min(x, y)
+		if len(runs) == 0 {
+			runs = []content.Range{{Offset: min(x, y), Length: max(x, y) - min(x, y)}}
+		}
+	}
+	if more {
+		f.Note = fmt.Sprintf("more than %d runs of bytes differ", maxRuns)
+	}
+	if a.Class == "" && !more && f.What == "" {
+		class, note, err := stringsClass(a.Content, b.Content, runs)
+		if err != nil {
+			return w.failed(err)
+		}
+		if class != "" {
+			f.Class, f.Note = class, note
+		}
+	}
+	if f.What == "" {
+		f.A, f.B = hexAt(a.Content, runs[0]), hexAt(b.Content, runs[0])
+	}
+	f.Ranges = runs[:min(len(runs), keptRuns)]
+	return w.add(f)
+}
+
+// hexAt shows the first bytes of a run.
+func hexAt(c content.Content, r content.Range) string {
+	b := make([]byte, min(r.Length, shownHex))
+	if content.ReadFull(c, b, r.Offset) != nil {
+		return ""
+	}
+	s := hex.EncodeToString(b)
+	if r.Length > shownHex {
+		s += "…"
+	}
+	return s
+}
+
+// fields compares a fixed structure field by field, and what no field covers
+// as bytes.
+func (w *walker) fields(a, b *component.Node) error {
+	x, errA := content.ReadAll(a.Content, max(maxFields, 64<<10))
+	y, errB := content.ReadAll(b.Content, max(maxFields, 64<<10))
+	if errA != nil || errB != nil || len(x) != len(y) {
+		return w.bytes(a, b)
+	}
+	for _, f := range a.Fields {
+		if f.Offset < 0 || f.End() > int64(len(x)) {
+			continue
+		}
+		p, q := x[f.Offset:f.End()], y[f.Offset:f.End()]
+		if bytes.Equal(p, q) {
+			continue
+		}
+		err := w.add(Finding{
+			Class: f.Class, What: f.Name, A: show(f.Show, p), B: show(f.Show, q),
+			Ranges: []content.Range{f.Range}, Changed: int64(len(p)),
+		})
+		if err != nil {
+			return err
+		}
+		copy(q, p) // told; what is left is compared as bytes
+	}
+	if bytes.Equal(x, y) {
+		return nil
+	}
+	rest := component.Node{Kind: a.Kind, Name: a.Name, Class: a.Class, Content: content.Bytes(x)}
+	other := rest
+	other.Content = content.Bytes(y)
+	return w.bytes(&rest, &other)
+}
+
+func show(s component.Show, b []byte) string {
+	var wide [8]byte
+	copy(wide[:], b)
+	n := binary.LittleEndian.Uint64(wide[:])
+	switch {
+	case s == component.ShowNumber && len(b) <= 8:
+		return fmt.Sprint(n)
+	case s == component.ShowTime && len(b) <= 8 && n <= 253402300799:
+		return time.Unix(int64(n), 0).UTC().Format(time.RFC3339)
+	case s == component.ShowGUID && len(b) == 16:
+		return mixedGUID(b)
+	case s == component.ShowUUID && len(b) == 16:
+		return gpt.GUID(b).String()
+	}
+	if len(b) > shownHex {
+		return hex.EncodeToString(b[:shownHex]) + "…"
+	}
+	return hex.EncodeToString(b)
+}
+
+// mixedGUID is the text form of a GUID as a partition table stores it: the
+// first three groups little-endian.
+func mixedGUID(b []byte) string {
+	g := gpt.GUID(b)
+	g[0], g[1], g[2], g[3] = b[3], b[2], b[1], b[0]
+	g[4], g[5], g[6], g[7] = b[5], b[4], b[7], b[6]
+	return g.String()
+}
