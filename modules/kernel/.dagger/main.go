@@ -1,109 +1,181 @@
-// Kernel makes Linux from a locked source package, and puts an organisation's
-// certificate into it.
+// Kernel makes Linux from a Debian source package, and puts an organisation's
+// certificate into it. Each function is one run of the kernel program.
 package main
 
 import (
 	"context"
+	"strings"
 
 	"dagger/kernel/internal/dagger"
 )
 
-type Kernel struct{}
+type Kernel struct {
+	// The kernel program (modules/kernel/cmd/kernel).
+	Program *dagger.File
+	// The sandbox program (modules/sandbox).
+	Sandbox *dagger.File
+}
 
-const (
-	kernel  = "/usr/bin/kernel"
-	sandbox = "/usr/bin/sandbox"
-)
-
-var root = dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}
-
-// Check configures the kernel and fails when the configuration lost a line of
-// its fragments.
-func (m *Kernel) Check(
-	ctx context.Context,
-	// The files of the source package.
-	sources *dagger.Directory,
-	// The tree of tools, as a root file system.
-	tools *dagger.Directory,
-	// The folder modules/kernel, with config/*.config and compile/*.sh.
-	files *dagger.Directory,
+func New(
 	// The kernel program, static (modules/kernel/cmd/kernel).
 	program *dagger.File,
 	// The sandbox program, static (modules/sandbox).
-	box *dagger.File,
-) (string, error) {
-	return script(tools, sources, files, box, "", "configure").
-		WithFile(kernel, program).
-		WithExec([]string{sandbox, "--", kernel, "check", "--fragments", "/in/files/config", "--config", "/out/config"}, root).
-		CombinedOutput(ctx)
+	sandbox *dagger.File,
+) *Kernel {
+	return &Kernel{Program: program, Sandbox: sandbox}
 }
 
-// Compile makes the kernel: vmlinux, System.map, bzImage, config, release. It
-// takes a quarter of an hour; so its inputs are what decides the result and
-// nothing else, no program of ours but the sandbox.
-func (m *Kernel) Compile(
-	// The files of the source package.
+const (
+	program = "/usr/bin/kernel"
+	sandbox = "/usr/bin/sandbox"
+)
+
+// Compiled returns the kernel as the compiler made it.
+//
+// What it depends on is looked up by content in a volume of kernels compiled
+// before: a step that is done again and makes the same tools or sources does
+// not compile the kernel again.
+func (m *Kernel) Compiled(
+	ctx context.Context,
+	// The files of the source package linux.
 	sources *dagger.Directory,
-	// The tree of tools, as a root file system.
+	// The root file system with the compiler.
 	tools *dagger.Directory,
-	// The folder modules/kernel, with config/*.config and compile/*.sh.
-	files *dagger.Directory,
-	// The sandbox program, static (modules/sandbox).
-	box *dagger.File,
-	// Not empty: makes it again in another world (see modules/sandbox).
+	// The configuration's fragments, *.config.
+	// +defaultPath="config"
+	fragments *dagger.Directory,
+	// Not empty: compiles anew, in another world (see modules/sandbox).
 	// +optional
 	variation string,
-) *dagger.Directory {
-	return script(tools, sources, files, box, variation, "build").Directory("/out")
-}
-
-// script runs compile.sh; what it makes is in /out.
-func script(tools, sources, files *dagger.Directory, box *dagger.File, variation, verb string) *dagger.Container {
-	work := "/tmp/kernel"
-	if variation != "" {
-		work = "/tmp/a-longer-name-of-another-folder"
+) (*dagger.Directory, error) {
+	digest, err := tools.Digest(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return dag.Container().
-		WithRootfs(tools).
-		WithFile(sandbox, box).
-		WithMountedDirectory("/in/sources", sources).
-		WithMountedDirectory("/in/files", files).
+	return m.confined(dag.Container().WithRootfs(tools)).
+		WithMountedDirectory("/sources", sources).
+		WithMountedDirectory("/fragments", fragments).
+		WithMountedCache("/kernels", dag.CacheVolume("mangos-kernels")).
 		WithEnvVariable("MANGOS_VARIATION", variation).
-		WithExec([]string{sandbox, "--", "sh", "/in/files/compile/compile.sh", verb, "/in/sources", "/in/files/config", work, "/out"}, root)
+		WithExec([]string{sandbox, "--", program, "compile", "--sources", "/sources", "--fragments", "/fragments",
+			"--store", "/kernels", "--tools", strings.TrimSpace(digest + " " + variation), "--out", "/compiled"},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Directory("/compiled"), nil
 }
 
-// Pack makes a compiled kernel ready for certificates, and writes the byte
-// ranges down that a certificate may change.
-func (m *Kernel) Pack(
+// Packed returns the kernel that is the same for everybody: vmlinux,
+// System.map, bzImage, config, release, and ranges.json, which says which
+// bytes a certificate changes.
+func (m *Kernel) Packed(
+	// What Compiled returns.
 	compiled *dagger.Directory,
-	// The tree of tools, as a root file system.
+	// The root file system with zstd.
 	tools *dagger.Directory,
-	program *dagger.File,
-	box *dagger.File,
 ) *dagger.Directory {
-	return dag.Container().
-		WithRootfs(tools).
-		WithFile(sandbox, box).
-		WithFile(kernel, program).
-		WithMountedDirectory("/in/compiled", compiled).
-		WithExec([]string{sandbox, "--", kernel, "pack", "--compiled", "/in/compiled", "--out", "/out"}, root).
-		Directory("/out")
+	return m.confined(dag.Container().WithRootfs(tools)).
+		WithMountedDirectory("/compiled", compiled).
+		WithExec([]string{sandbox, "--", program, "pack", "--compiled", "/compiled", "--out", "/packed"},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Directory("/packed")
 }
 
-// Certify puts an organisation's certificate into a packed kernel.
-func (m *Kernel) Certify(
+// Unsigned compiles and packs. It depends on the content of its inputs and of
+// the kernel program alone, and is known by its own content.
+func (m *Kernel) Unsigned(
+	ctx context.Context,
+	// The files of the source package linux.
+	sources *dagger.Directory,
+	// The root file system with the compiler and zstd.
+	tools *dagger.Directory,
+	// The configuration's fragments, *.config.
+	// +defaultPath="config"
+	fragments *dagger.Directory,
+	// Not empty: compiles anew, in another world (see modules/sandbox).
+	// +optional
+	variation string,
+) (*dagger.Directory, error) {
+	compiled, err := m.Compiled(ctx, sources, tools, fragments, variation)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.Packed(compiled, tools).Export(ctx, "packed"); err != nil {
+		return nil, err
+	}
+	return dag.CurrentModule().Workdir("packed"), nil
+}
+
+// Certified returns the kernel with an organisation's certificate in it.
+func (m *Kernel) Certified(
+	// What Packed or Unsigned returns.
 	packed *dagger.Directory,
 	// The certificate, PEM or DER.
 	certificate *dagger.File,
-	program *dagger.File,
-	box *dagger.File,
 ) *dagger.Directory {
-	return dag.Container().
-		WithFile(sandbox, box).
-		WithFile(kernel, program).
-		WithNewFile("/tmp/.keep", "").
-		WithMountedDirectory("/in/packed", packed).
-		WithMountedFile("/in/certificate", certificate).
-		WithExec([]string{sandbox, "--", kernel, "certify", "--kernel", "/in/packed", "--certificate", "/in/certificate", "--out", "/out"}, root).
-		Directory("/out")
+	return m.confined(dag.Container()).
+		WithMountedDirectory("/packed", packed).
+		WithMountedFile("/certificate", certificate).
+		WithExec([]string{sandbox, "--", program, "certify", "--kernel", "/packed", "--certificate", "/certificate", "--out", "/certified"},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Directory("/certified")
+}
+
+// CheckCertified compares a certified vmlinux with what the kernel's own tool
+// makes of the same certificate: they must be the same, byte for byte.
+// +cache="never"
+func (m *Kernel) CheckCertified(
+	ctx context.Context,
+	// What Compiled returns.
+	compiled *dagger.Directory,
+	// The root file system with openssl.
+	tools *dagger.Directory,
+	// What Certified returns.
+	certified *dagger.Directory,
+	// The certificate in PEM.
+	certificate *dagger.File,
+) error {
+	_, err := m.confined(dag.Container().WithRootfs(tools)).
+		WithDirectory("/compiled", compiled).
+		WithMountedDirectory("/certified", certified).
+		WithMountedFile("/certificate", certificate).
+		WithExec([]string{sandbox, "--", "sh", "-euc", `
+			openssl x509 -in /certificate -outform DER -out /der
+			/compiled/insert-sys-cert -s /compiled/System.map -b /compiled/vmlinux -c /der
+			cmp /compiled/vmlinux /certified/vmlinux`},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Sync(ctx)
+	return err
+}
+
+// CheckBoot boots a kernel in QEMU and looks whether it has what its
+// configuration is for. It returns what the machine printed.
+// +cache="never"
+func (m *Kernel) CheckBoot(
+	ctx context.Context,
+	// The kernel.
+	bzImage *dagger.File,
+	// The root file system with QEMU, swtpm and the mkfs programs.
+	tools *dagger.Directory,
+	// The program modules/kernel/cmd/bootcheck, static.
+	bootcheck *dagger.File,
+	// The program modules/kernel/cmd/probe, static.
+	probe *dagger.File,
+	// Subject (common name) of the certificate in the kernel.
+	// +optional
+	certificate string,
+) (string, error) {
+	return m.confined(dag.Container().WithRootfs(tools)).
+		WithFile("/usr/bin/bootcheck", bootcheck).
+		WithMountedFile("/probe", probe).
+		WithMountedFile("/bzImage", bzImage).
+		WithExec([]string{sandbox, "--", "bootcheck", "--bzimage", "/bzImage", "--probe", "/probe", "--certificate", certificate},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Stdout(ctx)
+}
+
+// confined puts the programs that each step runs into a container.
+func (m *Kernel) confined(ctr *dagger.Container) *dagger.Container {
+	return ctr.
+		WithFile(program, m.Program).
+		WithFile(sandbox, m.Sandbox).
+		WithNewFile("/tmp/.keep", "")
 }
