@@ -28,6 +28,8 @@ type Definition struct {
 	// Selected names the distribution that the lock is made from.
 	Selected      string                  `toml:"distribution-default"`
 	Distributions map[string]Distribution `toml:"distribution"`
+	// Image is nil where a definition says nothing of images.
+	Image *Image `toml:"image"`
 }
 
 // Load reads and checks the definition in the file at path.
@@ -92,6 +94,11 @@ func (d *Definition) check() error {
 			return fmt.Errorf("distribution.%s: %w", name, err)
 		}
 		d.Distributions[name] = dist
+	}
+	if d.Image != nil {
+		if err := d.Image.check(); err != nil {
+			return fmt.Errorf("image: %w", err)
+		}
 	}
 	if _, ok := d.Distributions[d.Selected]; !ok {
 		return fmt.Errorf("distribution-default names %q, which has no table", d.Selected)
