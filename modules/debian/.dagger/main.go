@@ -102,13 +102,11 @@ func (m *Debian) Packages(selected *dagger.File) *dagger.Directory {
 // Rootfs returns the root file system that a selection's packages make.
 func (m *Debian) Rootfs(
 	selected *dagger.File,
-	// Seconds since 1970: what dates in the tree are set to.
-	epoch string,
 	// Not empty: makes it again in another world (see modules/sandbox).
 	// +optional
 	variation string,
 ) *dagger.Directory {
-	return m.unpack("bootstrap", selected, epoch, variation)
+	return m.unpack("bootstrap", selected, variation)
 }
 
 // Extracted returns the tree of a selection's packages, unpacked only.
@@ -118,14 +116,13 @@ func (m *Debian) Extracted(
 	// +optional
 	variation string,
 ) *dagger.Directory {
-	return m.unpack("extract", selected, "", variation)
+	return m.unpack("extract", selected, variation)
 }
 
-func (m *Debian) unpack(command string, selected *dagger.File, epoch, variation string) *dagger.Directory {
+func (m *Debian) unpack(command string, selected *dagger.File, variation string) *dagger.Directory {
 	ctr := m.container().
 		WithFile(selection, selected).
 		WithMountedDirectory(packages, m.Packages(selected)).
-		WithEnvVariable("SOURCE_DATE_EPOCH", epoch).
 		WithEnvVariable("MANGOS_VARIATION", variation)
 	args := []string{program, command, "--selection", selection, "--packages", packages, "--root", root}
 	if command == "bootstrap" {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/mikelolasagasti/xz"
 
 	"github.com/mastercard/mangos/modules/debian/control"
 )
@@ -31,7 +31,7 @@ func Decompress(name string, data []byte) ([]byte, error) {
 	case strings.HasSuffix(name, ".gz"):
 		r, err = gzip.NewReader(r)
 	case strings.HasSuffix(name, ".xz"):
-		r, err = xz.ReaderConfig{DictCap: 64 << 20, SingleStream: true}.NewReader(r)
+		r, err = xz.NewReader(r, 64<<20)
 	case strings.HasSuffix(name, ".zst"):
 		var z *zstd.Decoder
 		if z, err = zstd.NewReader(r, zstd.WithDecoderMaxMemory(MaxIndex)); err == nil {

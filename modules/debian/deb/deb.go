@@ -12,10 +12,11 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/mikelolasagasti/xz"
 
 	"github.com/mastercard/mangos/modules/debian/control"
 )
@@ -29,6 +30,9 @@ const (
 	MaxData    = 16 << 30
 )
 
+// maxDictionary bounds the memory of decompression: xz -9 uses 64 MiB.
+const maxDictionary = 64 << 20
+
 const (
 	arMagic  = "!<arch>\n"
 	arHeader = 60
@@ -38,11 +42,13 @@ const (
 type Package struct {
 	file          *os.File
 	control, data member
+	built         time.Time
 }
 
 type member struct {
 	name         string
 	offset, size int64
+	date         int64
 }
 
 // Open reads the outer archive of the package file at name.
@@ -83,7 +89,7 @@ func (p *Package) scan(r io.ReaderAt, size int64) error {
 	if !bytes.HasPrefix(version, []byte("2.")) {
 		return fmt.Errorf("%w: format version %.20q", ErrFormat, version)
 	}
-	p.control, p.data = members[1], members[2]
+	p.control, p.data, p.built = members[1], members[2], time.Unix(members[0].date, 0).UTC()
 	if !strings.HasPrefix(p.control.name, "control.tar") || !strings.HasPrefix(p.data.name, "data.tar") {
 		return fmt.Errorf("%w: members %.20q and %.20q instead of control.tar and data.tar", ErrFormat, p.control.name, p.data.name)
 	}
@@ -103,11 +109,12 @@ func readAr(r io.ReaderAt, size int64) ([]member, error) {
 			return nil, fmt.Errorf("%w: cut off in a member's header", ErrFormat)
 		}
 		n, err := strconv.ParseInt(strings.TrimRight(string(h[48:58]), " "), 10, 64)
-		if err != nil || n < 0 || string(h[58:60]) != "`\n" || n > size-offset-arHeader {
+		date, dateErr := strconv.ParseInt(strings.TrimRight(string(h[16:28]), " "), 10, 64)
+		if err != nil || dateErr != nil || date < 0 || n < 0 || string(h[58:60]) != "`\n" || n > size-offset-arHeader {
 			return nil, fmt.Errorf("%w: a member's header makes no sense", ErrFormat)
 		}
 		name := strings.TrimSuffix(strings.TrimRight(string(h[:16]), " "), "/")
-		members = append(members, member{name, offset + arHeader, n})
+		members = append(members, member{name, offset + arHeader, n, date})
 		offset += arHeader + n + n%2
 	}
 	return members, nil
@@ -128,13 +135,13 @@ func (p *Package) open(m member, limit int64) (io.ReadCloser, error) {
 		}
 		r = z
 	case ".xz":
-		z, err := xz.ReaderConfig{DictCap: 64 << 20}.NewReader(section)
+		z, err := xz.NewReader(section, maxDictionary)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, m.name, err)
 		}
 		r = z
 	case ".zst":
-		z, err := zstd.NewReader(section, zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderConcurrency(1))
+		z, err := zstd.NewReader(section, zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, m.name, err)
 		}
@@ -161,6 +168,10 @@ func (l *limited) Read(b []byte) (int, error) {
 }
 
 func (l *limited) Close() error { l.close(); return nil }
+
+// Built returns the date that the package was built with: for Debian's the date
+// of its newest changelog entry, which no file in it exceeds.
+func (p *Package) Built() time.Time { return p.built }
 
 // Data returns the tar stream of the package's files.
 func (p *Package) Data() (io.ReadCloser, error) { return p.open(p.data, MaxData) }

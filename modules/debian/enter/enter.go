@@ -1,4 +1,5 @@
-// Package enter runs programs inside a root file system.
+// Package enter runs programs inside a root file system, through the `sandbox`
+// program: without network, without the machine's name and environment.
 package enter
 
 import (
@@ -7,17 +8,40 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
-	"syscall"
+	"path/filepath"
 )
+
+// ErrNoSandbox says that the sandbox program was not found.
+var ErrNoSandbox = errors.New("the sandbox program is not there")
+
+// FindSandbox returns the sandbox program: the one named, else one beside this
+// program, else one in PATH.
+func FindSandbox(name string) (string, error) {
+	if name != "" {
+		return filepath.Abs(name)
+	}
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "sandbox")
+		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
+			return beside, nil
+		}
+	}
+	found, err := exec.LookPath("sandbox")
+	if err != nil {
+		return "", fmt.Errorf("%w: neither beside this program nor in PATH; name it with --sandbox", ErrNoSandbox)
+	}
+	return filepath.Abs(found)
+}
 
 // Root is a root file system to run programs in.
 type Root struct {
-	// Dir is its folder.
+	// Dir is its folder. It needs the folders proc and dev.
 	Dir string
-	// Sandbox is the `sandbox` program, which keeps what runs off the network.
+	// Sandbox is the path of the sandbox program.
 	Sandbox string
-	// Env is the whole environment.
+	// Env is what stands in the environment beside the sandbox's own.
 	Env []string
 	// Log, if set, gets what the programs print.
 	Log io.Writer
@@ -29,7 +53,11 @@ const maxTail = 4096
 // Run runs a program and returns what it printed on its standard output. An error
 // quotes the end of what it printed on either.
 func (r Root) Run(ctx context.Context, argv ...string) ([]byte, error) {
-	cmd := r.command(ctx, argv)
+	args := []string{"--root", r.Dir}
+	for _, e := range r.Env {
+		args = append(args, "--env", e)
+	}
+	cmd := exec.CommandContext(ctx, r.Sandbox, append(append(args, "--"), argv...)...)
 	var out, both bytes.Buffer
 	log := r.Log
 	if log == nil {
@@ -46,27 +74,6 @@ func (r Root) Run(ctx context.Context, argv ...string) ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
-
-func (r Root) command(ctx context.Context, argv []string) *exec.Cmd {
-	if r.Sandbox == "" {
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Path = argv[0]
-		cmd.Err = nil
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: r.Dir, Cloneflags: syscall.CLONE_NEWNET}
-		cmd.Dir = "/"
-		cmd.Env = r.Env
-		return cmd
-	}
-	args := []string{"--root", r.Dir}
-	for _, entry := range r.Env {
-		args = append(args, "--env", entry)
-	}
-	// The caller's environment: it tells the sandbox whether to vary the world.
-	return exec.CommandContext(ctx, r.Sandbox, append(append(args, "--"), argv...)...)
-}
-
-// ErrNoSandbox says that the sandbox program was not found.
-var ErrNoSandbox = errors.New("the sandbox program is not there")
 
 // printable replaces what could move a terminal's cursor.
 func printable(text []byte) string {

@@ -43,12 +43,11 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 `
 
-// NewApt unpacks apt into the empty folder dir and shows it the index. The sandbox
-// program may be "".
+// NewApt unpacks apt into the empty folder dir and shows it the index; apt runs
+// through the program sandbox.
 func NewApt(ctx context.Context, x *Index, f *fetch.Fetcher, dir, sandbox string) (*Apt, error) {
 	a := &Apt{index: x, root: enter.Root{Dir: dir, Sandbox: sandbox, Env: []string{
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/", "DEBIAN_FRONTEND=noninteractive",
-		"APT_CONFIG=/solve/apt.conf",
+		"LC_ALL=C", "APT_CONFIG=/solve/apt.conf",
 	}}}
 	if err := a.unpack(ctx, f); err != nil {
 		return nil, fmt.Errorf("set up apt: %w", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mastercard/mangos/modules/debian/enter"
 	"github.com/mastercard/mangos/modules/debian/fetch"
 	"github.com/mastercard/mangos/modules/debian/lock"
 	"github.com/mastercard/mangos/modules/debian/refresh"
@@ -79,6 +80,9 @@ func lockCommand() *cobra.Command {
 				return err
 			}
 			f.Progress = nil
+			if sandbox, err = enter.FindSandbox(sandbox); err != nil {
+				return err
+			}
 			scratch, err := os.MkdirTemp("", "debian-lock-")
 			if err != nil {
 				return err
