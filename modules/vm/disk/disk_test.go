@@ -183,6 +183,33 @@ func TestSignature(t *testing.T) {
 	}
 }
 
+func TestAppend(t *testing.T) {
+	path, tree := makeDisk(t)
+	i, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Append(gpt.Partition{Type: gpt.TypeVar, ID: gpt.DeriveGUID("var"), Label: "var", Size: 1 << 20}, bytes.NewReader([]byte("content"))); err != nil {
+		t.Fatal(err)
+	}
+	i.Close()
+	if i, err = Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	p, err := i.Partition(gpt.TypeVar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 7)
+	if _, err := i.file.ReadAt(b, p.Start); err != nil || string(b) != "content" || p.Label != "var" {
+		t.Errorf("partition %+v holds %q, %v", p, b, err)
+	}
+	if err := check(t, i, tree.Root); err != nil {
+		t.Errorf("the root after it: %v", err)
+	}
+}
+
 func TestESP(t *testing.T) {
 	path, _ := makeDisk(t)
 	i, err := Open(path)

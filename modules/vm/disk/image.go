@@ -48,12 +48,6 @@ func Open(path string) (*Image, error) {
 // Close closes the image.
 func (i *Image) Close() error { return i.file.Close() }
 
-// Table is the partition table as it was read.
-func (i *Image) Table() *gpt.Table { return i.table }
-
-// Rewrite writes the partition table back after a change.
-func (i *Image) Rewrite() error { return i.table.Write(i.file) }
-
 // Partition returns the one partition of this type.
 func (i *Image) Partition(kind gpt.GUID) (gpt.Partition, error) {
 	var found []gpt.Partition
@@ -66,6 +60,29 @@ func (i *Image) Partition(kind gpt.GUID) (gpt.Partition, error) {
 		return gpt.Partition{}, fmt.Errorf("%w: %d of type %s", ErrPartition, len(found), kind)
 	}
 	return found[0], nil
+}
+
+// Append makes the disk larger by a partition, which gets p's size, and writes content to it.
+func (i *Image) Append(p gpt.Partition, content io.Reader) error {
+	end := int64(0)
+	for _, q := range i.table.Partitions {
+		end = max(end, q.Start+q.Size)
+	}
+	p.Start = (end + gpt.Align - 1) / gpt.Align * gpt.Align
+	// Room for the copy of the table, up to the next whole MiB.
+	size := max((p.Start+p.Size)/gpt.Align*gpt.Align+2*gpt.Align, i.table.DiskSize)
+	if err := i.file.Truncate(size); err != nil {
+		return fmt.Errorf("append partition: %w", err)
+	}
+	i.table.DiskSize = size
+	i.table.Partitions = append(i.table.Partitions, p)
+	if err := i.table.Write(i.file); err != nil {
+		return fmt.Errorf("append partition: %w", err)
+	}
+	if _, err := io.Copy(io.NewOffsetWriter(i.file, p.Start), io.LimitReader(content, p.Size)); err != nil {
+		return fmt.Errorf("append partition: %w", err)
+	}
+	return nil
 }
 
 // Flip changes one bit of the byte at offset.

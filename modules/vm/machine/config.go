@@ -32,6 +32,8 @@ type Config struct {
 	CPUs, Memory int
 	// UUID is the system's DMI UUID; empty leaves it to QEMU, which sends zeroes.
 	UUID string
+	// SMBIOS are further tables, in the form of QEMU's option.
+	SMBIOS []string
 	// OEMStrings go into SMBIOS type 11, where systemd looks for credentials and a command line.
 	OEMStrings []string
 	// FirmwareFiles are fw_cfg items, name to content: the other such road.
@@ -103,6 +105,9 @@ func (c *Config) arguments(accel Accel) ([]string, error) {
 	}
 	if c.UUID != "" {
 		args = append(args, "-uuid", c.UUID)
+	}
+	for _, s := range c.SMBIOS {
+		args = append(args, "-smbios", s)
 	}
 	for _, s := range c.OEMStrings {
 		args = append(args, "-smbios", "type=11,value="+escape(s))

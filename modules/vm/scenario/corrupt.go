@@ -1,0 +1,137 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"regexp"
+
+	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/modules/vm/disk"
+	"github.com/mastercard/mangos/modules/vm/probe"
+)
+
+// initProgram is PID 1; unreadFile is large, and nothing reads it while the system starts.
+const (
+	initProgram = "/usr/lib/systemd/systemd"
+	unreadFile  = "/usr/sbin/mke2fs"
+)
+
+// corrupted is what the kernel says when it meets a block that does not match its hash.
+const corrupted = "dm-verity device corrupted"
+
+// flipped is a scenario in which a byte of the disk is flipped that a start reads.
+func flipped(name, about string, find func(*disk.Image) (int64, error)) *Scenario {
+	return &Scenario{
+		Name: name, About: about, Rows: []string{"panics"}, Minutes: 1,
+		run: func(ctx context.Context, t *Trial) error {
+			b := boot{vary: flip(find)}
+			return t.with(ctx, b, func(r *Run) error {
+				r.until(ctx)
+				t.expectCorrupt("panics", r)
+				return nil
+			})
+		},
+	}
+}
+
+func flip(find func(*disk.Image) (int64, error)) func(context.Context, *disk.Image) error {
+	return func(_ context.Context, img *disk.Image) error {
+		at, err := find(img)
+		if err != nil {
+			return err
+		}
+		return img.Flip(at)
+	}
+}
+
+func (t *Trial) expectCorrupt(row string, r *Run) {
+	t.ExpectEnding(row, r, Panic)
+	t.Expect(row, r.says(corrupted), "the kernel did not say %q: %s", corrupted, r.tail())
+}
+
+var (
+	corruptInit = flipped("corrupt-init", "a byte of PID 1 is flipped",
+		func(img *disk.Image) (int64, error) { return img.Data(initProgram) })
+
+	corruptHash = flipped("corrupt-hash", "a byte of the hash of a block of PID 1 is flipped",
+		func(img *disk.Image) (int64, error) {
+			at, err := img.Data(initProgram)
+			if err != nil {
+				return 0, err
+			}
+			return img.Hash(at)
+		})
+)
+
+var corruptFile = &Scenario{
+	Name:    "corrupt-file",
+	About:   "a byte of a file is flipped that is not read while the system starts; then it is read",
+	Rows:    []string{"starts", "panics"},
+	Minutes: 1.5,
+	run: func(ctx context.Context, t *Trial) error {
+		b := boot{vary: flip(func(img *disk.Image) (int64, error) { return img.Data(unreadFile) })}
+		return t.with(ctx, b, func(r *Run) error {
+			r.until(ctx)
+			if !t.ExpectEnding("starts", r, Ready) {
+				return nil
+			}
+			reply, err := r.ask(ctx, probe.Digest, unreadFile)
+			if !errors.Is(err, ErrEnded) {
+				t.Expect("panics", false, "reading the file gave %q, %v", reply.Digest, err)
+				return nil
+			}
+			t.expectCorrupt("panics", r)
+			return nil
+		})
+	},
+}
+
+// unverified is what systemd and the kernel say of a root whose signature is not good.
+var unverified = regexp.MustCompile(`(?i)root hash verification failed|verity.*(required key not available|key was rejected)|systemd-veritysetup@root`)
+
+// signed is a scenario in which the root's signature is replaced.
+func signed(name, about string, expected *regexp.Regexp, make func(context.Context, *Lab, *verity.Signature) (*verity.Signature, error)) *Scenario {
+	return &Scenario{
+		Name: name, About: about, Rows: []string{"refused"}, Minutes: 1,
+		run: func(ctx context.Context, t *Trial) error {
+			b := boot{deadline: stopDeadline, vary: func(ctx context.Context, img *disk.Image) error {
+				old, err := img.Signature()
+				if err != nil {
+					return err
+				}
+				s, err := make(ctx, t.Lab, old)
+				if err != nil {
+					return err
+				}
+				return img.SetSignature(s)
+			}}
+			return t.with(ctx, b, func(r *Run) error {
+				r.until(ctx)
+				t.Expect("refused", r.Ending == PowerOff || r.Ending == Reset, "%s, but should be switched off or reset: %s", r, r.tail())
+				t.Expect("refused", r.find(expected) != "", "no line of the console matches %s: %s", expected, r.tail())
+				t.Expect("refused", !r.says("Switching root"), "the root was entered")
+				return nil
+			})
+		},
+	}
+}
+
+var (
+	signatureForeign = signed("signature-foreign", "the root hash is signed with another key", unverified,
+		func(ctx context.Context, l *Lab, old *verity.Signature) (*verity.Signature, error) {
+			return l.rogue.SignRoot(ctx, old.Root)
+		})
+
+	signatureMissing = signed("signature-missing", "the signature partition is empty",
+		regexp.MustCompile(`mangos: refused \[(no|bad)-verity-signature\]`),
+		func(context.Context, *Lab, *verity.Signature) (*verity.Signature, error) { return nil, nil })
+
+	signatureOther = signed("signature-of-other", "the signature is the organisation's, but of other bytes", unverified,
+		func(ctx context.Context, l *Lab, old *verity.Signature) (*verity.Signature, error) {
+			s, err := l.own().SignRoot(ctx, verity.RootHash{1})
+			if err == nil {
+				s.Root = old.Root
+			}
+			return s, err
+		})
+)

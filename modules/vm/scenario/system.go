@@ -1,0 +1,176 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/mastercard/mangos/modules/vm/disk"
+	"github.com/mastercard/mangos/modules/vm/machine"
+	"github.com/mastercard/mangos/modules/vm/probe"
+)
+
+// system boots the release as it is, with an extension as an operator would add one; then
+// the same machine once more, after somebody has put everything onto it that must not
+// matter.
+var system = &Scenario{
+	Name: "system",
+	About: "the release starts under Secure Boot from a verified root and is what it claims to be; " +
+		"started again with hidden hypervisor, foreign credentials, extensions, boot entry and /var it takes none of them",
+	Rows: slices.Concat(healthyRows, []string{"extension", "power-off"}, ignoredRows),
+	// Two whole starts.
+	Minutes: 3,
+	run:     runSystem,
+}
+
+// ignoredRows are decided by the second start.
+var ignoredRows = []string{
+	"hidden-hypervisor", "smbios-credentials", "fw-cfg-credentials", "boot-entry", "plaintext-var",
+	"extension-good", "extension-unsigned", "extension-foreign", "extension-corrupt", "extension-folder",
+	"extension-mutable", "extension-renamed", "extension-replayed", "extension-debug", "extension-org-purpose",
+}
+
+func runSystem(ctx context.Context, t *Trial) error {
+	sample := filepath.Join(t.Lab.Work, "system.sample.raw")
+	if err := t.Lab.markExtension(ctx, sample, mark{name: "sample", purpose: "site", counter: 7, mark: "sample", content: "seven"}); err != nil {
+		return err
+	}
+	first := boot{tpm: "kept", vary: func(ctx context.Context, img *disk.Image) error {
+		return putAll(ctx, img, map[string]string{sample: extensions + "/sample.confext.raw"})
+	}}
+	if err := t.with(ctx, first, func(r *Run) error { return t.firstStart(ctx, r) }); err != nil {
+		return err
+	}
+	return t.secondStart(ctx)
+}
+
+func (t *Trial) firstStart(ctx context.Context, r *Run) error {
+	facts, err := t.report(ctx, r, "starts")
+	if err != nil {
+		return err
+	}
+	checkHealthy(facts, t.Lab.want(true), t.Expect)
+	t.Expect("starts", r.says("mangos: gate passed"), "the gate did not say that it passed")
+	t.expectMark(ctx, r, "extension", "sample", "seven")
+	return t.powerOff(ctx, r, "power-off")
+}
+
+// want is what a machine of this lab must be.
+func (l *Lab) want(virtual bool) want {
+	return want{commandLine: l.Release.CommandLine, uuid: UUID, certificate: l.certificate, phases: l.Release.Phases, virtual: virtual}
+}
+
+// report waits for the probe and asks it for the facts; row tells whether it came.
+func (t *Trial) report(ctx context.Context, r *Run, row string) (*probe.Facts, error) {
+	r.until(ctx)
+	if !t.ExpectEnding(row, r, Ready) {
+		return nil, fmt.Errorf("no start: %s: %s", r, r.tail())
+	}
+	reply, err := r.ask(ctx, probe.Report, "")
+	if err != nil {
+		return nil, err
+	}
+	if reply.Facts == nil {
+		return nil, fmt.Errorf("%w: a report without facts", probe.ErrMalformed)
+	}
+	return reply.Facts, nil
+}
+
+// powerOff ends the machine in order.
+func (t *Trial) powerOff(ctx context.Context, r *Run, row string) error {
+	if _, err := r.ask(ctx, probe.PowerOff, ""); err != nil && r.Ending != PowerOff {
+		return err
+	}
+	if r.Ending != PowerOff {
+		r.until(ctx)
+	}
+	t.ExpectEnding(row, r, PowerOff)
+	return nil
+}
+
+// expectMark wants a configuration extension to have put content under markFolder.
+func (t *Trial) expectMark(ctx context.Context, r *Run, row, name, content string) {
+	reply, err := r.ask(ctx, probe.Read, markFolder+"/"+name)
+	t.Expect(row, err == nil && string(reply.Content) == content, "%s/%s holds %q, want %q (%v)", markFolder, name, reply.Content, content, err)
+}
+
+func putAll(ctx context.Context, img *disk.Image, files map[string]string) error {
+	esp, err := img.ESP()
+	if err != nil {
+		return err
+	}
+	for from, to := range files {
+		if err := esp.Put(ctx, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Words that only an attacker's credentials bring to the console or the processes.
+const (
+	credentialMark = "mangos-evil-credential"
+	entryFile      = "evil.conf"
+)
+
+// evilUnit is a unit, as a credential, that shows itself on the console.
+func evilUnit(from string) string {
+	return "[Unit]\nDescription=" + credentialMark + " by " + from + "\n[Service]\nType=oneshot\nExecStart=/usr/bin/cat /etc/os-release\nStandardOutput=tty\nRemainAfterExit=yes\n[Install]\nWantedBy=multi-user.target\n"
+}
+
+// hide makes a virtual machine look like hardware to systemd-detect-virt, and brings
+// credentials by both roads.
+func hide(c *machine.Config) {
+	c.Features = append(c.Features, "-hypervisor")
+	c.SMBIOS = append(c.SMBIOS, "type=0,vendor=ACME,version=1", "type=1,manufacturer=ACME,product=Anvil,version=1",
+		"type=2,manufacturer=ACME,product=Board", "type=3,manufacturer=ACME")
+	c.OEMStrings = append(c.OEMStrings,
+		"io.systemd.credential:passwd.plaintext-password.root=evil",
+		"io.systemd.credential:systemd.unit-dropin.multi-user.target=[Unit]\nWants=evil-smbios.service\n",
+		"io.systemd.credential:systemd.extra-unit.evil-smbios.service="+evilUnit("SMBIOS"))
+	// The names of fw_cfg are too short for a unit's.
+	c.FirmwareFiles = map[string]string{
+		"opt/io.systemd.credentials/passwd.hashed-password.root": "",
+		"opt/io.systemd.credentials/tmpfiles.extra":              "w /dev/console - - - - " + credentialMark + " by fw_cfg\\n\n",
+	}
+}
+
+// secondStart takes the machine of the first one, with its TPM.
+func (t *Trial) secondStart(ctx context.Context) error {
+	pack, err := t.makePack(ctx)
+	if err != nil {
+		return err
+	}
+	second := boot{tpm: "kept", machine: hide, vary: func(ctx context.Context, img *disk.Image) error {
+		if err := pack.put(ctx, img); err != nil {
+			return err
+		}
+		if err := t.Lab.putEntry(ctx, img); err != nil {
+			return err
+		}
+		return t.Lab.addVar(ctx, img)
+	}}
+	return t.with(ctx, second, func(r *Run) error {
+		facts, err := t.report(ctx, r, "hidden-hypervisor")
+		if err != nil {
+			return err
+		}
+		// All of what a healthy machine shows must show here, too.
+		checkHealthy(facts, t.Lab.want(false), func(_ string, ok bool, format string, args ...any) {
+			t.Expect("hidden-hypervisor", ok, format, args...)
+		})
+		t.checkCredentials(facts, r)
+		t.checkEntry(ctx, r)
+		checkVar(facts, t.Expect)
+		return pack.check(ctx, t, r)
+	})
+}
+
+func (t *Trial) checkCredentials(f *probe.Facts, r *Run) {
+	for row, from := range map[string]string{"smbios-credentials": "SMBIOS", "fw-cfg-credentials": "fw_cfg"} {
+		t.Expect(row, !r.says(credentialMark+" by "+from), "a unit from %s ran", from)
+		t.Expect(row, len(f.Credentials) == 0 && f.Errors["credentials"] == "", "imported: %q %s", f.Credentials, f.Errors["credentials"])
+		t.Expect(row, f.RootPassword == "locked" || f.RootPassword == "none", "root's password is %s", f.RootPassword)
+	}
+}
