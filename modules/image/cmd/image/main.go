@@ -80,7 +80,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		rootStep(), verityStep(), initrdStep(), microcodeStep(), unsignedStep(),
 		signVerityStep(), signProgramStep(), signImageStep(), signSumsStep(), predictStep(),
-		diskStep(), splitStep(), compressStep(), sumsStep(), extensionStep(), checkVersionStep(), normalStep(),
+		diskStep(), splitStep(), compressStep(), sumsStep(), extensionStep(), planStep(), normalStep(),
 	)
 	return root
 }
@@ -107,18 +107,13 @@ func step(use, short string, work func(context.Context) error) *cobra.Command {
 	}
 }
 
-// require marks flags that must be given.
+// require names the flags that must have a value.
 func require(c *cobra.Command, names ...string) *cobra.Command {
-	for _, name := range names {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err)
-		}
-	}
 	run := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
 		for _, name := range names {
 			if f := c.Flag(name); f.Value.String() == "" || f.Value.String() == "[]" {
-				return usagef("--%s is empty", name)
+				return usagef("--%s is not given", name)
 			}
 		}
 		return run(c, args)

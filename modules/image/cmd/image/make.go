@@ -20,16 +20,6 @@ import (
 
 // The steps in this file make the unsigned set: no key has a part in it.
 
-func checkVersionStep() *cobra.Command {
-	var name, version string
-	c := step("check-version", "refuse a version that labels and file names cannot hold", func(context.Context) error {
-		return rootfs.CheckVersion(name, version)
-	})
-	c.Flags().StringVar(&name, "name", "mangos", "name of the image")
-	c.Flags().StringVar(&version, "version", "", "its version")
-	return require(c, "name", "version")
-}
-
 func rootStep() *cobra.Command {
 	var (
 		o              rootfs.Options
