@@ -35,7 +35,7 @@ type Unit struct {
 }
 
 // Units asks the systemd of the tree at root ("/" on a machine) for its failed
-// units.
+// units. Where none failed it returns one named "none".
 func Units(ctx context.Context, root string) ([]Unit, error) {
 	out, err := ask(ctx, root, "systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", "--full")
 	if err != nil {
@@ -48,13 +48,24 @@ func Units(ctx context.Context, root string) ([]Unit, error) {
 			return nil, fmt.Errorf("ask for unit %s: %w", name, err)
 		}
 		u := parseUnit(name, out)
-		// A log that cannot be read takes nothing away from the rest.
-		if out, err := ask(ctx, root, "journalctl", "--quiet", "--boot", "--output=cat", "--no-pager", fmt.Sprintf("--lines=%d", maxLines), "--unit="+name); err == nil {
-			u.Log = parseLog(out)
-		}
+		u.Log = journal(ctx, root, "--unit="+name)
 		units = append(units, u)
 	}
+	if len(units) == 0 {
+		// Something that never came, a device for one, does not count as failed.
+		units = append(units, Unit{Name: "none", Description: "no unit failed, something that was waited for did not come", Result: "timeout", Log: journal(ctx, root, "--priority=warning")})
+	}
 	return units, nil
+}
+
+// journal returns the last lines of this boot's journal that match. A log that
+// cannot be read takes nothing away from the rest of the report.
+func journal(ctx context.Context, root, match string) []string {
+	out, err := ask(ctx, root, "journalctl", "--quiet", "--boot", "--output=cat", "--no-pager", fmt.Sprintf("--lines=%d", maxLines), match)
+	if err != nil {
+		return nil
+	}
+	return parseLog(out)
 }
 
 // ask runs a program of the system and returns the first maxOutput bytes of
@@ -112,9 +123,6 @@ func parseLog(out string) []string {
 func Report(say *console.Console, units []Unit, asking error, next string) {
 	if asking != nil {
 		say.Say(console.Warning, "start-up failed [unknown]: systemd does not say what failed (%v)", asking)
-	}
-	if asking == nil && len(units) == 0 {
-		say.Say(console.Warning, "start-up failed [none]: no unit failed; something that was waited for did not come, see the lines above")
 	}
 	for _, u := range units {
 		say.Say(console.Warning, "start-up failed [%s]: %s (%s)", u.Name, u.Description, u.Result)

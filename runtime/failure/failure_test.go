@@ -49,6 +49,16 @@ func TestUnitsWhenSystemdDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestUnitsWhenNoneFailed(t *testing.T) {
+	root := t.TempDir()
+	program(t, root, "systemctl", "")
+	program(t, root, "journalctl", `[ "$6" = --priority=warning ] && echo "Timed out waiting for device"`)
+	units, err := Units(t.Context(), root)
+	if err != nil || len(units) != 1 || units[0].Name != "none" || len(units[0].Log) != 1 {
+		t.Errorf("%v, %v", units, err)
+	}
+}
+
 func TestParseListIsBounded(t *testing.T) {
 	if got := parseList(strings.Repeat("x.service loaded\n", 100)); len(got) != maxUnits {
 		t.Errorf("%d units", len(got))
@@ -65,7 +75,6 @@ func TestReport(t *testing.T) {
 		want   string
 	}{
 		{[]Unit{{"a.service", "A", "timeout", []string{"why\x07"}}}, nil, "mangos: start-up failed [a.service]: A (timeout)\nmangos:   why\\a\nmangos: no shell is offered on this system; off\n"},
-		{nil, nil, "mangos: start-up failed [none]"},
 		{nil, errors.New("no bus"), "mangos: start-up failed [unknown]: systemd does not say what failed (no bus)\n"},
 	} {
 		root := t.TempDir()
