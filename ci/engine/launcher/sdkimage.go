@@ -22,10 +22,9 @@ const sdkSet = "sdk"
 // sdkImage makes the image in which modules are compiled, unless it is there,
 // and returns its folder and digest. The image is known by what it is made
 // from: the selection of packages and the engine's sources. To find it without
-// running anything, each state of the lock and the definition has a file that
-// names its image.
+// running anything, each state of the lock has a file that names its image.
 func (l *launcher) sdkImage(ctx context.Context, src build.Source) (dir, digest string, err error) {
-	quick, err := hashFiles(src.Key, filepath.Join(l.repo, "debian.lock.json"), filepath.Join(l.repo, "mangos.toml"))
+	quick, err := hashFiles(src.Key, filepath.Join(l.repo, "debian.lock.json"))
 	if err != nil {
 		return "", "", fmt.Errorf("read the lock: %w", err)
 	}
@@ -75,8 +74,7 @@ func (l *launcher) selectPackages(ctx context.Context, work string) (string, err
 		return "", err
 	}
 	selection := filepath.Join(work, "selection.json")
-	return selection, l.debian(ctx, work, "select", "--set", sdkSet, "--out", selection,
-		"--lock", filepath.Join(l.repo, "debian.lock.json"), "--definition", filepath.Join(l.repo, "mangos.toml"))
+	return selection, l.debian(ctx, work, "select", "--set", sdkSet, "--out", selection, "--lock", filepath.Join(l.repo, "debian.lock.json"))
 }
 
 // makeImage fetches the selected packages and the Go toolchain and writes the
