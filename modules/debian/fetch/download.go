@@ -40,15 +40,16 @@ func (a answer) Error() string {
 // download fills partial with the checked content of file, from the first server
 // that has it.
 func (f *Fetcher) download(ctx context.Context, file File, partial *os.File, meter *meter) error {
-	mirrors, homes := f.Mirrors[file.Archive], f.Homes[file.Archive]
-	if len(mirrors)+len(homes) == 0 {
-		return fmt.Errorf("archive %q has neither a mirror nor a permanent home: give --mirror %s=URL", file.Archive, file.Archive)
+	mirrors := f.Mirrors[file.Archive]
+	bases, err := f.bases(file.Archive)
+	if err != nil {
+		return err
 	}
 	// A file is gone when every mirror says that it has none; what a dead
 	// mirror has is not known.
 	var failures []string
 	gone := true
-	for i, base := range append(append([]string{}, mirrors...), homes...) {
+	for i, base := range bases {
 		err := f.from(ctx, base+file.Path, file, partial, meter)
 		if err == nil {
 			return nil
@@ -67,6 +68,15 @@ func (f *Fetcher) download(ctx context.Context, file File, partial *os.File, met
 		return fmt.Errorf("%w: no mirror has it any more, and its permanent home cannot be reached or does not have it (%s): refresh the lock (debian lock)", ErrGone, said)
 	}
 	return fmt.Errorf("%w: %s", ErrUnreachable, said)
+}
+
+// bases returns the servers of an archive, in the order in which they are asked.
+func (f *Fetcher) bases(archive string) ([]string, error) {
+	bases := append(append([]string{}, f.Mirrors[archive]...), f.Homes[archive]...)
+	if len(bases) == 0 {
+		return nil, fmt.Errorf("archive %s has neither a mirror nor a permanent home: give --mirror %s=URL", archive, archive)
+	}
+	return bases, nil
 }
 
 // from tries one URL, several times when the network or the server fails.
@@ -189,8 +199,12 @@ func (f *Fetcher) get(ctx context.Context, url string, offset int64) (body io.Re
 // Get reads a small file whose digest is not known: a Release and its signature.
 // At most limit bytes are read.
 func (f *Fetcher) Get(ctx context.Context, archive, path string, limit int64) ([]byte, error) {
+	bases, err := f.bases(archive)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", path, err)
+	}
 	var failures []string
-	for _, base := range append(append([]string{}, f.Mirrors[archive]...), f.Homes[archive]...) {
+	for _, base := range bases {
 		body, _, err := f.get(ctx, base+path, 0)
 		if err != nil {
 			failures = append(failures, fmt.Sprintf("%s: %v", redact(base+path), err))
@@ -215,8 +229,12 @@ func (f *Fetcher) Exists(ctx context.Context, archive, path string) (bool, error
 	if client == nil {
 		client = defaultClient
 	}
+	bases, err := f.bases(archive)
+	if err != nil {
+		return false, err
+	}
 	var failure error
-	for _, base := range append(append([]string{}, f.Mirrors[archive]...), f.Homes[archive]...) {
+	for _, base := range bases {
 		req, err := http.NewRequestWithContext(ctx, http.MethodHead, base+path, nil)
 		if err != nil {
 			return false, err

@@ -51,6 +51,15 @@ func (m *Maker) Make(ctx context.Context) (*lock.Lock, error) {
 	if len(d.Sets) == 0 {
 		return nil, fmt.Errorf("make lock: [distribution.%s] has no package sets", d.Name)
 	}
+	if m.Fetcher.Homes == nil {
+		m.Fetcher.Homes = fetch.Mirrors{}
+	}
+	for name, a := range d.Archives {
+		// Without a mirror, the permanent home as of now.
+		if len(m.Fetcher.Mirrors[name])+len(m.Fetcher.Homes[name]) == 0 {
+			m.Fetcher.Homes[name] = []string{home(a, m.Now)}
+		}
+	}
 	m.lock = &lock.Lock{Format: lock.Format, Distribution: d.Name, Architecture: d.Architecture}
 	for _, step := range []func(context.Context) error{m.read, m.solve, m.sources} {
 		if err := step(ctx); err != nil {
@@ -89,12 +98,16 @@ func (m *Maker) read(ctx context.Context) error {
 	}
 	for name, date := range newest {
 		a := m.Distribution.Archives[name]
-		stamp := date.Add(a.HomeDelay.Duration).Format("20060102T150405Z")
-		m.lock.Archives = append(m.lock.Archives, lock.Archive{Name: name, Home: strings.ReplaceAll(a.Home, "{timestamp}", stamp)})
+		m.lock.Archives = append(m.lock.Archives, lock.Archive{Name: name, Home: home(a, date.Add(a.HomeDelay.Duration))})
 	}
 	var err error
 	m.index, err = solve.NewIndex(m.suites, m.Distribution.Architecture)
 	return err
+}
+
+// home is the permanent home of an archive at a moment.
+func home(a definition.Archive, moment time.Time) string {
+	return strings.ReplaceAll(a.Home, "{timestamp}", moment.UTC().Format("20060102T150405Z"))
 }
 
 func (m *Maker) keyring(s definition.Suite) (*archive.Keyring, error) {
