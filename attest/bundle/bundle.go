@@ -82,6 +82,9 @@ func Read(path string) (*dsse.Envelope, error) {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > MaxSize {
+		return nil, fmt.Errorf("read bundle %s: %w: more than %d bytes", path, ErrFormat, MaxSize)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read bundle %s: %w", path, err)
