@@ -65,7 +65,11 @@ func (r Root) Run(ctx context.Context, argv ...string) ([]byte, error) {
 	}
 	cmd.Stdout = io.MultiWriter(&out, &both, log)
 	cmd.Stderr = io.MultiWriter(&both, log)
-	if err := cmd.Run(); err != nil {
+	err := startWithoutSync(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
 		tail := both.Bytes()
 		if len(tail) > maxTail {
 			tail = tail[len(tail)-maxTail:]
