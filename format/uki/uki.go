@@ -99,3 +99,6 @@ func (u *Image) Names() []string {
 
 // Signed tells whether the image carries a signature. It does not check one.
 func (u *Image) Signed() bool { return u.file.Certificates.Size > 0 }
+
+// Bytes returns the whole image. The caller must not change it.
+func (u *Image) Bytes() []byte { return u.data }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/modules/image/output"
@@ -79,35 +81,59 @@ func Write(out string, sectorSize int64, id gpt.GUID, parts []Part) error {
 	return f.Commit()
 }
 
-// copySparse copies a file to an offset of w, but leaves out blocks of zeros:
-// what is not written is a hole.
-func copySparse(w io.WriterAt, at int64, path string) error {
+// copySparse copies a file to an offset of w, but leaves out holes and blocks of
+// zeros: what is not written is a hole.
+func copySparse(w io.WriterAt, offset int64, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
 	buf := make([]byte, 1<<20)
-	zero := make([]byte, 64<<10)
-	for {
-		n, err := io.ReadFull(f, buf)
-		for piece := buf[:n]; len(piece) > 0; {
-			k := min(len(piece), len(zero))
-			if !bytes.Equal(piece[:k], zero[:k]) {
-				if _, err := w.WriteAt(piece[:k], at); err != nil {
-					return err
-				}
-			}
-			at, piece = at+int64(k), piece[k:]
+	for at := int64(0); at < st.Size(); {
+		from, err := f.Seek(at, unix.SEEK_DATA)
+		switch {
+		case errors.Is(err, unix.ENXIO):
+			return nil // nothing but a hole is left
+		case err != nil:
+			// Not every file system knows of holes.
+			from = at
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		if err != nil {
+		n, err := f.ReadAt(buf, from)
+		if err := writeData(w, buf[:n], offset+from); err != nil {
 			return err
 		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%s shrank while it was read: %w", path, ErrDisk)
+		}
+		at = from + int64(n)
 	}
+	return nil
 }
+
+// writeData writes b, block by block, but for blocks of zeros.
+func writeData(w io.WriterAt, b []byte, at int64) error {
+	const block = 64 << 10
+	for len(b) > 0 {
+		k := min(len(b), block)
+		if !bytes.Equal(b[:k], zeros[:k]) {
+			if _, err := w.WriteAt(b[:k], at); err != nil {
+				return err
+			}
+		}
+		at, b = at+int64(k), b[k:]
+	}
+	return nil
+}
+
+var zeros [64 << 10]byte
 
 // Digest returns the SHA-256 and the size of a file.
 func Digest(path string) (sum [sha256.Size]byte, size int64, err error) {

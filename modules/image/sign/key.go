@@ -23,28 +23,52 @@ const maxFile = 1 << 20
 const TryOut = "mangos try-out, unfit for use"
 
 // Key names a private key: the path of a PEM file, or a PKCS#11 URI.
-type Key string
+type Key struct{ name string }
+
+// OpenKey finds the key that text names: a PKCS#11 URI, or the path of a file
+// which holds a key in PEM or the URI of one.
+func OpenKey(text string) (Key, error) {
+	if text == "" {
+		return Key{}, fmt.Errorf("no key given: %w", ErrKey)
+	}
+	if strings.HasPrefix(text, scheme) {
+		return Key{text}, nil
+	}
+	content, err := readSmall(text)
+	if err != nil {
+		return Key{}, err
+	}
+	if uri := strings.TrimSpace(string(content)); strings.HasPrefix(uri, scheme) {
+		if strings.ContainsAny(uri, "\n\r") {
+			return Key{}, fmt.Errorf("%s: more than a PKCS#11 URI: %w", text, ErrKey)
+		}
+		return Key{uri}, nil
+	}
+	if block, _ := pem.Decode(content); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+		return Key{}, fmt.Errorf("%s holds neither a private key in PEM nor a PKCS#11 URI: %w", text, ErrKey)
+	}
+	return Key{text}, nil
+}
+
+const scheme = "pkcs11:"
 
 // provided tells whether openssl must get the key from its PKCS#11 provider.
-func (k Key) provided() bool { return strings.HasPrefix(string(k), "pkcs11:") }
+func (k Key) provided() bool { return strings.HasPrefix(k.name, scheme) }
 
-// check makes sure that a key given as a file is there, so that the error is
-// ours and not a tool's.
-func (k Key) check() error {
-	if k == "" {
-		return fmt.Errorf("no key given: %w", ErrKey)
-	}
-	if k.provided() {
-		return nil
-	}
-	st, err := os.Stat(string(k))
+// readSmall reads a key's or certificate's file.
+func readSmall(path string) ([]byte, error) {
+	st, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrKey, err)
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	case !st.Mode().IsRegular() || st.Size() > maxFile:
-		return fmt.Errorf("%s is no key file: %w", k, ErrKey)
+		return nil, fmt.Errorf("%s is no file of a key: %w", path, ErrKey)
 	}
-	return nil
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return content, nil
 }
 
 // source returns the value that systemd's tools want for --private-key-source.
@@ -71,16 +95,9 @@ type Certificate struct {
 
 // ReadCertificate reads the one certificate in a PEM file.
 func ReadCertificate(path string) (*Certificate, error) {
-	st, err := os.Stat(path)
+	text, err := readSmall(path)
 	if err != nil {
-		return nil, fmt.Errorf("read certificate: %w: %w", ErrKey, err)
-	}
-	if st.Size() > maxFile {
-		return nil, fmt.Errorf("read certificate %s: %d bytes: %w", path, st.Size(), ErrKey)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read certificate: %w: %w", ErrKey, err)
+		return nil, fmt.Errorf("read certificate: %w", err)
 	}
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE" || strings.TrimSpace(string(rest)) != "" {

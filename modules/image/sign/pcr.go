@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"os"
 
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/modules/image/tool"
@@ -15,9 +14,6 @@ import (
 // RSASSA-PKCS1-v1_5 with SHA-256 over the digest's bytes. public is the text of
 // the key's public half, PEM; each signature is checked against it.
 func Policies(ctx context.Context, phases []pcr.Phase, key Key, public []byte) ([]pcr.Signature, error) {
-	if err := key.check(); err != nil {
-		return nil, fmt.Errorf("sign PCR policies: %w", err)
-	}
 	pub, err := pcr.ParsePublicKey(public)
 	if err != nil {
 		return nil, fmt.Errorf("sign PCR policies: %w: %w", ErrKey, err)
@@ -29,7 +25,7 @@ func Policies(ctx context.Context, phases []pcr.Phase, key Key, public []byte) (
 	for _, phase := range phases {
 		raw, err := tool.Command{
 			Name:  "openssl",
-			Args:  append([]string{"dgst", "-sha256", "-sign", string(key)}, key.openssl()...),
+			Args:  append([]string{"dgst", "-sha256", "-sign", key.name}, key.openssl()...),
 			Stdin: bytes.NewReader(phase.Policy[:]),
 		}.Run(ctx)
 		if err != nil {
@@ -49,12 +45,9 @@ func Policies(ctx context.Context, phases []pcr.Phase, key Key, public []byte) (
 
 // ReadPublic reads a public key's file.
 func ReadPublic(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
+	text, err := readSmall(path)
 	if err != nil {
-		return nil, fmt.Errorf("read public key: %w: %w", ErrKey, err)
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("read public key %s: %d bytes: %w", path, len(text), ErrKey)
+		return nil, fmt.Errorf("read public key: %w", err)
 	}
 	if _, err := pcr.ParsePublicKey(text); err != nil {
 		return nil, fmt.Errorf("read public key %s: %w: %w", path, ErrKey, err)

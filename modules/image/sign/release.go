@@ -3,7 +3,6 @@ package sign
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -16,9 +15,9 @@ import (
 // is later: an older signature would not count. An ed25519 key then always
 // gives the same bytes.
 func Release(text []byte, keyPath string, at time.Time) ([]byte, error) {
-	armored, err := os.ReadFile(keyPath)
+	armored, err := readSmall(keyPath)
 	if err != nil {
-		return nil, fmt.Errorf("sign release: %w: %w", ErrKey, err)
+		return nil, fmt.Errorf("sign release: %w", err)
 	}
 	ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(armored))
 	if err != nil {

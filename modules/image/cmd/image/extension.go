@@ -24,7 +24,11 @@ func extensionStep() *cobra.Command {
 			return err
 		}
 		o.Class = extension.Class(class)
-		return extension.Build(ctx, o, sign.Key(key), certificate, out)
+		opened, err := sign.OpenKey(key)
+		if err != nil {
+			return err
+		}
+		return extension.Build(ctx, o, opened, certificate, out)
 	})
 	f := c.Flags()
 	f.StringVar(&o.Tree, "tree", "", "folder with the files, below etc/ or usr/")

@@ -18,6 +18,9 @@ import (
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
 
+// defaultStub is where Debian keeps systemd-stub.
+const defaultStub = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+
 // The steps in this file make the unsigned set: no key has a part in it.
 
 func rootStep() *cobra.Command {
@@ -190,7 +193,7 @@ func unsignedStep() *cobra.Command {
 	f.StringVar(&ucode, "microcode", "", "early archive of microcode (optional)")
 	f.StringVar(&kernel, "kernel", "", "folder of the kernel without certificate: vmlinux, bzImage, release, ranges.json")
 	f.StringVar(&text, "cmdline", "", "built-in kernel command line, without roothash=")
-	f.StringVar(&stub, "stub", "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd-stub")
+	f.StringVar(&stub, "stub", defaultStub, "systemd-stub")
 	f.StringVar(&out, "out", "", "folder to write to")
 	epoch = epochFlag(c)
 	return require(c, "name", "version", "root", "tree", "root-hash", "os-release", "initrd", "kernel", "cmdline", "stub", "out")

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mastercard/mangos/format/pcr"
-	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/modules/image/output"
 	"github.com/mastercard/mangos/modules/image/unified"
 )
@@ -37,49 +35,28 @@ func writePCRs(path, name, version string, phases []pcr.Phase) error {
 	return writeJSON(path, e)
 }
 
-func writeSignatures(path string, signatures []pcr.Signature) error {
-	text, err := pcr.EncodeSignatures(signatures)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
-}
-
 func predictStep() *cobra.Command {
 	var (
-		parts              unified.Parts
+		o                  organisationFlags
 		out, name, version string
-		tryOut             bool
-		epoch              func() (int64, error)
 	)
-	c := step("predict", "compute an organisation's PCR values from the unsigned set, its certificate and its PCR key's public half", func(ctx context.Context) error {
-		at, err := epoch()
+	c := step("predict", "compute an organisation's PCR values from what is public", func(context.Context) error {
+		normal, organisation, err := o.read()
 		if err != nil {
 			return err
 		}
-		return output.Made(out, func(temporary string) error {
-			work := filepath.Dir(temporary)
-			if tryOut {
-				if parts.Release, err = markRelease(parts.Release, work); err != nil {
-					return err
-				}
-			}
-			phases, err := parts.Predict(ctx, at, work)
-			if err != nil {
-				return err
-			}
-			return writePCRs(temporary, name, version, phases)
-		})
+		phases, err := organisation.Predict(normal)
+		if err != nil {
+			return err
+		}
+		return writePCRs(out, name, version, phases)
 	})
-	partFlags(c, &parts)
+	o.flags(c)
 	f := c.Flags()
-	f.StringVar(&parts.PCRPublic, "pcr-public", "", "public half of the PCR key, PEM")
-	f.BoolVar(&tryOut, "try-out", false, "predict for a try-out build")
 	f.StringVar(&name, "name", "mangos", "name of the image")
 	f.StringVar(&version, "version", "", "its version")
 	f.StringVar(&out, "out", "", "the expected values to write, JSON")
-	epoch = epochFlag(c)
-	return require(c, "pcr-public", "name", "version", "out", "kernel", "unsigned", "os-release", "release", "stub")
+	return require(c, "normal-form", "kernel", "pcr-public", "name", "version", "out")
 }
 
 func normalStep() *cobra.Command {
@@ -93,16 +70,9 @@ func normalStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		replace := map[string][]byte{".linux": linux}
-		if release, marked := unified.UnmarkTryOut(u.Section(".osrel")); marked {
-			replace[".osrel"] = release
-		}
-		b, err := u.NormalForm(replace)
+		b, err := unified.NormalForm(u, linux)
 		if err != nil {
 			return fmt.Errorf("%s: %w", in, err)
-		}
-		if _, err := uki.Parse(b); err != nil {
-			return fmt.Errorf("%s: its normal form: %w", in, err)
 		}
 		return output.Bytes(out, b)
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/modules/image/output"
 	"github.com/mastercard/mangos/modules/image/sign"
 	"github.com/mastercard/mangos/modules/image/unified"
@@ -17,7 +18,7 @@ import (
 
 // The steps in this file need a key each: a PEM file or a PKCS#11 URI.
 
-const keyHelp = " (PEM file or pkcs11: URI)"
+const keyHelp = " (PEM file, pkcs11: URI, or file with one)"
 
 func signVerityStep() *cobra.Command {
 	var hash, key, cert, out string
@@ -30,7 +31,11 @@ func signVerityStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		signature, err := sign.Verity(ctx, root, sign.Key(key), certificate)
+		opened, err := sign.OpenKey(key)
+		if err != nil {
+			return err
+		}
+		signature, err := sign.Verity(ctx, root, opened, certificate)
 		if err != nil {
 			return err
 		}
@@ -54,7 +59,11 @@ func signProgramStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return sign.Program(ctx, in, out, sign.Key(key), certificate)
+		opened, err := sign.OpenKey(key)
+		if err != nil {
+			return err
+		}
+		return sign.Program(ctx, in, out, opened, certificate)
 	})
 	c.Flags().StringVar(&in, "in", "", "the program")
 	c.Flags().StringVar(&key, "key", "", "Secure Boot key"+keyHelp)
@@ -65,11 +74,10 @@ func signProgramStep() *cobra.Command {
 
 func signImageStep() *cobra.Command {
 	var (
-		parts                    unified.Parts
-		pcrKey, pcrPublic        string
+		o                        organisationFlags
+		stub, pcrKey             string
 		secureBootKey, cert      string
 		out, pcrs, name, version string
-		tryOut                   bool
 		epoch                    func() (int64, error)
 	)
 	c := step("sign-image", "make the signed unified kernel image and its expected PCR values", func(ctx context.Context) error {
@@ -81,57 +89,53 @@ func signImageStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		tryOut = tryOut || certificate.IsTryOut()
-		if tryOut {
+		secureBoot, err := sign.OpenKey(secureBootKey)
+		if err != nil {
+			return err
+		}
+		key, err := sign.OpenKey(pcrKey)
+		if err != nil {
+			return err
+		}
+		o.tryOut = o.tryOut || certificate.IsTryOut()
+		if o.tryOut {
 			fmt.Fprintln(os.Stderr, tryOutWarning)
 		}
+		normal, organisation, err := o.read()
+		if err != nil {
+			return err
+		}
+		phases, err := organisation.Predict(normal)
+		if err != nil {
+			return err
+		}
+		signatures, err := sign.Policies(ctx, phases, key, organisation.PCRPublic)
+		if err != nil {
+			return err
+		}
 		return output.Made(out, func(temporary string) error {
-			work := filepath.Dir(temporary)
-			public, err := sign.ReadPublic(pcrPublic)
-			if err != nil {
-				return err
-			}
-			parts.PCRPublic = pcrPublic
-			if tryOut {
-				if parts.Release, err = markRelease(parts.Release, work); err != nil {
-					return err
-				}
-			}
-			phases, err := parts.Predict(ctx, at, work)
-			if err != nil {
-				return err
-			}
-			signatures, err := sign.Policies(ctx, phases, sign.Key(pcrKey), public)
-			if err != nil {
-				return err
-			}
-			parts.PCRSignatures = filepath.Join(work, "pcrsig")
-			if err := writeSignatures(parts.PCRSignatures, signatures); err != nil {
-				return err
-			}
-			bare := filepath.Join(work, "bare.efi")
-			if err := parts.Build(ctx, at, bare); err != nil {
+			bare := filepath.Join(filepath.Dir(temporary), "bare.efi")
+			if err := organisation.Build(ctx, normal, stub, signatures, at, bare); err != nil {
 				return err
 			}
 			if err := writePCRs(pcrs, name, version, phases); err != nil {
 				return err
 			}
-			return sign.Program(ctx, bare, temporary, sign.Key(secureBootKey), certificate)
+			return sign.Program(ctx, bare, temporary, secureBoot, certificate)
 		})
 	})
 	f := c.Flags()
-	partFlags(c, &parts)
+	o.flags(c)
+	f.StringVar(&stub, "stub", defaultStub, "systemd-stub")
 	f.StringVar(&pcrKey, "pcr-key", "", "PCR key"+keyHelp)
-	f.StringVar(&pcrPublic, "pcr-public", "", "its public half, PEM")
 	f.StringVar(&secureBootKey, "key", "", "Secure Boot key"+keyHelp)
 	f.StringVar(&cert, "certificate", "", "its certificate, PEM")
-	f.BoolVar(&tryOut, "try-out", false, "mark the image as unfit for use")
 	f.StringVar(&name, "name", "mangos", "name of the image")
 	f.StringVar(&version, "version", "", "its version")
 	f.StringVar(&out, "out", "", "the signed image")
 	f.StringVar(&pcrs, "pcrs", "", "the expected PCR values to write, JSON")
 	epoch = epochFlag(c)
-	return require(c, "pcr-key", "pcr-public", "key", "certificate", "name", "version", "out", "pcrs", "kernel", "unsigned", "os-release", "release", "stub")
+	return require(c, "normal-form", "kernel", "pcr-public", "stub", "pcr-key", "key", "certificate", "name", "version", "out", "pcrs")
 }
 
 const tryOutWarning = `image: ****************************************************************
@@ -140,34 +144,35 @@ image: ** build machine can use. Unfit for use: for trying things out   **
 image: ** only.                                                         **
 image: ****************************************************************`
 
-// partFlags adds the flags that say where the parts of an image lie.
-func partFlags(c *cobra.Command, p *unified.Parts) {
-	var set string
-	f := c.Flags()
-	f.StringVar(&p.Kernel, "kernel", "", "kernel with the organisation's certificate (bzImage)")
-	f.StringVar(&p.Uname, "release", "", "file with the kernel's release")
-	f.StringVar(&p.Release, "os-release", "", "os-release of the root file system")
-	f.StringVar(&p.Microcode, "microcode", "", "early archive of microcode (optional)")
-	f.StringVar(&p.Stub, "stub", "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd-stub")
-	f.StringVar(&set, "unsigned", "", "folder that the step unsigned wrote")
-	run := c.RunE
-	c.RunE = func(c *cobra.Command, args []string) error {
-		p.Initrd, p.CommandLine = filepath.Join(set, "initrd"), filepath.Join(set, "cmdline")
-		return run(c, args)
-	}
+// organisationFlags say what an organisation's image is made of.
+type organisationFlags struct {
+	normal, kernel, public string
+	tryOut                 bool
 }
 
-// markRelease writes os-release with the mark of a try-out build.
-func markRelease(path, dir string) (string, error) {
-	text, err := os.ReadFile(path)
+func (o *organisationFlags) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.normal, "normal-form", "", "unified kernel image of the unsigned set")
+	f.StringVar(&o.kernel, "kernel", "", "kernel with the organisation's certificate (bzImage)")
+	f.StringVar(&o.public, "pcr-public", "", "public half of the PCR key, PEM")
+	f.BoolVar(&o.tryOut, "try-out", false, "the image is signed with try-out keys: mark it as unfit for use")
+}
+
+func (o *organisationFlags) read() (*uki.Image, unified.Organisation, error) {
+	none := unified.Organisation{}
+	normal, err := unified.Read(o.normal)
 	if err != nil {
-		return "", err
+		return nil, none, err
 	}
-	if text, err = unified.MarkTryOut(text); err != nil {
-		return "", err
+	kernel, err := os.ReadFile(o.kernel)
+	if err != nil {
+		return nil, none, err
 	}
-	marked := filepath.Join(dir, "os-release")
-	return marked, os.WriteFile(marked, text, 0o644)
+	public, err := sign.ReadPublic(o.public)
+	if err != nil {
+		return nil, none, err
+	}
+	return normal, unified.Organisation{Kernel: kernel, PCRPublic: public, TryOut: o.tryOut}, nil
 }
 
 func signSumsStep() *cobra.Command {
