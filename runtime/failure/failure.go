@@ -48,7 +48,7 @@ func Units(ctx context.Context, root string) ([]Unit, error) {
 			return nil, fmt.Errorf("ask for unit %s: %w", name, err)
 		}
 		u := parseUnit(name, out)
-		u.Log = journal(ctx, root, "--unit="+name)
+		u.Log = journal(ctx, root, "_SYSTEMD_UNIT="+name)
 		units = append(units, u)
 	}
 	if len(units) == 0 {
