@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"dagger/debian/internal/dagger"
 )
@@ -17,6 +18,8 @@ type Debian struct {
 	Sandbox *dagger.File
 	// Mirrors, words of the form ARCHIVE=URL.
 	Mirrors *dagger.Secret
+	// The lock, for the permanent homes of its files.
+	Locked *dagger.File
 }
 
 func New(
@@ -30,8 +33,12 @@ func New(
 	// from does not change what it is.
 	// +optional
 	mirrors *dagger.Secret,
+	// The lock: it says where its files can be had for good, when no mirror has
+	// them. It is in no step's cache key as long as a mirror has them.
+	// +optional
+	lock *dagger.File,
 ) *Debian {
-	return &Debian{Program: program, Sandbox: sandbox, Mirrors: mirrors}
+	return &Debian{Program: program, Sandbox: sandbox, Mirrors: mirrors, Locked: lock}
 }
 
 const (
@@ -91,38 +98,59 @@ func (m *Debian) Selection(
 	return dag.Directory().WithNewFile("selection.json", text).File("selection.json"), nil
 }
 
-// Packages returns the files of a selection, fetched and checked.
-func (m *Debian) Packages(selected *dagger.File) *dagger.Directory {
-	return m.networked().
-		WithFile(selection, selected).
-		WithExec([]string{program, "fetch", "--selection", selection, "--cache", "/cache", "--out", packages}).
-		Directory(packages)
+// exitGone is the debian program's exit code for a locked file that no mirror has.
+const exitGone = 3
+
+// Packages returns the files of a selection, fetched and checked: from the
+// mirrors, or, where there is none or one that has dropped a file, from the
+// permanent homes. Those have another address with each lock, so they are left
+// out of the step that does not need them.
+func (m *Debian) Packages(ctx context.Context, selected *dagger.File) (*dagger.Directory, error) {
+	fetch := []string{program, "fetch", "--selection", selection, "--cache", "/cache", "--out", packages}
+	ctr := m.networked().WithFile(selection, selected)
+	if m.Mirrors != nil || m.Locked == nil {
+		fetched, err := ctr.WithExec(fetch).Directory(packages).Sync(ctx)
+		var failed *dagger.ExecError
+		if err == nil || m.Locked == nil || !errors.As(err, &failed) || failed.ExitCode != exitGone {
+			return fetched, err
+		}
+	}
+	return ctr.
+		WithFile("/in/debian.lock.json", m.Locked).
+		WithExec(append(fetch, "--lock", "/in/debian.lock.json")).
+		Directory(packages), nil
 }
 
 // Rootfs returns the root file system that a selection's packages make.
 func (m *Debian) Rootfs(
+	ctx context.Context,
 	selected *dagger.File,
 	// Not empty: makes it again in another world (see modules/sandbox).
 	// +optional
 	variation string,
-) *dagger.Directory {
-	return m.unpack("bootstrap", selected, variation)
+) (*dagger.Directory, error) {
+	return m.unpack(ctx, "bootstrap", selected, variation)
 }
 
 // Extracted returns the tree of a selection's packages, unpacked only.
 func (m *Debian) Extracted(
+	ctx context.Context,
 	selected *dagger.File,
 	// Not empty: makes it again in another world (see modules/sandbox).
 	// +optional
 	variation string,
-) *dagger.Directory {
-	return m.unpack("extract", selected, variation)
+) (*dagger.Directory, error) {
+	return m.unpack(ctx, "extract", selected, variation)
 }
 
-func (m *Debian) unpack(command string, selected *dagger.File, variation string) *dagger.Directory {
+func (m *Debian) unpack(ctx context.Context, command string, selected *dagger.File, variation string) (*dagger.Directory, error) {
+	fetched, err := m.Packages(ctx, selected)
+	if err != nil {
+		return nil, err
+	}
 	ctr := m.container().
 		WithFile(selection, selected).
-		WithMountedDirectory(packages, m.Packages(selected)).
+		WithMountedDirectory(packages, fetched).
 		WithEnvVariable("MANGOS_VARIATION", variation)
 	args := []string{program, command, "--selection", selection, "--packages", packages, "--root", root}
 	if command == "bootstrap" {
@@ -132,7 +160,7 @@ func (m *Debian) unpack(command string, selected *dagger.File, variation string)
 	}
 	return ctr.
 		WithExec(args, dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory(root)
+		Directory(root), nil
 }
 
 // container holds the two programs and nothing else.
