@@ -243,25 +243,6 @@ func (t *Tree) MakeDirs(name string) error {
 	return t.put(name, &Entry{Mode: unix.S_IFDIR | 0o755})
 }
 
-// AddProgram puts the file at source into the tree at name, root's, mode 0755,
-// and makes the folders above it.
-func (t *Tree) AddProgram(name, source string) error {
-	st, err := os.Stat(source)
-	if err != nil {
-		return fmt.Errorf("add program: %w", err)
-	}
-	if !st.Mode().IsRegular() {
-		return fmt.Errorf("add program: %s is not a regular file: %w", source, ErrTree)
-	}
-	if !fs.ValidPath(name) || name == "." {
-		return fmt.Errorf("add program: %q is not a clean relative path: %w", name, ErrTree)
-	}
-	if err := t.MakeDirs(path.Dir(name)); err != nil {
-		return fmt.Errorf("add program: %w", err)
-	}
-	return t.put(name, &Entry{Mode: unix.S_IFREG | 0o755, Source: source, Size: st.Size()})
-}
-
 // Empty removes everything below the folder name, which is made if it is not
 // there, and keeps its owner and mode.
 func (t *Tree) Empty(name string) error {
@@ -289,6 +270,10 @@ func (t *Tree) Move(from, to string) error {
 	}
 	return nil
 }
+
+// Delete removes the entry name; a folder's content stays, so it is for what is
+// none.
+func (t *Tree) Delete(name string) { delete(t.entries, name) }
 
 func (t *Tree) removeBelow(name string) {
 	for p := range t.entries {

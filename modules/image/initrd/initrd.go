@@ -25,10 +25,6 @@ type Options struct {
 	Tree string
 	// Overlays are folders put over it, in order.
 	Overlays []string
-	// Remove are files with lists of what is taken out, after the overlays.
-	Remove []string
-	// Programs maps paths in the initrd to files to put there.
-	Programs map[string]string
 }
 
 const systemd = "usr/lib/systemd/systemd"
@@ -59,16 +55,6 @@ func Finalise(o Options) (*fstree.Tree, error) {
 	}
 	for _, dir := range o.Overlays {
 		if err := t.Overlay(dir); err != nil {
-			return nil, err
-		}
-	}
-	for name, source := range o.Programs {
-		if err := t.AddProgram(name, source); err != nil {
-			return nil, err
-		}
-	}
-	for _, list := range o.Remove {
-		if err := t.RemoveList(list); err != nil {
 			return nil, err
 		}
 	}

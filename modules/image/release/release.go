@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/modules/image/disk"
 	"github.com/mastercard/mangos/modules/image/output"
@@ -28,35 +27,38 @@ var ErrRelease = errors.New("unusable release")
 
 // Names are the names of a release's files.
 type Names struct {
-	Name, Version string
-	// TryOut marks what try-out keys have signed. Files that are the same for
-	// everybody keep their names.
-	TryOut bool
+	// TryOut tells that try-out keys sign the release.
+	TryOut bool `json:"tryOut"`
+	// Entry is the boot entry, without ".efi".
+	Entry string `json:"entry"`
+
+	Disk      string `json:"disk"`
+	Image     string `json:"image"`
+	PCRs      string `json:"pcrs"`
+	Unsigned  string `json:"unsigned"`
+	Org       string `json:"org"`
+	Signature string `json:"signature"`
+	Tree      string `json:"tree"`
+	Root      string `json:"root"`
 }
 
-// Signed returns the beginning of the names of files that keys have touched.
-// A try-out build's does not match the patterns by which a machine looks for
-// updates.
-func (n Names) Signed() string {
-	if n.TryOut {
-		return n.Name + "-tryout_" + n.Version
-	}
-	return n.Unsigned()
-}
-
-// Unsigned returns the beginning of the names of files that are the same for
-// everybody.
-func (n Names) Unsigned() string { return n.Name + "_" + n.Version }
-
-// Parts returns the names of the split partitions of a root hash: signature,
-// hash tree, data.
-func (n Names) Parts(root verity.RootHash) [3]string {
+// Name makes the names of the files of a release. What try-out keys have signed
+// has a mark in its name, and does not match the patterns by which a machine
+// looks for updates; files that are the same for everybody keep their names.
+func Name(name, version string, root verity.RootHash, tryOut bool) Names {
 	parts := disk.VerityParts(root, [3]string{}, [3]int64{}, [3]string{})
-	id := func(i int) gpt.GUID { return parts[i].ID }
-	return [3]string{
-		fmt.Sprintf("%s.root-x86-64-verity-sig.%s.raw", n.Signed(), id(0)),
-		fmt.Sprintf("%s.root-x86-64-verity.%s.raw.xz", n.Unsigned(), id(1)),
-		fmt.Sprintf("%s.root-x86-64.%s.raw.xz", n.Unsigned(), id(2)),
+	same := name + "_" + version
+	signed, org := same, "org_"+version
+	if tryOut {
+		signed, org = name+"-tryout_"+version, "org-tryout_"+version
+	}
+	return Names{
+		TryOut: tryOut, Entry: signed,
+		Disk: signed + ".raw.zst", Image: signed + ".efi", PCRs: signed + ".pcrs.json", Org: org + ".confext.raw",
+		Unsigned:  same + ".unsigned.json",
+		Signature: signed + ".root-x86-64-verity-sig." + parts[0].ID.String() + ".raw",
+		Tree:      same + ".root-x86-64-verity." + parts[1].ID.String() + ".raw.xz",
+		Root:      same + ".root-x86-64." + parts[2].ID.String() + ".raw.xz",
 	}
 }
 

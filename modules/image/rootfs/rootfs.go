@@ -28,10 +28,6 @@ type Options struct {
 	Tree string
 	// Overlays are folders put over it, in order.
 	Overlays []string
-	// Remove are files with lists of what is taken out, after the overlays.
-	Remove []string
-	// Programs maps paths in the image to files to put there.
-	Programs map[string]string
 	// Name and Version identify the image, in os-release.
 	Name, Version string
 	// Epoch is every time in the image, in seconds since 1970.
@@ -54,8 +50,7 @@ var dpkgLeftover = regexp.MustCompile(`^(lock|lock-frontend|.*-old|triggers/Lock
 // required must be in a tree for it to be a root.
 var required = []string{"usr/lib/systemd/systemd", "usr/sbin/init", "etc", "usr/lib/os-release"}
 
-// Finalise puts the tree together: overlays, programs, removals, the package
-// database, empty folders, os-release. It returns the tree and os-release.
+// Finalise puts the tree together: overlays, the package database, empty folders, os-release. It returns the tree and os-release.
 func Finalise(o Options) (*fstree.Tree, []byte, error) {
 	t, err := fstree.Load(o.Tree)
 	if err != nil {
@@ -66,16 +61,6 @@ func Finalise(o Options) (*fstree.Tree, []byte, error) {
 	}
 	for _, dir := range o.Overlays {
 		if err := t.Overlay(dir); err != nil {
-			return nil, nil, err
-		}
-	}
-	for name, source := range o.Programs {
-		if err := t.AddProgram(name, source); err != nil {
-			return nil, nil, err
-		}
-	}
-	for _, list := range o.Remove {
-		if err := t.RemoveList(list); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -110,9 +95,7 @@ func moveDpkg(t *fstree.Tree) error {
 	for _, p := range t.Paths() {
 		rest, ok := strings.CutPrefix(p, dpkgTo+"/")
 		if ok && dpkgLeftover.MatchString(rest) && !t.Get(p).IsDir() {
-			if err := t.Remove(p); err != nil {
-				return err
-			}
+			t.Delete(p)
 		}
 	}
 	return nil

@@ -18,9 +18,9 @@ var ErrKey = errors.New("unusable key")
 // maxFile bounds the size in bytes of a key or certificate file.
 const maxFile = 1 << 20
 
-// TryOut is the organisation that stands in the certificates of keys that the
-// build made by itself. What they sign is marked, whatever the arguments say.
-const TryOut = "mangos try-out, unfit for use"
+// TryOut stands in the name of every certificate of keys made for trying things
+// out. What they sign is marked, whatever the arguments say.
+const TryOut = "TRY-OUT"
 
 // Key names a private key: the path of a PEM file, or a PKCS#11 URI.
 type Key struct{ name string }
@@ -115,10 +115,5 @@ func (c *Certificate) Fingerprint() [sha256.Size]byte { return sha256.Sum256(c.R
 
 // IsTryOut tells whether the certificate belongs to keys made for trying out.
 func (c *Certificate) IsTryOut() bool {
-	for _, o := range c.Subject.Organization {
-		if o == TryOut {
-			return true
-		}
-	}
-	return false
+	return strings.Contains(c.Subject.String(), TryOut)
 }

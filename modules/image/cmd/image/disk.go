@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/mastercard/mangos/modules/image/output"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/rootfs"
+	"github.com/mastercard/mangos/modules/image/sign"
 )
 
 // veritySet is a file system image with its tree and signature.
@@ -100,8 +102,7 @@ func diskStep() *cobra.Command {
 			for file, source := range files {
 				onESP["mangos/extensions/"+file] = source
 			}
-			names := release.Names{Name: name, Version: version, TryOut: tryOut}
-			entry := names.Signed()
+			entry := release.Name(name, version, root, tryOut).Entry
 			if tries > 0 {
 				entry += "+" + strconv.Itoa(tries)
 			}
@@ -190,11 +191,11 @@ func splitStep() *cobra.Command {
 		if err := os.MkdirAll(out, 0o755); err != nil {
 			return err
 		}
-		parts := release.Names{Name: name, Version: version}.Parts(rootHash)
-		if err := release.XZ(ctx, tree, filepath.Join(out, parts[1])); err != nil {
+		names := release.Name(name, version, rootHash, false)
+		if err := release.XZ(ctx, tree, filepath.Join(out, names.Tree)); err != nil {
 			return err
 		}
-		return release.XZ(ctx, root, filepath.Join(out, parts[2]))
+		return release.XZ(ctx, root, filepath.Join(out, names.Root))
 	})
 	c.Flags().StringVar(&root, "root", "", "root file system image")
 	c.Flags().StringVar(&tree, "tree", "", "its hash tree")
@@ -203,6 +204,29 @@ func splitStep() *cobra.Command {
 	c.Flags().StringVar(&version, "version", "", "its version")
 	c.Flags().StringVar(&out, "out", "", "folder to write to")
 	return require(c, "root", "tree", "root-hash", "name", "version", "out")
+}
+
+func namesStep() *cobra.Command {
+	var name, version, hash, cert string
+	c := step("names", "print the names of a release's files, JSON", func(context.Context) error {
+		if err := rootfs.CheckVersion(name, version); err != nil {
+			return err
+		}
+		root, err := readRootHash(hash)
+		if err != nil {
+			return err
+		}
+		certificate, err := sign.ReadCertificate(cert)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(release.Name(name, version, root, certificate.IsTryOut()))
+	})
+	c.Flags().StringVar(&name, "name", "mangos", "name of the image")
+	c.Flags().StringVar(&version, "version", "", "its version")
+	c.Flags().StringVar(&hash, "root-hash", "", "file with its root hash")
+	c.Flags().StringVar(&cert, "certificate", "", "Secure Boot certificate, PEM")
+	return require(c, "name", "version", "root-hash", "certificate")
 }
 
 func compressStep() *cobra.Command {

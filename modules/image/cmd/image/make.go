@@ -26,7 +26,6 @@ const defaultStub = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 func rootStep() *cobra.Command {
 	var (
 		o              rootfs.Options
-		programs       []string
 		image, release string
 		epoch          func() (int64, error)
 	)
@@ -37,15 +36,10 @@ func rootStep() *cobra.Command {
 		if o.Epoch, err = epoch(); err != nil {
 			return err
 		}
-		if o.Programs, err = pairs("program", programs); err != nil {
-			return err
-		}
 		return rootfs.Build(ctx, o, image, release)
 	})
 	c.Flags().StringVar(&o.Tree, "tree", "", "folder with the configured packages")
 	c.Flags().StringArrayVar(&o.Overlays, "overlay", nil, "folder to put over it (repeatable, in order)")
-	c.Flags().StringArrayVar(&o.Remove, "remove", nil, "list of what to take out (repeatable)")
-	c.Flags().StringArrayVar(&programs, "program", nil, "PATH=FILE: put a program into the image (repeatable)")
 	c.Flags().StringVar(&o.Name, "name", "mangos", "name of the image")
 	c.Flags().StringVar(&o.Version, "version", "", "its version")
 	c.Flags().StringVar(&image, "out", "", "the image (root.erofs)")
@@ -96,20 +90,14 @@ func readRootHash(path string) (verity.RootHash, error) {
 
 func initrdStep() *cobra.Command {
 	var (
-		o        initrd.Options
-		programs []string
-		out      string
+		o   initrd.Options
+		out string
 	)
-	c := step("initrd", "make the initrd from unpacked packages", func(ctx context.Context) (err error) {
-		if o.Programs, err = pairs("program", programs); err != nil {
-			return err
-		}
+	c := step("initrd", "make the initrd from unpacked packages", func(ctx context.Context) error {
 		return initrd.Build(ctx, o, out)
 	})
 	c.Flags().StringVar(&o.Tree, "tree", "", "folder with the unpacked packages")
 	c.Flags().StringArrayVar(&o.Overlays, "overlay", nil, "folder to put over it (repeatable, in order)")
-	c.Flags().StringArrayVar(&o.Remove, "remove", nil, "list of what to take out (repeatable)")
-	c.Flags().StringArrayVar(&programs, "program", nil, "PATH=FILE: put a program into the initrd (repeatable)")
 	c.Flags().StringVar(&out, "out", "", "the initrd")
 	return require(c, "tree", "out")
 }
