@@ -1,0 +1,3 @@
+module dagger/image
+
+go 1.25.0
