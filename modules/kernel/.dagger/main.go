@@ -79,8 +79,7 @@ func (m *Kernel) Packed(
 		Directory("/packed")
 }
 
-// Unsigned compiles and packs. It depends on the content of its inputs and of
-// the kernel program alone, and is known by its own content.
+// Unsigned compiles and packs.
 func (m *Kernel) Unsigned(
 	ctx context.Context,
 	// The files of the source package linux.
@@ -98,10 +97,7 @@ func (m *Kernel) Unsigned(
 	if err != nil {
 		return nil, err
 	}
-	if _, err := m.Packed(compiled, tools).Export(ctx, "packed"); err != nil {
-		return nil, err
-	}
-	return dag.CurrentModule().Workdir("packed"), nil
+	return m.Packed(compiled, tools), nil
 }
 
 // Certified returns the kernel with an organisation's certificate in it.

@@ -1,5 +1,4 @@
-// Package compile runs the script that compiles the kernel, checks the
-// configuration before the long part of it, and keeps results.
+// Package compile runs the script that compiles the kernel, and keeps results.
 package compile
 
 import (
@@ -11,8 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"github.com/mastercard/mangos/modules/kernel/configuration"
 )
 
 //go:embed compile.sh
@@ -31,6 +28,10 @@ type Job struct {
 	Out       string    // folder to make
 	Log       io.Writer // gets what the tools print
 
+	// Check is a command that gets the configuration's file as its last
+	// argument before the long part of the work, and stops it by failing.
+	Check []string
+
 	// Store is a folder that keeps results from run to run; empty for none.
 	Store string
 	// Tools names the machine's tools in the store. The same name stands for
@@ -38,17 +39,13 @@ type Job struct {
 	Tools string
 }
 
-// Run configures the kernel, checks that the configuration has every line of
-// the fragments, and compiles it. The tools are those of the machine. It makes
-// the output folder when everything is there, and not before.
+// Run configures the kernel, has the configuration checked, and compiles it.
+// The tools are those of the machine. It makes the output folder when
+// everything is there, and not before.
 //
 // A result that the store has is taken from there: it was made from the same
 // sources, fragments and scripts, with tools of the same name.
 func (j Job) Run(ctx context.Context) error {
-	options, err := configuration.ReadFolder(j.Fragments)
-	if err != nil {
-		return err
-	}
 	if _, err := os.Lstat(j.Out); err == nil {
 		return fmt.Errorf("compile kernel: %w: %s", ErrExists, j.Out)
 	}
@@ -56,7 +53,7 @@ func (j Job) Run(ctx context.Context) error {
 	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("compile kernel: %w", err)
 	}
-	if err := j.fill(ctx, partial, options); err != nil {
+	if err := j.fill(ctx, partial); err != nil {
 		return errors.Join(err, os.RemoveAll(partial))
 	}
 	if err := os.Rename(partial, j.Out); err != nil {
@@ -66,9 +63,9 @@ func (j Job) Run(ctx context.Context) error {
 }
 
 // fill makes a folder with the result, from the store or with the compiler.
-func (j Job) fill(ctx context.Context, folder string, options []configuration.Option) error {
+func (j Job) fill(ctx context.Context, folder string) error {
 	if j.Store == "" {
-		return j.compile(ctx, folder, options)
+		return j.compile(ctx, folder)
 	}
 	if j.Tools == "" {
 		return errors.New("compile kernel: results can be kept under a name of the tools only, and none is given")
@@ -91,7 +88,7 @@ func (j Job) fill(ctx context.Context, folder string, options []configuration.Op
 	default:
 		return fmt.Errorf("compile kernel: %w", err)
 	}
-	if err := j.compile(ctx, folder, options); err != nil {
+	if err := j.compile(ctx, folder); err != nil {
 		return err
 	}
 	if err := keep(folder, entry); err != nil {
@@ -100,8 +97,8 @@ func (j Job) fill(ctx context.Context, folder string, options []configuration.Op
 	return nil
 }
 
-// compile runs the script twice: to configure, and to build.
-func (j Job) compile(ctx context.Context, folder string, options []configuration.Option) error {
+// compile runs the script. It calls this program back with the configuration.
+func (j Job) compile(ctx context.Context, folder string) error {
 	work, err := os.MkdirTemp("", "kernel-")
 	if err != nil {
 		return fmt.Errorf("compile kernel: %w", err)
@@ -112,27 +109,11 @@ func (j Job) compile(ctx context.Context, folder string, options []configuration
 			return fmt.Errorf("compile kernel: %w", err)
 		}
 	}
-	configured := filepath.Join(work, "configured")
-	if err := j.script(ctx, work, "configure", configured); err != nil {
-		return err
-	}
-	config, err := os.Open(filepath.Join(configured, "config"))
-	if err != nil {
-		return fmt.Errorf("compile kernel: %w", err)
-	}
-	defer config.Close()
-	if err := configuration.Check(options, config); err != nil {
-		return err
-	}
-	return j.script(ctx, work, "build", folder)
-}
-
-func (j Job) script(ctx context.Context, work, verb, out string) error {
-	command := exec.CommandContext(ctx, "sh", filepath.Join(work, "compile.sh"), verb,
-		j.Sources, j.Fragments, filepath.Join(work, "tree"), out)
+	command := exec.CommandContext(ctx, "sh", append([]string{filepath.Join(work, "compile.sh"),
+		j.Sources, j.Fragments, filepath.Join(work, "tree"), folder}, j.Check...)...)
 	command.Stdout, command.Stderr = j.Log, j.Log
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("compile kernel: %s: %w", verb, err)
+		return fmt.Errorf("compile kernel: %w", err)
 	}
 	return nil
 }

@@ -105,17 +105,18 @@ func TestStore(t *testing.T) {
 	compiled("without digests", "tools", true)
 }
 
-// An option that Kconfig drops stops the work before the compiler runs, and
-// nothing is left.
-func TestLostOption(t *testing.T) {
+// A configuration that the check refuses stops the work before the compiler
+// runs, and nothing is left.
+func TestCheck(t *testing.T) {
 	log := tools(t)
 	folder := t.TempDir()
 	write(t, folder+"/sources/linux.dsc", "dsc")
 	write(t, folder+"/fragments/a.config", "CONFIG_A=y\nCONFIG_GONE=y\n")
-	job := Job{Sources: folder + "/sources", Fragments: folder + "/fragments", Out: folder + "/out", Log: io.Discard, Store: folder, Tools: "tools"}
-	err := job.Run(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "a.config:2: CONFIG_GONE=y") {
-		t.Errorf("%v", err)
+	var said strings.Builder
+	job := Job{Sources: folder + "/sources", Fragments: folder + "/fragments", Out: folder + "/out", Log: &said, Store: folder, Tools: "tools",
+		Check: []string{"sh", "-c", `cat "$0" && grep GONE "$0"`}}
+	if err := job.Run(context.Background()); err == nil || said.String() != "CONFIG_A=y\n" {
+		t.Errorf("%v, %q", err, said.String())
 	}
 	if runs, _ := os.ReadFile(log); string(runs) != "make\n" {
 		t.Errorf("make ran %q", runs)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/mastercard/mangos/modules/kernel/artifact"
 	"github.com/mastercard/mangos/modules/kernel/certificate"
@@ -42,6 +43,15 @@ func newCompile() *cobra.Command {
 		Use:   "compile",
 		Short: "configure, check and compile a Debian source package, with the machine's tools",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			fragments, err := filepath.Abs(job.Fragments) // the check runs in another folder
+			if err != nil {
+				return err
+			}
+			job.Check = []string{self, "check", "--fragments", fragments, "--config"}
 			return job.Run(cmd.Context())
 		},
 	}
