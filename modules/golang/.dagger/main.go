@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"regexp"
 
 	"dagger/golang/internal/dagger"
 )
@@ -32,26 +31,6 @@ const (
 	bundle  = "/etc/ssl/certs/ca-certificates.crt"
 	path    = "/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
-
-var toolchainLine = regexp.MustCompile(`(?m)^toolchain go([0-9.]+)$`)
-
-// Toolchain returns the Go toolchain that a go.mod names, as the tree that
-// belongs at /usr/local/go.
-func (m *Golang) Toolchain(
-	ctx context.Context,
-	// The go.mod; its "toolchain" line counts.
-	gomod *dagger.File,
-) (*dagger.Directory, error) {
-	text, err := gomod.Contents(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read go.mod: %w", err)
-	}
-	version := toolchainLine.FindStringSubmatch(text)
-	if version == nil {
-		return nil, fmt.Errorf("read go.mod: it has no line such as \"toolchain go1.26.8\"")
-	}
-	return dag.Toolchain().Tree(version[1], dagger.ToolchainTreeOpts{Goproxy: m.Goproxy}), nil
-}
 
 // Container returns a container with the toolchain, the modules that the
 // source's go.mod and go.sum name, and the source in /src; nothing else unless
@@ -82,7 +61,8 @@ func (m *Golang) Container(
 }
 
 // Build compiles programs and returns a folder with each under the last
-// element of its package's path.
+// element of its package's path. Hand them on one by one, as files: a file is
+// known by its content, the folder by the whole source.
 func (m *Golang) Build(
 	ctx context.Context,
 	// The Go module: go.mod, go.sum, and all files of the packages that the programs import.
@@ -103,18 +83,10 @@ func (m *Golang) Build(
 	confined := []string{sandbox,
 		"--env", "PATH=" + path, "--env", "GOPATH=/go", "--env", "CGO_ENABLED=0", "--env", "GOTOOLCHAIN=local",
 		"--env", "GOPROXY=off", "--env", "GOFLAGS=-mod=readonly", "--dir", "/src", "--"}
-	out := ctr.
+	return ctr.
 		WithExec(append(confined, compile("/out/", packages...)...),
 			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory("/out")
-	// A step that uses the output of another runs again when the other did, be
-	// the output the same. A folder that went through the module's own files is
-	// known by its content: so a change of one program leaves the steps of
-	// others alone.
-	if _, err := out.Export(ctx, "programs"); err != nil {
-		return nil, fmt.Errorf("take over the programs: %w", err)
-	}
-	return dag.CurrentModule().Workdir("programs"), nil
+		Directory("/out"), nil
 }
 
 // Run runs the go command on the source, with network as the step has it, and

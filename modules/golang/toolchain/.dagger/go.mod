@@ -1,3 +1,0 @@
-module dagger/toolchain
-
-go 1.25.0
