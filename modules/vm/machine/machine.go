@@ -98,13 +98,14 @@ func (m *Machine) start(ctx context.Context, c Config) error {
 	}
 	// In the order of the descriptor numbers.
 	var ours, theirs [4]*os.File
-	defer func() {
+	closeTheirs := func() {
 		for _, f := range theirs {
 			if f != nil {
-				f.Close()
+				f.Close() // twice does no harm
 			}
 		}
-	}()
+	}
+	defer closeTheirs()
 	for i, name := range []string{"console", "monitor", "port", "tpm"} {
 		if ours[i], theirs[i], err = channel(name); err != nil {
 			return err
@@ -123,6 +124,7 @@ func (m *Machine) start(ctx context.Context, c Config) error {
 	if m.qemu, err = start(cmd); err != nil {
 		return err
 	}
+	closeTheirs() // so that our ends see QEMU's end
 	m.began, m.port = time.Now(), ours[2]
 	m.run(func() { m.readConsole(ours[0], consoleLog) })
 	m.run(func() { m.readPort(ours[2]) })
