@@ -5,7 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
+	"strings"
 
 	"dagger/golang/internal/dagger"
 )
@@ -28,7 +28,6 @@ const (
 	volume  = "/modules" // the module cache that outlives a change of go.mod
 	objects = "/root/.cache/go-build"
 	sandbox = "/usr/local/bin/sandbox"
-	bundle  = "/etc/ssl/certs/ca-certificates.crt"
 	path    = "/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
@@ -46,7 +45,7 @@ func (m *Golang) Container(
 	if err != nil {
 		return nil, err
 	}
-	cache, err := m.modules(tree, source)
+	cache, err := m.modules(ctx, source)
 	if err != nil {
 		return nil, err
 	}
@@ -123,36 +122,29 @@ func (m *Golang) sandbox(ctr *dagger.Container, cache string) *dagger.File {
 	return ctr.
 		WithMountedCache(objects, dag.CacheVolume("go-build"+cache)).
 		WithExec(compile("/out/sandbox", "./modules/sandbox")).
-		File("/out/sandbox")
+		Directory("/out").
+		File("sandbox")
 }
 
 // modules returns the module cache for the source's go.mod and go.sum. The
 // downloads go through a volume, which saves most of them when go.mod changes;
 // the result holds a copy, because a volume may be emptied at any time.
-func (m *Golang) modules(tree, source *dagger.Directory) (*dagger.Directory, error) {
-	// The machine's certificate authorities reach this module's own container,
-	// but not one that holds a toolchain alone.
-	authorities, err := os.ReadFile(bundle)
-	if err != nil {
-		return nil, fmt.Errorf("read the certificate authorities: %w", err)
-	}
-	download := []string{"go", "mod", "download"}
-	ctr := m.withGo(dag.Container(), tree).
-		WithNewFile(bundle, string(authorities)).
+func (m *Golang) modules(ctx context.Context, source *dagger.Directory) (*dagger.Directory, error) {
+	ctr := m.networked().
 		WithFile("/src/go.mod", source.File("go.mod")).
 		WithFile("/src/go.sum", source.File("go.sum")).
 		WithWorkdir("/src").
-		WithEnvVariable("GOMODCACHE", modules)
-	if m.Goproxy == "" {
-		return ctr.WithExec(download).Directory(modules), nil
+		WithMountedCache(volume, dag.CacheVolume("go-modules"))
+	proxy, err := ctr.WithExec([]string{"go", "env", "GOPROXY"}).Stdout(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the Go proxy: %w", err)
 	}
+	download := []string{"go", "mod", "download"}
 	return ctr.
-		WithMountedCache(volume, dag.CacheVolume("go-modules")).
 		WithEnvVariable("GOMODCACHE", volume).
-		WithEnvVariable("GOPROXY", m.Goproxy).
 		WithExec(download).
 		WithEnvVariable("GOMODCACHE", modules).
-		WithEnvVariable("GOPROXY", "file://"+volume+"/cache/download,"+m.Goproxy).
+		WithEnvVariable("GOPROXY", "file://"+volume+"/cache/download,"+strings.TrimSpace(proxy)).
 		WithExec(download).
 		Directory(modules), nil
 }
