@@ -25,8 +25,9 @@ var (
 const MaxCertificate = 4096
 
 // Certify returns the DER certificate of role for key, self-signed, with the
-// given subject name. The same key and names give the same bytes.
-func Certify(role Role, key *rsa.PrivateKey, name, organisation string) ([]byte, error) {
+// given common name and organisations. The same key and names give the same
+// bytes.
+func Certify(role Role, key *rsa.PrivateKey, name string, organisations ...string) ([]byte, error) {
 	if err := Check(role, key.Public()); err != nil {
 		return nil, fmt.Errorf("certify: %w", err)
 	}
@@ -37,10 +38,7 @@ func Certify(role Role, key *rsa.PrivateKey, name, organisation string) ([]byte,
 	id := sha256.Sum256(spki)
 	id[0] &= 0x7f
 	id[0] |= 0x40 // never zero, and always 16 bytes long
-	subject := pkix.Name{CommonName: name}
-	if organisation != "" {
-		subject.Organization = []string{organisation}
-	}
+	subject := pkix.Name{CommonName: name, Organization: organisations}
 	skid := sha256.Sum256(x509.MarshalPKCS1PublicKey(&key.PublicKey))
 	template := &x509.Certificate{
 		SerialNumber:          new(big.Int).SetBytes(id[:16]),

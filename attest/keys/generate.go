@@ -14,9 +14,14 @@ import (
 	"strings"
 )
 
-// TryOutMark stands in the name of every certificate and OpenPGP key that was
-// made for trying things out, and must never protect anything.
-const TryOutMark = "TRY-OUT"
+// The marks of what was made for trying things out, and must never protect
+// anything: TryOutMark stands in the name of every certificate and OpenPGP key,
+// TryOutOrganisation among the organisations of every certificate. Whatever is
+// signed with such a key is marked too, whether or not its maker says so.
+const (
+	TryOutMark         = "TRY-OUT"
+	TryOutOrganisation = "mangos try-out, unfit for use"
+)
 
 // ErrExists says that a key file to be written is already there.
 var ErrExists = errors.New("key file exists")
@@ -172,7 +177,14 @@ func generate(r Role, o Options) ([]file, error) {
 	if r == PCR {
 		return pemPair(r, key, key.Public())
 	}
-	der, err := Certify(r, key, o.subject(r), o.Organisation)
+	var organisations []string
+	if o.Organisation != "" {
+		organisations = append(organisations, o.Organisation)
+	}
+	if o.TryOut {
+		organisations = append(organisations, TryOutOrganisation)
+	}
+	der, err := Certify(r, key, o.subject(r), organisations...)
 	if err != nil {
 		return nil, err
 	}

@@ -47,10 +47,13 @@ func TestGenerate(t *testing.T) {
 		t.Errorf("%d key files described, want 10", len(infos))
 	}
 	for _, i := range infos {
-		if i.Kind == "certificate" && !i.TryOut {
+		if i.Subject != "" && !i.TryOut {
 			t.Errorf("%s is not marked as try-out", i.File)
 		}
-		if i.Role == Release && infos[0].Fingerprint == "" {
+		if i.Kind == "certificate" && !strings.Contains(i.Subject, "unfit for use") {
+			t.Errorf("%s does not name the organisation of try-out keys: %s", i.File, i.Subject)
+		}
+		if i.Fingerprint == "" {
 			t.Errorf("%s has no fingerprint", i.File)
 		}
 	}
