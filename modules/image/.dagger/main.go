@@ -125,7 +125,8 @@ func (m *Image) Initrd(
 		WithMountedDirectory("/in/overlay", overlay).
 		WithMountedDirectory("/in/programs", programs).
 		With(run("initrd", "--tree", "/in/tree", "--overlay", "/in/overlay", "--overlay", "/in/programs", "--out", "/out/initrd")).
-		File("/out/initrd")
+		Directory("/out").
+		File("initrd")
 }
 
 // Microcode returns the early archive of processor microcode.
@@ -136,7 +137,8 @@ func (m *Image) Microcode(
 	return m.step().
 		WithMountedDirectory("/in/tree", tree).
 		With(run("microcode", "--tree", "/in/tree", "--out", "/out/microcode.cpio")).
-		File("/out/microcode.cpio")
+		Directory("/out").
+		File("microcode.cpio")
 }
 
 // Unsigned returns what is the same for everybody, whatever their keys.
@@ -170,10 +172,10 @@ func (m *Image) Unsigned(
 		"--tree", "/in/tree/" + hashTree, "--root-hash", "/in/tree/" + rootHash,
 		"--initrd", "/in/initrd", "--kernel", "/in/kernel", "--cmdline", p.CommandLine, "--out", "/out"}
 	step := m.step().
-		WithMountedDirectory("/in/image", image).
-		WithMountedDirectory("/in/tree", tree).
+		With(files("/in/image", image, rootImage, osRelease)).
+		With(files("/in/tree", tree, hashTree, rootHash)).
 		WithMountedFile("/in/initrd", m.Initrd(initrd, overlays.Directory("initrd"), programs.Directory("initrd"))).
-		WithMountedDirectory("/in/kernel", kernel)
+		With(files("/in/kernel", kernel, "vmlinux", "bzImage", "release", "ranges.json"))
 	if p.Microcode {
 		step = step.WithMountedFile("/in/microcode.cpio", m.Microcode(microcode))
 		args = append(args, "--microcode", "/in/microcode.cpio")
@@ -229,7 +231,8 @@ func (m *Image) Predict(
 		WithMountedFile("/in/pcr.pub", pcrPublic).
 		With(run("predict", "--normal-form", "/in/uki.efi", "--kernel", "/in/bzImage", "--pcr-public", "/in/pcr.pub",
 			"--try-out="+strconv.FormatBool(tryOut), "--name", p.Name, "--version", p.Version, "--out", "/out/pcrs.json")).
-		File("/out/pcrs.json"), nil
+		Directory("/out").
+		File("pcrs.json"), nil
 }
 
 func readPlan(text string) (plan, error) {
@@ -245,6 +248,18 @@ func (m *Image) step() *dagger.Container {
 		WithEnvVariable("SOURCE_DATE_EPOCH", m.Epoch).
 		WithEnvVariable("MANGOS_VARIATION", m.Variation).
 		WithDirectory("/out", dag.Directory())
+}
+
+// files mounts files of a folder one by one. A file of a folder is known by its
+// content, and the step is done again only when it is another; a folder that a
+// step made is known by how it was made.
+func files(at string, from *dagger.Directory, names ...string) func(*dagger.Container) *dagger.Container {
+	return func(c *dagger.Container) *dagger.Container {
+		for _, name := range names {
+			c = c.WithMountedFile(at+"/"+name, from.File(name))
+		}
+		return c
+	}
 }
 
 // run runs a step of the image program in the sandbox.

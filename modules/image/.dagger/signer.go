@@ -114,7 +114,7 @@ func (s *Signer) step(ctx context.Context, key *dagger.Secret, role, public stri
 		return nil, err
 	}
 	c := s.Image.step().
-		WithMountedDirectory(publicKeys, s.Public).
+		With(files(publicKeys, s.Public, "secure-boot.crt", "verity.crt", "pcr.pub", "release.pub")).
 		WithEnvVariable("MANGOS_KEY_"+role, digest)
 	if key == nil {
 		return c.WithMountedCache(keys, dag.CacheVolume(tryOutVolume)), nil
@@ -154,7 +154,8 @@ func (s *Signer) SignVerity(ctx context.Context, rootHash *dagger.File) (*dagger
 		WithMountedFile("/in/roothash", rootHash).
 		With(s.sign("sign-verity", "--root-hash", "/in/roothash", "--key", keyFile("verity"),
 			"--certificate", publicKeys+"/verity.crt", "--out", "/out/signature")).
-		File("/out/signature"), nil
+		Directory("/out").
+		File("signature"), nil
 }
 
 // SignProgram returns an EFI program signed for Secure Boot; without one given,
@@ -176,7 +177,8 @@ func (s *Signer) SignProgram(
 	return step.
 		With(s.sign("sign-program", "--in", in, "--key", keyFile("secure-boot"),
 			"--certificate", publicKeys+"/secure-boot.crt", "--out", "/out/signed.efi")).
-		File("/out/signed.efi"), nil
+		Directory("/out").
+		File("signed.efi"), nil
 }
 
 // SignImage returns the signed unified kernel image (uki.efi) and the values of
@@ -236,13 +238,13 @@ func (s *Signer) Extension(
 	if err != nil {
 		return nil, err
 	}
-	out := fmt.Sprintf("/out/%s.%s.raw", name, class)
+	out := fmt.Sprintf("%s.%s.raw", name, class)
 	return step.
 		WithMountedDirectory("/in/tree", tree).
 		With(s.sign("extension", "--tree", "/in/tree", "--class", class, "--name", name, "--purpose", purpose,
 			"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload),
-			"--key", keyFile("verity"), "--certificate", publicKeys+"/verity.crt", "--out", out)).
-		File(out), nil
+			"--key", keyFile("verity"), "--certificate", publicKeys+"/verity.crt", "--out", "/out/"+out)).
+		Directory("/out").File(out), nil
 }
 
 // names are the names of a release's files.
@@ -346,7 +348,8 @@ func (s *Signer) Files(
 	compressed := s.Image.step().
 		WithMountedFile("/in/disk.raw", disk.File("disk.raw")).
 		With(run("compress", "--in", "/in/disk.raw", "--out", "/out/disk.zst")).
-		File("/out/disk.zst")
+		Directory("/out").
+		File("disk.zst")
 	files := split.
 		WithFile(n.Disk, compressed).
 		WithFile(n.Image, disk.File("uki.efi")).
@@ -365,7 +368,8 @@ func (s *Signer) Seal(ctx context.Context, files *dagger.Directory) (*dagger.Dir
 	sums := s.Image.step().
 		WithMountedDirectory("/in/release", files).
 		With(run("sums", "--release", "/in/release", "--out", "/out/SHA256SUMS")).
-		File("/out/SHA256SUMS")
+		Directory("/out").
+		File("SHA256SUMS")
 	step, err := s.step(ctx, s.Release, "release", "release.pub")
 	if err != nil {
 		return nil, err
@@ -373,6 +377,7 @@ func (s *Signer) Seal(ctx context.Context, files *dagger.Directory) (*dagger.Dir
 	signature := step.
 		WithMountedFile("/in/SHA256SUMS", sums).
 		With(s.sign("sign-sums", "--sums", "/in/SHA256SUMS", "--key", keyFile("release"), "--out", "/out/SHA256SUMS.gpg")).
-		File("/out/SHA256SUMS.gpg")
+		Directory("/out").
+		File("SHA256SUMS.gpg")
 	return files.WithFile("SHA256SUMS", sums).WithFile("SHA256SUMS.gpg", signature), nil
 }
