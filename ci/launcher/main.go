@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command launcher runs Dagger's command line client with an engine behind
 // it: the one that _EXPERIMENTAL_DAGGER_RUNNER_HOST names; else what Dagger
 // provisions by itself where a container runtime answers; else the embedded
@@ -14,8 +16,8 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/mastercard/mangos/ci/engine/daemon"
-	"github.com/mastercard/mangos/ci/engine/step"
+	"github.com/mastercard/mangos/ci/launcher/daemon"
+	"github.com/mastercard/mangos/ci/launcher/step"
 )
 
 func main() {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -8,9 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mastercard/mangos/ci/engine/build"
-	"github.com/mastercard/mangos/ci/engine/daemon"
-	"github.com/mastercard/mangos/ci/engine/lockfile"
+	"github.com/mastercard/mangos/ci/launcher/build"
+	"github.com/mastercard/mangos/ci/launcher/daemon"
+	"github.com/mastercard/mangos/ci/launcher/lockfile"
 )
 
 const engineUsage = "usage: ci/dagger engine status | stop | logs | prune"
@@ -102,10 +104,15 @@ func (l *launcher) prune() (int, error) {
 		return 0, err
 	}
 	defer lock.Close()
-	for _, keep := range []string{l.binDir(src)} {
-		if err := removeSiblings(keep); err != nil {
-			return 0, err
-		}
+	rec, err := daemon.Find(l.state)
+	if err != nil {
+		return 0, err
+	}
+	if err := removeSiblings(l.binDir(src)); err != nil {
+		return 0, err
+	}
+	if rec != nil {
+		return 0, removeSiblings(rec.Config.Content)
 	}
 	return 0, nil
 }

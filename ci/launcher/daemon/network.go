@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"unsafe"
 
-	"github.com/mastercard/mangos/ci/engine/lockfile"
+	"github.com/mastercard/mangos/ci/launcher/lockfile"
 )
 
 // Network is an engine's own network for its containers. No two engines on a

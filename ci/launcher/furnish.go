@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -10,28 +12,33 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/mastercard/mangos/ci/engine/build"
-	"github.com/mastercard/mangos/ci/engine/daemon"
-	"github.com/mastercard/mangos/ci/engine/machine"
+	"github.com/mastercard/mangos/ci/launcher/build"
+	"github.com/mastercard/mangos/ci/launcher/daemon"
+	"github.com/mastercard/mangos/ci/launcher/machine"
 )
 
-// furnish makes whatever the engine still lacks and returns the configuration
-// to run it with. The caller holds the start lock.
-func (l *launcher) furnish(ctx context.Context, src build.Source) (daemon.Config, error) {
-	var cfg daemon.Config
+// programs are what the embedded engine consists of.
+var programs = []string{build.CLI, build.Engine, build.Init, build.DNSName, build.Codegen}
+
+// checkMachine returns an error, with the way out, when no embedded engine can
+// run here.
+func (l *launcher) checkMachine(src build.Source) error {
 	free, err := machine.FreeSpace(l.state)
 	if err != nil {
-		return cfg, err
+		return err
 	}
-	programs := []string{build.CLI, build.Engine, build.Init, build.DNSName, build.Codegen}
 	need := uint64(machine.FreeToRun)
 	if !build.Present(l.binDir(src), programs...) {
 		need = machine.FreeToBuild
 	}
 	facts := machine.Facts{OS: runtime.GOOS, Arch: runtime.GOARCH, UID: os.Geteuid(), Free: free}
-	if err := machine.Check(facts, l.state, need); err != nil {
-		return cfg, err
-	}
+	return machine.Check(facts, l.state, need)
+}
+
+// furnish makes whatever the engine still lacks and returns the configuration
+// to run it with. The caller holds the start lock.
+func (l *launcher) furnish(ctx context.Context, src build.Source) (daemon.Config, error) {
+	var cfg daemon.Config
 	if err := l.installPackages(ctx); err != nil {
 		return cfg, err
 	}

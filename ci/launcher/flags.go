@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -8,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mastercard/mangos/ci/engine/machine"
+	"github.com/mastercard/mangos/ci/launcher/machine"
 )
 
 // settingsEnv, set to "no", keeps the machine's settings out of calls.

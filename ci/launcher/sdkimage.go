@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -12,8 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mastercard/mangos/ci/engine/build"
-	"github.com/mastercard/mangos/ci/engine/sdk"
+	"github.com/mastercard/mangos/ci/launcher/build"
+	"github.com/mastercard/mangos/ci/launcher/sdk"
 )
 
 // sdkSet is the set of locked packages behind the SDK image.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -11,10 +13,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mastercard/mangos/ci/engine/build"
-	"github.com/mastercard/mangos/ci/engine/daemon"
-	"github.com/mastercard/mangos/ci/engine/lockfile"
-	"github.com/mastercard/mangos/ci/engine/machine"
+	"github.com/mastercard/mangos/ci/launcher/build"
+	"github.com/mastercard/mangos/ci/launcher/daemon"
+	"github.com/mastercard/mangos/ci/launcher/lockfile"
+	"github.com/mastercard/mangos/ci/launcher/machine"
 )
 
 // runnerEnv names the engine to use, to Dagger and to us.
@@ -124,6 +126,9 @@ func (l *launcher) clientStatus(cmd *exec.Cmd, err error, embedded bool) (int, e
 // ensureEngine returns once an engine of this checkout's version answers on
 // the state folder, with a lock that keeps it there.
 func (l *launcher) ensureEngine(ctx context.Context, src build.Source) (*lockfile.Lock, error) {
+	if err := l.checkMachine(src); err != nil {
+		return nil, err
+	}
 	start, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
 	if err != nil {
 		return nil, err

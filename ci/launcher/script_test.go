@@ -1,0 +1,243 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts run the launcher against stand-ins for everything that it calls:
+// this test binary under the names of go and of the programs that the go command
+// would have compiled. The namespaces, locks and processes are real.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"launcher":      main,
+		"go":            fakeGo,
+		"dagger":        fakeClient,
+		"dagger-engine": fakeEngine,
+		"debian":        fakeDebian,
+	})
+}
+
+func TestScripts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("the embedded engine needs root: run this test as root")
+	}
+	script, err := filepath.Abs("../dagger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			repo := filepath.Join(env.WorkDir, "repo")
+			for name, text := range map[string]string{
+				"ci/engine/go.mod":                   "module engine\n\ntoolchain go1.2.3\n\nrequire github.com/dagger/dagger v0.0.1 // indirect\n",
+				"ci/engine/go.sum":                   "",
+				"ci/engine/distconsts/go.mod":        "",
+				"ci/engine/distconsts/distconsts.go": "",
+				"debian.lock.json":                   "{}",
+				"dagger.json":                        "{}",
+			} {
+				file := filepath.Join(repo, name)
+				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+					return err
+				}
+				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+					return err
+				}
+			}
+			// A socket's path must be short.
+			state, err := os.MkdirTemp("", "mangos-test-")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() {
+				os.RemoveAll(state)
+			})
+			env.Setenv("MANGOS_STATE", state)
+			env.Setenv("MANGOS_REPO", repo)
+			env.Setenv("MANGOS_MIRRORS", "debian=http://m.example/debian")
+			env.Setenv("TMPDIR", env.WorkDir)
+			env.Setenv("DAGGER", script)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"count": count, "other-user": otherUser},
+	})
+}
+
+// count N TEXT FILE... fails unless TEXT is on N lines of the files together.
+func count(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	for _, file := range args[2:] {
+		got += strings.Count(ts.ReadFile(file), args[1])
+	}
+	if (got == want) == neg {
+		ts.Fatalf("%q is there %d times", args[1], got)
+	}
+}
+
+// otherUser opens the script's folders and programs to everybody.
+func otherUser(ts *testscript.TestScript, _ bool, _ []string) {
+	for dir := ts.Getenv("WORK"); dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+		ts.Check(os.Chmod(dir, 0o755))
+	}
+	ts.Check(os.Chmod(ts.Getenv("MANGOS_STATE"), 0o777))
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		for ; strings.HasPrefix(dir, "/tmp/"); dir = filepath.Dir(dir) {
+			ts.Check(os.Chmod(dir, 0o755))
+		}
+	}
+}
+
+func die(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, filepath.Base(os.Args[0])+":", err)
+		os.Exit(1)
+	}
+}
+
+// fakeGo "compiles" each package to a copy of this binary under the package's
+// name, and answers the questions that the launcher has.
+func fakeGo() {
+	args := os.Args[1:]
+	switch {
+	case args[0] == "env":
+		fmt.Println(`{"GOPROXY": "https://proxy.example,direct"}`)
+	case args[0] == "mod":
+		dir, err := os.MkdirTemp("", "toolchain")
+		die(err)
+		die(os.MkdirAll(filepath.Join(dir, "bin"), 0o755))
+		die(os.WriteFile(filepath.Join(dir, "bin", "go"), nil, 0o644))
+		die(os.WriteFile(filepath.Join(dir, "_go.mod"), nil, 0o644))
+		fmt.Printf("{\"Dir\": %q}\n", dir)
+	case os.Getenv("FAKE_COMPILER") == "broken":
+		fmt.Fprintln(os.Stderr, "engine.go:1: no such luck")
+		os.Exit(1)
+	default:
+		out := ""
+		for i, a := range args {
+			if a == "-o" {
+				out = args[i+1]
+			}
+			if strings.Contains(a, "/cmd/") || a == "./modules/sandbox" {
+				copyFile("/proc/self/exe", filepath.Join(out, filepath.Base(a)))
+			}
+		}
+	}
+}
+
+func copyFile(from, to string) {
+	in, err := os.Open(from)
+	die(err)
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755)
+	die(err)
+	_, err = io.Copy(out, in)
+	die(err)
+	die(out.Close())
+}
+
+// fakeClient prints what it was called with, and does what FAKE_CLIENT says.
+func fakeClient() {
+	fmt.Println("runner", os.Getenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST"))
+	fmt.Println("args", strings.Join(os.Args[1:], " "))
+	fmt.Println("mirrors", os.Getenv("MANGOS_MIRRORS"))
+	switch does, arg, _ := strings.Cut(os.Getenv("FAKE_CLIENT"), " "); does {
+	case "exit":
+		status, err := strconv.Atoi(arg)
+		die(err)
+		os.Exit(status)
+	case "kill-engine":
+		conn, err := net.Dial("unix", strings.TrimPrefix(os.Getenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST"), "unix://"))
+		die(err)
+		fmt.Fprintln(conn, "die")
+		io.Copy(io.Discard, conn)
+		os.Exit(1)
+	case "hold":
+		// Says that it runs, and ends when the file "release" is there.
+		die(os.WriteFile(arg, nil, 0o644))
+		_, err := os.Open(arg + ".fifo")
+		die(err)
+	case "await-signal":
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, syscall.SIGTERM)
+		die(syscall.Kill(os.Getppid(), syscall.SIGTERM))
+		fmt.Println("caught", <-caught)
+	}
+}
+
+// fakeEngine listens where the engine would, and checks the place that was
+// prepared for it.
+func fakeEngine() {
+	if os.Getenv("HTTPS_PROXY") == "http://engine-must-fail.example" {
+		fmt.Fprintln(os.Stderr, "level=error: no luck today")
+		os.Exit(1)
+	}
+	for _, path := range []string{"/usr/local/bin/dagger-init", "/usr/local/bin/runc", "/usr/local/share/dagger/content/digest",
+		"/etc/dagger/engine.json", "/usr/local/lib/mangos-engine/cni/bridge", "/usr/local/lib/mangos-engine/cni/dnsname"} {
+		_, err := os.Stat(path)
+		die(err)
+	}
+	die(os.WriteFile("/etc/written-by-the-engine", nil, 0o644))
+	var addr, network string
+	for i, a := range os.Args {
+		switch a {
+		case "--addr":
+			addr = strings.TrimPrefix(os.Args[i+1], "unix://")
+		case "--network-cidr":
+			network = os.Args[i+1]
+		}
+	}
+	l, err := net.Listen("unix", addr)
+	die(err)
+	fmt.Println("listening, network", network)
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
+	go func() {
+		<-terminate
+		fmt.Println("ended in peace")
+		os.Exit(0)
+	}()
+	for {
+		conn, err := l.Accept()
+		die(err)
+		order := make([]byte, 3)
+		if n, _ := io.ReadFull(conn, order); string(order[:n]) == "die" {
+			fmt.Println("level=fatal: out of memory")
+			os.Exit(2)
+		}
+		conn.Close()
+	}
+}
+
+// fakeDebian makes a selection that follows the lock's "sdk" line, and an
+// almost empty root file system.
+func fakeDebian() {
+	arg := map[string]string{}
+	for i := 1; i+1 < len(os.Args); i++ {
+		arg[os.Args[i]] = os.Args[i+1]
+	}
+	switch os.Args[1] {
+	case "select":
+		lock, err := os.ReadFile(arg["--lock"])
+		die(err)
+		line, _, _ := strings.Cut(string(lock), "\n")
+		die(os.WriteFile(arg["--out"], []byte(line), 0o644))
+	case "bootstrap":
+		die(os.MkdirAll(filepath.Join(arg["--root"], "etc"), 0o755))
+		die(os.WriteFile(filepath.Join(arg["--root"], "etc", "os-release"), nil, 0o644))
+	}
+}
