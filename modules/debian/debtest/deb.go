@@ -5,6 +5,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"path"
 	"sort"
 	"strings"
 	"testing"
@@ -89,8 +90,34 @@ func (p Package) Build(t testing.TB) []byte {
 	return Ar(
 		Member{"debian-binary", []byte("2.0\n")},
 		Member{"control.tar" + p.Compression, Compress(t, p.Compression, Tar(t, files))},
-		Member{"data.tar" + p.Compression, Compress(t, p.Compression, Tar(t, p.Files))},
+		Member{"data.tar" + p.Compression, Compress(t, p.Compression, Tar(t, withParents(p.Files)))},
 	)
+}
+
+// withParents adds the folders that files lie in, before them, as real packages
+// have them.
+func withParents(files []File) []File {
+	var list []File
+	have := map[string]bool{".": true}
+	var parents func(name string)
+	parents = func(name string) {
+		if dir := path.Dir(name); !have[dir] {
+			parents(dir)
+			have[dir] = true
+			list = append(list, Dir(dir))
+		}
+	}
+	for _, f := range files {
+		name := path.Clean(f.Path)
+		parents(name)
+		if f.Header.Typeflag != tar.TypeDir || !have[name] {
+			list = append(list, f)
+		}
+		if f.Header.Typeflag == tar.TypeDir {
+			have[name] = true
+		}
+	}
+	return list
 }
 
 // Tar makes a tar archive, with the owner root and paths that start with "./".
