@@ -103,6 +103,10 @@ func (m *Image) TryOut(
 	return &Signer{Image: m, Public: public}, nil
 }
 
+// TryOutVolume returns the volume with the try-out keys, in its folder set: for
+// tests, which sign extensions and updates as the organisation would.
+func (m *Image) TryOutVolume() *dagger.CacheVolume { return dag.CacheVolume(tryOutVolume) }
+
 // Certificate returns a certificate or public key: secure-boot.crt, verity.crt,
 // pcr.pub or release.pub.
 func (s *Signer) Certificate(name string) *dagger.File { return s.Public.File(name) }

@@ -1,0 +1,3 @@
+module dagger/mangos
+
+go 1.25.0

@@ -1,0 +1,222 @@
+// Mangos builds a secure Linux operating system from locked inputs, and checks
+// and compares what was built.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"dagger/mangos/internal/dagger"
+)
+
+// Mangos holds the pipeline's inputs. Each folder has only what its steps may
+// depend on, so that a change of anything else leaves them done.
+type Mangos struct {
+	// +private
+	Definition *dagger.Directory
+	// +private
+	Locked *dagger.File
+	// +private
+	Source *dagger.Directory
+	// +private
+	Trees *dagger.Directory
+	// +private
+	Mirrors *dagger.Secret
+	// +private
+	Goproxy string
+}
+
+func New(
+	// mangos.toml and the archive keys that it names.
+	// +defaultPath="/"
+	// +ignore=["**", "!mangos.toml", "!modules/debian/keys/*"]
+	definition *dagger.Directory,
+	// The lock.
+	// +defaultPath="/debian.lock.json"
+	lock *dagger.File,
+	// What the programs are compiled from.
+	// +defaultPath="/"
+	// +ignore=["**", "!go.mod", "!go.sum", "!attest/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "modules/image/tree", "modules/*/.dagger", "modules/*/*/.dagger", "**/*.md", "**/*_test.go", "**/testdata"]
+	source *dagger.Directory,
+	// What is laid over the packages' trees.
+	// +defaultPath="/modules/image/tree"
+	trees *dagger.Directory,
+	// Where packages are fetched from first, as words of the form ARCHIVE=URL.
+	// With "?cacheKey=mirrors" it does not matter to what is already built.
+	// +optional
+	mirrors *dagger.Secret,
+	// The Go module proxy, in the form of the GOPROXY variable.
+	// +optional
+	goproxy string,
+) *Mangos {
+	return &Mangos{
+		Definition: definition, Locked: lock, Source: source, Trees: trees,
+		Mirrors: mirrors, Goproxy: goproxy,
+	}
+}
+
+// Lock asks the archive for its newest state and returns a fresh lock.
+// +cache="never"
+func (m *Mangos) Lock() *dagger.File {
+	return m.debian().Lock(m.Definition)
+}
+
+// Programs returns the pipeline's own programs, compiled with the pinned
+// toolchain: static, and the same bits whoever compiles them.
+func (m *Mangos) Programs() *dagger.Directory {
+	return m.golang().Build(m.Source, []string{
+		"./attest/cmd/attest",
+		"./modules/debian/cmd/debian",
+		"./modules/golang/cmd/gotest",
+		"./modules/image/cmd/image",
+		"./modules/kernel/cmd/kernel",
+		"./modules/sandbox",
+		"./modules/vm/cmd/probe",
+		"./modules/vm/cmd/vm",
+		"./runtime/cmd/extension",
+		"./runtime/cmd/failure",
+		"./runtime/cmd/gate",
+	})
+}
+
+// program returns one of the programs. A file is known by its content: a step is
+// done again when its own program changed, not when another did.
+func (m *Mangos) program(name string) *dagger.File {
+	return m.Programs().File(name)
+}
+
+func (m *Mangos) golang() *dagger.Golang {
+	return dag.Golang(dagger.GolangOpts{Goproxy: m.Goproxy})
+}
+
+func (m *Mangos) debian() *dagger.Debian {
+	return dag.Debian(m.program("debian"), m.program("sandbox"), dagger.DebianOpts{Mirrors: m.Mirrors})
+}
+
+// selection returns what a step needs of the lock, as a file that is known by
+// its content.
+func (m *Mangos) selection(ctx context.Context, opts dagger.DebianSelectionOpts) (*dagger.File, error) {
+	text, err := m.debian().Selection(m.Locked, m.Definition.File("mangos.toml"), opts).Contents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return dag.Directory().WithNewFile("selection.json", text).File("selection.json"), nil
+}
+
+// tree returns the root file system of a package set.
+func (m *Mangos) tree(ctx context.Context, set, variation string) (*dagger.Directory, error) {
+	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Set: set})
+	if err != nil {
+		return nil, err
+	}
+	return m.debian().Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}), nil
+}
+
+// unpacked returns the files of a package set; no script of theirs has run.
+func (m *Mangos) unpacked(ctx context.Context, set, variation string) (*dagger.Directory, error) {
+	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Set: set})
+	if err != nil {
+		return nil, err
+	}
+	return m.debian().Extracted(selection, dagger.DebianExtractedOpts{Variation: variation}), nil
+}
+
+// epoch returns the time that everything in an image has: the date of the locked
+// distribution.
+func (m *Mangos) epoch(ctx context.Context) (string, error) {
+	text, err := m.Locked.Contents(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the lock: %w", err)
+	}
+	var lock struct{ SourceDateEpoch int64 }
+	if err := json.Unmarshal([]byte(text), &lock); err != nil {
+		return "", fmt.Errorf("read the lock: %w", err)
+	}
+	if lock.SourceDateEpoch <= 0 {
+		return "", fmt.Errorf("read the lock: it has no sourceDateEpoch")
+	}
+	return strconv.FormatInt(lock.SourceDateEpoch, 10), nil
+}
+
+// Kernel returns Linux, without a certificate: vmlinux, System.map, bzImage,
+// config, release and ranges.json.
+func (m *Mangos) Kernel(ctx context.Context) (*dagger.Directory, error) {
+	return m.kernel(ctx, "")
+}
+
+func (m *Mangos) kernel(ctx context.Context, variation string) (*dagger.Directory, error) {
+	tools, err := m.tree(ctx, "build", "")
+	if err != nil {
+		return nil, err
+	}
+	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Source: "linux"})
+	if err != nil {
+		return nil, err
+	}
+	return dag.Kernel(m.program("kernel"), m.program("sandbox")).
+		Unsigned(m.debian().Packages(selection), tools, dagger.KernelUnsignedOpts{Variation: variation}), nil
+}
+
+// image returns the module that makes images, with its tools, and what the
+// definition says of the image.
+func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.Image, string, error) {
+	tools, err := m.tree(ctx, "imagetools", "")
+	if err != nil {
+		return nil, "", err
+	}
+	epoch, err := m.epoch(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	image := dag.Image(m.program("image"), m.program("sandbox"), tools, epoch, dagger.ImageOpts{Variation: variation})
+	plan, err := image.Plan(ctx, m.Definition.File("mangos.toml"), dagger.ImagePlanOpts{Version: version})
+	return image, plan, err
+}
+
+// Unsigned returns what is the same for everybody who builds the lock, whatever
+// their keys: root, hash tree, root hash, initrd, command line, the unified
+// kernel image in its normal form, and unsigned.json, which lists them.
+func (m *Mangos) Unsigned(
+	ctx context.Context,
+	// Another version than the definition's.
+	// +optional
+	version string,
+) (*dagger.Directory, error) {
+	kernel, err := m.Kernel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.unsigned(ctx, kernel, version, "")
+}
+
+func (m *Mangos) unsigned(ctx context.Context, kernel *dagger.Directory, version, variation string) (*dagger.Directory, error) {
+	image, plan, err := m.image(ctx, version, variation)
+	if err != nil {
+		return nil, err
+	}
+	root, err := m.tree(ctx, "root", variation)
+	if err != nil {
+		return nil, err
+	}
+	initrd, err := m.unpacked(ctx, "initrd", variation)
+	if err != nil {
+		return nil, err
+	}
+	microcode, err := m.unpacked(ctx, "microcode", variation)
+	if err != nil {
+		return nil, err
+	}
+	return image.Unsigned(root, initrd, microcode, kernel, m.Trees, m.onDevice(), plan), nil
+}
+
+// onDevice returns our own programs in their places in the root and the initrd.
+func (m *Mangos) onDevice() *dagger.Directory {
+	const place = "/usr/lib/mangos/"
+	return dag.Directory().
+		WithFile("initrd"+place+"gate", m.program("gate")).
+		WithFile("initrd"+place+"failure", m.program("failure")).
+		WithFile("root"+place+"extension", m.program("extension")).
+		WithFile("root"+place+"failure", m.program("failure"))
+}

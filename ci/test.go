@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"dagger/mangos/internal/dagger"
+)
+
+// Test runs the checks and reports each; the last line is "N passed, N failed".
+// It fails when one of them did. Nothing of it is taken from an earlier run but
+// what was built.
+// +cache="never"
+func (m *Mangos) Test(
+	ctx context.Context,
+	// The whole source, with its tests.
+	// +defaultPath="/"
+	// +ignore=["**", "!go.mod", "!go.sum", "!mangos.toml", "!debian.lock.json", "!attest/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "modules/*/.dagger"]
+	tests *dagger.Directory,
+	// The virtual machines' scenarios: names with commas between, "short" or "all".
+	// +default="short"
+	scenarios string,
+) (string, error) {
+	t := &results{run: time.Now().UTC().Format(time.RFC3339Nano)}
+	t.check(ctx, "lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, t.run) })
+	t.check(ctx, "unit tests", func(ctx context.Context) (string, error) { return m.unitTests(ctx, tests, t.run) })
+	t.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios, t.run) })
+	return t.close()
+}
+
+// lint returns the report of vet and staticcheck.
+func (m *Mangos) lint(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
+	ctr := m.goTools(tests, nil, run).
+		WithExec([]string{"go", "vet", "./..."}).
+		WithExec([]string{"go", "tool", "staticcheck", "./..."})
+	if _, err := ctr.Sync(ctx); err != nil {
+		return "", err
+	}
+	return "2 passed, 0 failed\n", nil
+}
+
+// unitTests returns the report of `go test` over the root Go module.
+func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
+	tree, err := m.tree(ctx, "test", "")
+	if err != nil {
+		return "", err
+	}
+	base := dag.Container().WithRootfs(tree).WithFile("/usr/local/bin/gotest", m.program("gotest"))
+	return m.goTools(tests, base, run).
+		WithExec([]string{"gotest", "./..."}, dagger.ContainerWithExecOpts{
+			InsecureRootCapabilities: true, // the sandbox's tests make namespaces
+			Expect:                   dagger.ReturnTypeAny,
+		}).
+		Stdout(ctx)
+}
+
+// goTools returns a container with Go and the source, and a compiler cache that
+// stays. The run's name makes its steps run.
+func (m *Mangos) goTools(tests *dagger.Directory, base *dagger.Container, run string) *dagger.Container {
+	return m.golang().Container(tests, dagger.GolangContainerOpts{Base: base}).
+		WithMountedCache("/root/.cache", dag.CacheVolume("go-cache")).
+		WithEnvVariable("MANGOS_RUN", run)
+}
+
+// boot builds the image and holds it against the scenarios.
+func (m *Mangos) boot(ctx context.Context, scenarios, run string) (string, error) {
+	image, plan, err := m.image(ctx, "", "")
+	if err != nil {
+		return "", err
+	}
+	release, err := m.release(ctx, image, image.TryOut(m.program("attest")), plan, "", nil)
+	if err != nil {
+		return "", err
+	}
+	tree, err := m.tree(ctx, "vm", "")
+	if err != nil {
+		return "", err
+	}
+	return dag.Container().WithRootfs(tree).
+		WithFile("/usr/bin/image", m.program("image")).
+		WithFile("/usr/bin/vm", m.program("vm")).
+		WithFile("/usr/bin/probe", m.program("probe")).
+		WithMountedDirectory("/release", release).
+		WithMountedCache("/keys", image.TryOutVolume()).
+		WithEnvVariable("MANGOS_RUN", run).
+		WithExec([]string{"vm", "test", "--release", "/release", "--keys", "/keys/set",
+			"--probe", "/usr/bin/probe", "--image", "/usr/bin/image", "--scenarios", scenarios},
+			dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny}).
+		Stdout(ctx)
+}
+
+// results collects the reports of checks.
+type results struct {
+	run            string
+	text           strings.Builder
+	passed, failed int
+}
+
+var lastLine = regexp.MustCompile(`(?:^|\n)([0-9]+) passed, ([0-9]+) failed\n?$`)
+
+// check runs a check, whose report ends with how many passed and failed. One that
+// ends otherwise has failed.
+func (t *results) check(ctx context.Context, name string, run func(context.Context) (string, error)) {
+	began := time.Now()
+	text, err := run(ctx)
+	counts := lastLine.FindStringSubmatch(text)
+	body := text
+	switch {
+	case err != nil:
+		body, counts = fmt.Sprintf("%s\nFAIL %s: %v\n", text, name, err), []string{"", "0", "1"}
+	case counts == nil:
+		body, counts = fmt.Sprintf("%s\nFAIL %s: ended without a result\n", text, name), []string{"", "0", "1"}
+	}
+	passed, _ := strconv.Atoi(counts[1])
+	failed, _ := strconv.Atoi(counts[2])
+	t.passed += passed
+	t.failed += failed
+	fmt.Fprintf(&t.text, "== %s (%.0f s)\n%s\n", name, time.Since(began).Seconds(), strings.TrimRight(body, "\n"))
+}
+
+// close returns the whole report, as an error when a check failed.
+func (t *results) close() (string, error) {
+	fmt.Fprintf(&t.text, "%d passed, %d failed\n", t.passed, t.failed)
+	if t.failed > 0 || t.passed == 0 {
+		return "", fmt.Errorf("checks failed:\n%s", t.text.String())
+	}
+	return t.text.String(), nil
+}
