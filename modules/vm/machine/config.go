@@ -80,7 +80,7 @@ func (c *Config) arguments(accel Accel) ([]string, error) {
 	args := []string{
 		"-name", "mangos,process=mangos-vm", "-nodefaults", "-no-user-config", "-S",
 		"-display", "none", "-vga", "none",
-		"-machine", "q35,smm=on,hpet=off,usb=off", "-m", strconv.Itoa(memory), "-smp", strconv.Itoa(cpus),
+		"-machine", "q35,smm=on,usb=off", "-m", strconv.Itoa(memory), "-smp", strconv.Itoa(cpus),
 		// Nothing but the firmware in system management mode writes the variables.
 		"-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + escape(c.Firmware),
@@ -90,8 +90,10 @@ func (c *Config) arguments(accel Accel) ([]string, error) {
 		"-device", "pvpanic", "-device", "virtio-rng-pci",
 	}
 	args = append(args, acceleration(accel, c.Features)...)
-	args = append(args, socket("console", fdConsole)...)
-	args = append(args, "-serial", "chardev:console")
+	// A pipe: a socket holds so few single bytes that the serial port, whose guest does not
+	// wait long, would lose some whenever the harness does not read at once.
+	args = append(args, "-add-fd", fmt.Sprintf("fd=%d,set=1", fdConsole),
+		"-chardev", "file,id=console,path=/dev/fdset/1,append=on", "-serial", "chardev:console")
 	args = append(args, socket("monitor", fdMonitor)...)
 	args = append(args, "-mon", "chardev=monitor,mode=control")
 	args = append(args, socket("port", fdPort)...)

@@ -107,7 +107,11 @@ func (m *Machine) start(ctx context.Context, c Config) error {
 	}
 	defer closeTheirs()
 	for i, name := range []string{"console", "monitor", "port", "tpm"} {
-		if ours[i], theirs[i], err = channel(name); err != nil {
+		make := channel
+		if name == "console" {
+			make = pipe
+		}
+		if ours[i], theirs[i], err = make(name); err != nil {
 			return err
 		}
 		m.files = append(m.files, ours[i])

@@ -88,7 +88,7 @@ func TestFirmware(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	deadline := time.After(3 * time.Minute)
+	deadline := time.After(10 * time.Minute)
 	for found := false; !found; {
 		select {
 		case e, ok := <-m.Events():

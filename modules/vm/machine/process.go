@@ -67,3 +67,21 @@ func channel(name string) (ours, theirs *os.File, err error) {
 	}
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }
+
+// consoleBuffer is how many bytes the console's pipe holds: what any user may ask for.
+const consoleBuffer = 1 << 20
+
+// pipe is a channel in one direction, from a child to this program.
+func pipe(name string) (ours, theirs *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, fmt.Errorf("make pipe %s: %w", name, err)
+	}
+	_, sizeErr := unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, consoleBuffer)
+	if err := errors.Join(sizeErr, unix.SetNonblock(fds[0], true)); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return nil, nil, fmt.Errorf("make pipe %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
+}

@@ -59,6 +59,11 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if l.Release, err = OpenRelease(o.Release); err != nil {
 		return nil, err
 	}
+	for _, program := range []*string{&l.Probe, &l.Image} {
+		if *program, err = exec.LookPath(*program); err != nil {
+			return nil, err
+		}
+	}
 	if l.certificate, err = readCertificate(filepath.Join(o.Keys, "verity.crt")); err != nil {
 		return nil, err
 	}
