@@ -77,7 +77,9 @@ func TestVerifyRefuses(t *testing.T) {
 	key, other, short := debtest.NewKey(t, 0), debtest.NewKey(t, 0), debtest.NewKey(t, 2*time.Hour)
 	ring := keyring(t, key, short)
 	good := debtest.Inline(t, []byte(releaseText), signed, key)
-	inline := func(text string, keys ...*debtest.Key) []byte { return debtest.Inline(t, []byte(text), signed, keys...) }
+	inline := func(text string, keys ...*debtest.Key) []byte {
+		return debtest.Inline(t, []byte(text), signed, keys...)
+	}
 	tests := []struct {
 		name string
 		data []byte

@@ -205,10 +205,16 @@ func TestFits(t *testing.T) {
 		"architecture": func(d *definition.Distribution) { d.Architecture = "arm64" },
 		"more sets":    func(d *definition.Distribution) { d.Sets["x"] = d.Sets["root"] },
 		"fewer sets":   func(d *definition.Distribution) { delete(d.Sets, "root") },
-		"packages":     func(d *definition.Distribution) { d.Sets["root"] = definition.Set{Base: "essential", Packages: []string{"c"}} },
-		"base":         func(d *definition.Distribution) { d.Sets["root"] = definition.Set{Base: "none", Packages: []string{"a"}} },
-		"exclude":      func(d *definition.Distribution) { d.Sets["initrd"] = definition.Set{Base: "none", Packages: []string{"a"}} },
-		"sources":      func(d *definition.Distribution) { d.Sources.Packages = []string{"bash"} },
+		"packages": func(d *definition.Distribution) {
+			d.Sets["root"] = definition.Set{Base: "essential", Packages: []string{"c"}}
+		},
+		"base": func(d *definition.Distribution) {
+			d.Sets["root"] = definition.Set{Base: "none", Packages: []string{"a"}}
+		},
+		"exclude": func(d *definition.Distribution) {
+			d.Sets["initrd"] = definition.Set{Base: "none", Packages: []string{"a"}}
+		},
+		"sources": func(d *definition.Distribution) { d.Sources.Packages = []string{"bash"} },
 	} {
 		d := dist()
 		change(&d)
