@@ -55,8 +55,8 @@ type PCRs interface {
 }
 
 // Check looks at the machine whose file systems are at root ("/" on a machine)
-// and returns every reason not to start; none if it may. It must run before
-// anything extends PCR 11 in the initrd (systemd-pcrphase-initrd.service).
+// and returns every reason not to start; none if it may. What PCR 11 says is worth
+// something as long as nothing in the initrd extended it.
 func Check(ctx context.Context, root string) []*Refusal {
 	var all []*Refusal
 	add := func(r *Refusal) {

@@ -16,29 +16,39 @@ import (
 	"github.com/mastercard/mangos/runtime/tpm"
 )
 
+var errUsage = errors.New("usage: extension admit | required | check confext|sysext")
+
 func main() {
-	say := console.Open("/")
-	if err := run(context.Background(), os.Args[1:], say); err != nil {
-		say.Say(console.Warning, "%v", err)
+	work, err := parse(os.Args[1:])
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "extension:", err)
+		os.Exit(2)
+	}
+	say := console.Open("/")
+	checker, err := extension.NewChecker("/", say.Say)
+	if err == nil {
+		err = work(context.Background(), checker)
+	}
+	if err != nil {
+		say.Say(console.Warning, "%v", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, say *console.Console) error {
-	checker, err := extension.NewChecker("/", say.Say)
-	if err != nil {
-		return err
-	}
+type work func(context.Context, *extension.Checker) error
+
+func parse(args []string) (work, error) {
 	switch {
 	case len(args) == 1 && args[0] == "admit":
-		return admit(ctx, checker)
+		return admit, nil
 	case len(args) == 1 && args[0] == "required":
-		return checker.Required()
-	case len(args) == 2 && args[0] == "check" && (args[1] == string(extension.Confext) || args[1] == string(extension.Sysext)):
-		return checker.Check(extension.Class(args[1]))
+		return func(_ context.Context, c *extension.Checker) error { return c.Required() }, nil
+	case len(args) == 2 && args[0] == "check":
+		if class := extension.Class(args[1]); class == extension.Confext || class == extension.Sysext {
+			return func(_ context.Context, c *extension.Checker) error { return c.Check(class) }, nil
+		}
 	}
-	return errors.New("usage: extension admit | required | check confext|sysext")
+	return nil, errUsage
 }
 
 // admit needs the TPM only where there is something to admit.
