@@ -93,7 +93,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 		if r.remain > 0 {
-			err = fmt.Errorf("read archive: ends within a member: %w", io.ErrUnexpectedEOF)
+			err = fmt.Errorf("read archive: ends within a member: %w", ErrFormat)
 		}
 	}
 	return n, err
