@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +36,7 @@ func checks() []check {
 		{"tunnels, FUSE, autofs", present("/dev/net/tun", "/dev/fuse", "/dev/autofs")},
 		{"random numbers", present("/dev/hwrng")},
 		{"machine tables", present("/sys/firmware/dmi/tables/DMI", "/sys/firmware/dmi/entries", "/sys/class/dmi/id/product_uuid")},
-		{"block devices", blockDevices},
+		{"block devices", soon(blockDevices)},
 		{"certificate", certificate},
 		{"watchdogs", watchdogs},
 		{"network devices", network},
@@ -102,6 +103,21 @@ func absent(names ...string) func() error {
 			}
 		}
 		return nil
+	}
+}
+
+// soon gives a check half a minute: the kernel starts the first process while
+// it still looks for disks on slow buses.
+func soon(check func() error) func() error {
+	return func() error {
+		deadline := time.Now().Add(30 * time.Second)
+		for {
+			err := check()
+			if err == nil || time.Now().After(deadline) {
+				return err
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
 	}
 }
 
