@@ -143,7 +143,7 @@ func walk(img *erofs.Image, path string) (*erofs.Inode, error) {
 			}
 			continue
 		}
-		next, err := child(inode, name)
+		next, err := child(img, inode, name)
 		if err != nil {
 			return nil, err
 		}
@@ -170,7 +170,7 @@ func parts(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-func child(dir *erofs.Inode, name string) (*erofs.Inode, error) {
+func child(img *erofs.Image, dir *erofs.Inode, name string) (*erofs.Inode, error) {
 	if !dir.IsDir() {
 		return nil, fmt.Errorf("%w: %s below a file", ErrNotFound, name)
 	}
@@ -180,7 +180,7 @@ func child(dir *erofs.Inode, name string) (*erofs.Inode, error) {
 	}
 	for _, e := range entries {
 		if e.Name == name {
-			return dir.Image().Inode(e.NID)
+			return img.Inode(e.NID)
 		}
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNotFound, name)
