@@ -151,12 +151,17 @@ func (l *launcher) ensureEngine(ctx context.Context, src build.Source) (*lockfil
 }
 
 // replace starts an engine, and before that stops the one that does not fit
-// any more, when nobody uses it.
+// any more. One that other calls use stays, if it is of the same version;
+// else those calls are waited for.
 func (l *launcher) replace(ctx context.Context, running *daemon.Record, cfg daemon.Config) error {
 	usePath := filepath.Join(l.state, "use.lock")
 	use, err := lockfile.TryExclusive(usePath)
 	if errors.Is(err, lockfile.ErrHeld) {
-		l.say.Say("waiting for another call to end, because the engine has to be restarted")
+		if running != nil && running.Config.Bin == cfg.Bin && daemon.Answers(l.state) {
+			l.say.Say("the engine's inputs have changed; it is replaced when no other call uses it")
+			return nil
+		}
+		l.say.Say("waiting for another call to end, because the engine has to be replaced")
 		use, err = lockfile.Exclusive(usePath)
 	}
 	if err != nil {

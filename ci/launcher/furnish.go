@@ -64,6 +64,8 @@ func (l *launcher) furnish(ctx context.Context, src build.Source) (daemon.Config
 		switch n.Package {
 		case "runc":
 			cfg.Runc = n.Find()
+		case "dnsmasq-base":
+			cfg.DNSMasq = n.Find()
 		case "containernetworking-plugins":
 			cfg.CNI = filepath.Dir(n.Find())
 		}

@@ -32,6 +32,7 @@ type Config struct {
 	Digest  string   `json:"digest"`  // manifest digest of that image
 	Runc    string   `json:"runc"`    // path of runc
 	CNI     string   `json:"cni"`     // folder with the distribution's CNI plugins
+	DNSMasq string   `json:"dnsmasq"` // path of dnsmasq
 	Env     []string `json:"env"`     // what the machine wants handed on (proxies)
 }
 
@@ -251,5 +252,5 @@ func writeJSON(path string, v any) error {
 // Equal reports whether engines of both configurations are interchangeable.
 func (c Config) Equal(d Config) bool {
 	return c.State == d.State && c.Bin == d.Bin && c.Content == d.Content && c.Digest == d.Digest &&
-		c.Runc == d.Runc && c.CNI == d.CNI && slices.Equal(c.Env, d.Env)
+		c.Runc == d.Runc && c.DNSMasq == d.DNSMasq && c.CNI == d.CNI && slices.Equal(c.Env, d.Env)
 }

@@ -16,8 +16,8 @@ const Stage = "engine-namespace"
 const gcConfig = `{"logLevel": "info", "gc": {"reservedSpace": "15GB", "maxUsedSpace": "40GB", "minFreeSpace": "5%"}}
 `
 
-// path of every program that the engine calls by name.
-const enginePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// enginePath is where the engine finds the programs that it calls by name.
+const enginePath = ownDir + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // Enter arranges the mount namespace that it was started in and becomes the
 // engine; it returns only when that fails. The engine writes to fixed places
@@ -52,8 +52,22 @@ func Enter(request string) error {
 	return fmt.Errorf("become the engine: %w", syscall.Exec(filepath.Join(cfg.Bin, "engine"), args, env))
 }
 
-// cniDir collects the distribution's CNI plugins and Dagger's own.
-const cniDir = "/usr/local/lib/mangos-engine/cni"
+const (
+	// ownDir is a folder in the engine's layer over /usr/local.
+	ownDir = "/usr/local/lib/mangos-engine"
+	// cniDir collects the distribution's CNI plugins and Dagger's own.
+	cniDir = ownDir + "/cni"
+)
+
+// dnsmasqScript stands before the real dnsmasq, which the engine starts in such
+// a way that it wants port 53 of the whole machine: that works for one engine
+// alone, and not beside another name server. It is to listen on the engine's
+// bridge only.
+const dnsmasqScript = "#!/bin/sh\nexec %s --bind-dynamic \"$@\"\n"
+
+// certificatesScript stands before the real program, which the engine calls at
+// each start, and which takes seconds: the machine's bundle is up to date.
+const certificatesScript = "#!/bin/sh\nexit 0\n"
 
 func arrange(rec Record) error {
 	cfg := rec.Config
@@ -109,6 +123,17 @@ func furnish(cfg Config) error {
 	}
 	if err := os.WriteFile("/etc/dagger/engine.json", []byte(gcConfig), 0o644); err != nil {
 		return err
+	}
+	if err := os.MkdirAll(ownDir+"/bin", 0o755); err != nil {
+		return err
+	}
+	for name, script := range map[string]string{
+		"dnsmasq":                fmt.Sprintf(dnsmasqScript, cfg.DNSMasq),
+		"update-ca-certificates": certificatesScript,
+	} {
+		if err := os.WriteFile(ownDir+"/bin/"+name, []byte(script), 0o755); err != nil {
+			return err
+		}
 	}
 	binds := map[string]string{
 		"/usr/local/bin/dagger-init":      filepath.Join(cfg.Bin, "init"),
