@@ -21,6 +21,8 @@ type Mangos struct {
 	// +private
 	Source *dagger.Directory
 	// +private
+	Fragments *dagger.Directory
+	// +private
 	Trees *dagger.Directory
 	// +private
 	Mirrors *dagger.Secret
@@ -40,6 +42,9 @@ func New(
 	// +defaultPath="/"
 	// +ignore=["**", "!go.mod", "!go.sum", "!attest/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "modules/image/tree", "modules/*/.dagger", "modules/*/*/.dagger", "**/*.md", "**/*_test.go", "**/testdata"]
 	source *dagger.Directory,
+	// The kernel's configuration.
+	// +defaultPath="/modules/kernel/config"
+	fragments *dagger.Directory,
 	// What is laid over the packages' trees.
 	// +defaultPath="/modules/image/tree"
 	trees *dagger.Directory,
@@ -52,7 +57,7 @@ func New(
 	goproxy string,
 ) *Mangos {
 	return &Mangos{
-		Definition: definition, Locked: lock, Source: source, Trees: trees,
+		Definition: definition, Locked: lock, Source: source, Fragments: fragments, Trees: trees,
 		Mirrors: mirrors, Goproxy: goproxy,
 	}
 }
@@ -81,10 +86,14 @@ func (m *Mangos) Programs() *dagger.Directory {
 	})
 }
 
-// program returns one of the programs. A file is known by its content: a step is
-// done again when its own program changed, not when another did.
+// program returns one of the programs.
 func (m *Mangos) program(name string) *dagger.File {
 	return m.Programs().File(name)
+}
+
+// kept returns a folder that is known by its content, wherever it came from.
+func (m *Mangos) kept(folder *dagger.Directory) *dagger.Directory {
+	return m.golang().Keep(folder)
 }
 
 func (m *Mangos) golang() *dagger.Golang {
@@ -98,7 +107,8 @@ func (m *Mangos) debian() *dagger.Debian {
 // selection returns what a step needs of the lock, as a file that is known by
 // its content.
 func (m *Mangos) selection(ctx context.Context, opts dagger.DebianSelectionOpts) (*dagger.File, error) {
-	text, err := m.debian().Selection(m.Locked, m.Definition.File("mangos.toml"), opts).Contents(ctx)
+	definition := m.kept(m.Definition.WithFile("debian.lock.json", m.Locked))
+	text, err := m.debian().Selection(definition.File("debian.lock.json"), definition.File("mangos.toml"), opts).Contents(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +166,9 @@ func (m *Mangos) kernel(ctx context.Context, variation string) (*dagger.Director
 		return nil, err
 	}
 	return dag.Kernel(m.program("kernel"), m.program("sandbox")).
-		Unsigned(m.debian().Packages(selection), tools, dagger.KernelUnsignedOpts{Variation: variation}), nil
+		Unsigned(m.debian().Packages(selection), tools, dagger.KernelUnsignedOpts{
+			Fragments: m.kept(m.Fragments), Variation: variation,
+		}), nil
 }
 
 // image returns the module that makes images, with its tools, and what the
@@ -171,7 +183,7 @@ func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.
 		return nil, "", err
 	}
 	image := dag.Image(m.program("image"), m.program("sandbox"), tools, epoch, dagger.ImageOpts{Variation: variation})
-	plan, err := image.Plan(ctx, m.Definition.File("mangos.toml"), dagger.ImagePlanOpts{Version: version})
+	plan, err := image.Plan(ctx, m.kept(m.Definition).File("mangos.toml"), dagger.ImagePlanOpts{Version: version})
 	return image, plan, err
 }
 
@@ -208,7 +220,7 @@ func (m *Mangos) unsigned(ctx context.Context, kernel *dagger.Directory, version
 	if err != nil {
 		return nil, err
 	}
-	return image.Unsigned(root, initrd, microcode, kernel, m.Trees, m.onDevice(), plan), nil
+	return image.Unsigned(root, initrd, microcode, kernel, m.kept(m.Trees), m.onDevice(), plan), nil
 }
 
 // onDevice returns our own programs in their places in the root and the initrd.

@@ -60,8 +60,8 @@ func (m *Golang) Container(
 }
 
 // Build compiles programs and returns a folder with each under the last
-// element of its package's path. Hand them on one by one, as files: a file is
-// known by its content, the folder by the whole source.
+// element of its package's path. Each is known by its content: a step that has
+// one of them is done again when that one changed.
 func (m *Golang) Build(
 	ctx context.Context,
 	// The Go module: go.mod, go.sum, and all files of the packages that the programs import.
@@ -82,10 +82,10 @@ func (m *Golang) Build(
 	confined := []string{sandbox,
 		"--env", "PATH=" + path, "--env", "GOPATH=/go", "--env", "CGO_ENABLED=0", "--env", "GOTOOLCHAIN=local",
 		"--env", "GOPROXY=off", "--env", "GOFLAGS=-mod=readonly", "--dir", "/src", "--"}
-	return ctr.
+	return m.keepFiles(ctx, ctr.
 		WithExec(append(confined, compile("/out/", packages...)...),
 			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory("/out"), nil
+		Directory("/out"))
 }
 
 // Run runs the go command on the source, with network as the step has it, and
