@@ -30,7 +30,7 @@ func Unpack(names []string, root string, filter Filter) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("unpack: %w", err)
 	}
 	defer tree.Close()
-	u := &unpacker{root: tree, filter: filter, dirs: map[string]bool{}}
+	u := &unpacker{root: tree, filter: filter, dirs: map[string]bool{".": true}}
 	streams := ahead(names)
 	defer streams.stop()
 	for i, name := range names {

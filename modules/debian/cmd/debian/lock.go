@@ -135,3 +135,24 @@ func writeFile(cmd *cobra.Command, out string, text []byte) error {
 	}
 	return os.Rename(f.Name(), out)
 }
+
+func homesCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "homes",
+		Short: "print the permanent homes of a lock's files",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := lock.Load(path)
+			if err != nil {
+				return err
+			}
+			for _, a := range l.Archives {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s=%s\n", a.Name, a.Home)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&path, "lock", "debian.lock.json", "`FILE` of the lock")
+	return cmd
+}
