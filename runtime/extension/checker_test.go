@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/runtime/console"
 )
 
@@ -191,15 +193,16 @@ func TestRequired(t *testing.T) {
 
 func TestCheckSetsAside(t *testing.T) {
 	for path, want := range map[string]string{
-		"run/confexts/evil/etc/shadow":   NotAFile,
-		"run/confexts/other.raw":         NotApproved,
-		"run/confexts/org.confext.raw":   NotApproved,
-		"run/confexts/org.raw.v/x.raw":   NotAFile,
-		"run/confexts/org.roothash":      NotApproved,
-		"var/lib/confexts/org.raw":       NotApproved,
-		"var/lib/confexts/org.mutable/x": Mutable,
-		"var/lib/confexts.mutable/etc/x": Mutable,
-		"run/confexts.mutable":           Mutable,
+		"run/confexts/evil/etc/shadow":     NotAFile,
+		"run/confexts/other.raw":           NotApproved,
+		"run/confexts/org.confext.raw":     NotApproved,
+		"run/confexts/org.raw.v/x.raw":     NotAFile,
+		"run/confexts/org.roothash":        NotApproved,
+		"var/lib/confexts/org.raw":         NotApproved,
+		"var/lib/confexts/org.mutable/x":   Mutable,
+		"var/lib/confexts.mutable/etc/x":   Mutable,
+		"var/lib/extensions.mutable/etc/x": Mutable,
+		"run/confexts.mutable":             Mutable,
 	} {
 		m := newMachine(t)
 		m.put(Inbox+"/org.confext.raw", signed("org", "org", 1))
@@ -364,5 +367,72 @@ func TestMountedWithoutVerity(t *testing.T) {
 	k := Kernel{Root: root, Mount: root}
 	if err := k.verified(); word(err) != Unsigned {
 		t.Errorf("got %v", err)
+	}
+}
+
+// image writes a disk image with partitions of the given types; the signature
+// partition is for a root hash made up.
+func image(t *testing.T, signature []byte, types ...gpt.GUID) *os.File {
+	t.Helper()
+	table := &gpt.Table{SectorSize: 512, DiskID: gpt.DeriveGUID("disk")}
+	for i, kind := range types {
+		size := int64(8192)
+		if kind == gpt.TypeRootVeritySig {
+			size = int64(len(signature))
+		}
+		table.Partitions = append(table.Partitions, gpt.Partition{Type: kind, ID: gpt.DeriveGUID(fmt.Sprint(i)), Size: size})
+	}
+	table.Layout()
+	f, err := os.Create(filepath.Join(t.TempDir(), "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := errors.Join(f.Truncate(table.DiskSize), table.Write(f)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range table.Partitions {
+		if p.Type == gpt.TypeRootVeritySig {
+			if _, err := f.WriteAt(signature, p.Start); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return f
+}
+
+func TestDissect(t *testing.T) {
+	good, err := (&verity.Signature{Root: verity.RootHash{1}, PKCS7: []byte("x")}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, tree, sig := gpt.TypeRoot, gpt.TypeRootVerity, gpt.TypeRootVeritySig
+	p, err := dissect(image(t, good, root, tree, sig))
+	if err != nil || p.signature.Root != (verity.RootHash{1}) || p.root.Size != 8192 || p.tree.Type != tree {
+		t.Errorf("%v, %v", p, err)
+	}
+	for name, f := range map[string]*os.File{
+		"no signature":     image(t, good, root, tree),
+		"two roots":        image(t, good, root, root, tree, sig),
+		"two signatures":   image(t, good, root, sig, sig),
+		"another as well":  image(t, good, root, tree, sig, gpt.TypeUsr),
+		"only others":      image(t, good, gpt.TypeUsr, gpt.TypeUsrVerity, sig),
+		"bad signature":    image(t, bytes.Repeat([]byte("x"), 4096), root, tree, sig),
+		"a huge signature": image(t, make([]byte, maxSignature+4096), root, tree, sig),
+	} {
+		if _, err := dissect(f); word(err) != Unsigned {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	plain, err := os.Create(filepath.Join(t.TempDir(), "plain"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	if err := plain.Truncate(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dissect(plain); word(err) != Unsigned {
+		t.Errorf("no partition table: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package extension
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,20 +13,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/runtime/console"
 )
 
-// ImagePolicy is what systemd is told to accept of an extension: one root
-// partition, with a verity tree whose root hash is signed. It takes no other
-// partition into account.
-const ImagePolicy = "root=signed"
+const (
+	// openTime is how long veritysetup may take for one image: seconds on a real
+	// machine, minutes on an emulator under load.
+	openTime = 5 * time.Minute
+	// maxSignature is the most that format/verity takes of a signature, in bytes.
+	maxSignature = 16 * verity.SignatureSize
+	// mapping is the name of the verity device that an image is looked at through.
+	mapping = "mangos-extension"
+)
 
-// openTime is how long systemd-dissect may take for one image: seconds on a real
-// machine, minutes on an emulator under load.
-const openTime = 5 * time.Minute
-
-// Kernel opens images through systemd-dissect and the kernel's dm-verity, which
-// checks the signature against the certificate inside the kernel.
+// Kernel opens images through the kernel's dm-verity, which checks the signature
+// against the certificate inside the kernel.
 type Kernel struct {
 	// Root is the root of the system, "/" on a machine.
 	Root string
@@ -41,8 +43,26 @@ func (k Kernel) Release(ctx context.Context, image string, id ID) ([]byte, error
 	if err := k.signaturesRequired(); err != nil {
 		return nil, err
 	}
-	if err := k.mount(ctx, image); err != nil {
+	file, err := os.Open(image)
+	if err != nil {
 		return nil, err
+	}
+	defer file.Close()
+	p, err := dissect(file)
+	if err != nil {
+		return nil, err
+	}
+	closeDevice, err := k.open(ctx, file, p)
+	if err != nil {
+		return nil, err
+	}
+	defer closeDevice()
+	if err := readAll("/dev/mapper/" + mapping); err != nil {
+		return nil, err
+	}
+	const flags = unix.MS_RDONLY | unix.MS_NODEV | unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NOSYMFOLLOW
+	if err := unix.Mount("/dev/mapper/"+mapping, k.Mount, "erofs", flags, ""); err != nil {
+		return nil, refuse(BadMetadata, "its file system cannot be mounted as erofs (%v)", err)
 	}
 	defer func() { _ = unix.Unmount(k.Mount, unix.MNT_DETACH) }()
 	if err := k.verified(); err != nil {
@@ -65,21 +85,98 @@ func (k Kernel) signaturesRequired() error {
 	return nil
 }
 
-func (k Kernel) mount(ctx context.Context, image string) error {
-	if err := os.MkdirAll(k.Mount, 0o700); err != nil {
-		return err
+// parts are what an image consists of.
+type parts struct {
+	root, tree gpt.Partition
+	signature  *verity.Signature
+}
+
+// dissect reads the partition table and the signature. An image has exactly three
+// partitions, one of each type: what systemd sees in it later cannot be anything
+// else than what was verified.
+func dissect(file *os.File) (parts, error) {
+	var p parts
+	info, err := file.Stat()
+	if err != nil {
+		return p, err
 	}
+	table, err := gpt.Read(file, info.Size())
+	if err != nil {
+		return p, refuse(Unsigned, "it is no image with a verity tree and a signature (%v)", err)
+	}
+	found := map[gpt.GUID]gpt.Partition{}
+	for _, part := range table.Partitions {
+		found[part.Type] = part
+	}
+	sig, signed := found[gpt.TypeRootVeritySig]
+	p.root, p.tree = found[gpt.TypeRoot], found[gpt.TypeRootVerity]
+	if len(table.Partitions) != 3 || len(found) != 3 || !signed || p.root.Size == 0 || p.tree.Size == 0 {
+		return p, refuse(Unsigned, "its partitions are not one root, one verity tree and one signature")
+	}
+	if sig.Size > maxSignature {
+		return p, refuse(Unsigned, "its signature partition has %d bytes, at most %d are read", sig.Size, maxSignature)
+	}
+	raw := make([]byte, sig.Size)
+	if _, err := file.ReadAt(raw, sig.Start); err != nil {
+		return p, fmt.Errorf("read signature: %w", err)
+	}
+	if p.signature, err = verity.ParseSignature(raw); err != nil {
+		return p, refuse(Unsigned, "its signature cannot be read (%v)", err)
+	}
+	return p, nil
+}
+
+// open makes the verity device. The returned function takes it away again.
+func (k Kernel) open(ctx context.Context, file *os.File, p parts) (func(), error) {
+	if err := os.MkdirAll(k.Mount, 0o700); err != nil {
+		return nil, err
+	}
+	signature := filepath.Join(filepath.Dir(k.Mount), mapping+".p7s")
+	if err := os.WriteFile(signature, p.signature.PKCS7, 0o600); err != nil {
+		return nil, err
+	}
+	defer os.Remove(signature)
+	root, err := attach(file, p.root.Start, p.root.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer root.close()
+	tree, err := attach(file, p.tree.Start, p.tree.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.close()
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(k.Root, "usr/bin/systemd-dissect"),
-		"--mount", "--read-only", "--fsck=no", "--growfs=no", "--discard=disabled",
-		"--image-policy="+ImagePolicy, image, k.Mount)
-	// A reader of the journal gets our sentence; debug output names the step
-	// that failed, and its end goes into the sentence.
-	cmd.Env = []string{"SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console", "SYSTEMD_LOG_COLOR=no"}
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
+	err = k.veritysetup(ctx, "open", "--root-hash-signature="+signature, root.path(), mapping, tree.path(), p.signature.Root.String())
+	if err != nil {
+		return nil, err
+	}
+	// Closed with no limit of its own: an open device keeps the image.
+	return func() { _ = k.veritysetup(context.Background(), "close", mapping) }, nil
+}
+
+// readAll reads every block, so that the kernel compares each with its hash, and
+// not only those that we look into. systemd mounts the root partition as it is
+// where it takes the tree beside it for something else, and what else the hash
+// partition holds is covered by no signature.
+func readAll(device string) error {
+	f, err := os.Open(device)
+	if err != nil {
+		return fmt.Errorf("read all blocks: %w", err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(io.Discard, f); err != nil {
+		return refuse(Unsigned, "a block of it does not match its hash (%v)", err)
+	}
+	return nil
+}
+
+// veritysetup runs cryptsetup's program. That it fails is a *Refusal.
+func (k Kernel) veritysetup(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(k.Root, "usr/sbin/veritysetup"), args...)
+	cmd.Env = []string{"LC_ALL=C.UTF-8"}
+	output, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -87,28 +184,12 @@ func (k Kernel) mount(ctx context.Context, image string) error {
 	case ctx.Err() != nil:
 		return refuse(Unsigned, "the kernel did not verify it within %v", openTime)
 	case errors.As(err, &exit):
-		return refuse(Unsigned, "the kernel does not accept it as signed with the certificate inside it (%s)", reason(output.String()))
+		return refuse(Unsigned, "the kernel does not accept it as signed with the certificate inside it (veritysetup: %s)", console.Quote(strings.TrimSpace(string(output)), 200))
 	}
-	return fmt.Errorf("systemd-dissect: %w", err)
+	return fmt.Errorf("veritysetup: %w", err)
 }
 
-// reason picks the telling lines of systemd-dissect's debug output: the last
-// ones, without the libraries being loaded.
-func reason(output string) string {
-	var lines []string
-	for line := range strings.Lines(output) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "Loaded '") && !strings.HasPrefix(line, "Bus ") {
-			lines = append(lines, line)
-		}
-	}
-	lines = lines[max(0, len(lines)-3):]
-	return console.Quote(strings.Join(lines, "; "), 400)
-}
-
-// verified makes sure that what is mounted is a dm-verity device. systemd-dissect
-// is known to mount a partition as it is where the tree beside it is not one, so
-// its word is not enough.
+// verified makes sure that what is mounted lies on a verity device.
 func (k Kernel) verified() error {
 	var st unix.Stat_t
 	if err := unix.Stat(k.Mount, &st); err != nil {

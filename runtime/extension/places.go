@@ -94,13 +94,19 @@ func (c *Checker) isApproved(id ID) (bool, error) {
 // must be merged.
 func (c *Checker) Check(class Class) error {
 	var all []error
+	for _, folders := range searched {
+		for _, folder := range folders {
+			all = append(all, c.checkMutable(folder))
+		}
+	}
 	for _, folder := range searched[class] {
-		all = append(all, c.checkMutable(folder), c.checkFolder(class, folder))
+		all = append(all, c.checkFolder(class, folder))
 	}
 	return errors.Join(all...)
 }
 
-// checkMutable sets aside the folder that systemd would merge writable.
+// checkMutable sets aside the folder that systemd would merge writable. Version
+// 257 has one for both classes, so a check of either looks for all.
 func (c *Checker) checkMutable(folder string) error {
 	path := folder + ".mutable"
 	if _, err := os.Lstat(filepath.Join(c.Root, path)); errors.Is(err, fs.ErrNotExist) {
