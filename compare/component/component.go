@@ -104,6 +104,9 @@ type Expansion struct {
 	// Layout, if not nil, goes through what the tree below has besides files:
 	// how it is stored.
 	Layout func(yield func(LayoutItem) bool) error
+	// Relate, if not nil, is told the other side's expansion before the two are
+	// compared: some differences follow from others only where those are there.
+	Relate func(other *Expansion) error
 	// Owners, if not nil, tells which package owns a path below.
 	Owners func() (*Owners, error)
 }

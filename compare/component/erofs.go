@@ -39,7 +39,7 @@ func erofsSuperblock(c content.Content) *Node {
 	n := part(Structure, "superblock", c, 1024, 128)
 	n.Fields = []Field{
 		field(4, 4, "checksum", cause.Derived, ShowHex),
-		field(8, 4, "compatible features", cause.Layout, ShowHex),
+		field(8, 4, "compatible features", cause.Derived, ShowHex),
 		field(12, 1, "block size", cause.Layout, ShowHex),
 		field(14, 2, "root inode", cause.Derived, ShowNumber),
 		field(16, 8, "number of inodes", cause.Derived, ShowNumber),

@@ -40,6 +40,9 @@ func openGPT(c content.Content) (*Expansion, error) {
 	for _, p := range parts {
 		e.Children = append(e.Children, partition(c, p))
 	}
+	if err := markDerived(c, parts, e.Children); err != nil {
+		return nil, err
+	}
 	uniqueNames(e.Children)
 	front, back := tableSize(table)
 	e.Children = append(e.Children,
@@ -99,20 +102,6 @@ func tableNode(name string, c content.Content, off, size, sector, header, entrie
 	names(header+88, 4, "checksum of the entries", cause.Derived, ShowHex)
 	names(entries, max(16384, sector), "partition entries", cause.Derived, ShowHex)
 	return n
-}
-
-// openVerity shows a dm-verity hash device: its superblock, then the tree,
-// which follows from the data and the salt.
-func openVerity(c content.Content) (*Expansion, error) {
-	head := part(Structure, "verity superblock", c, 0, 512)
-	head.Fields = []Field{
-		field(16, 16, "hash tree UUID", cause.UUID, ShowUUID),
-		field(72, 8, "data blocks", cause.Derived, ShowNumber),
-		field(88, 256, "salt", cause.Random, ShowHex),
-	}
-	tree := part(Structure, "hash tree", c, 512, c.Size()-512)
-	tree.Class = cause.Derived
-	return &Expansion{Format: "verity", Children: []*Node{head, tree}}, nil
 }
 
 // trimZeros is the content without the zeros that pad it.

@@ -69,6 +69,22 @@ type reader struct {
 
 func (r *reader) Size() int64 { return r.size }
 
+// Zeros is content of n zeros.
+func Zeros(n int64) Content { return zeros(n) }
+
+type zeros int64
+
+func (z zeros) Size() int64 { return int64(z) }
+
+func (z zeros) ReadAt(b []byte, off int64) (int, error) {
+	n := min(int64(len(b)), max(0, int64(z)-off))
+	clear(b[:n])
+	if n < int64(len(b)) {
+		return int(n), io.EOF
+	}
+	return int(n), nil
+}
+
 // File is an open regular file.
 type File struct {
 	*os.File

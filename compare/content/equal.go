@@ -116,7 +116,10 @@ func match(x, y []byte) int {
 }
 
 // Range is a run of bytes.
-type Range struct{ Offset, Length int64 }
+type Range struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+}
 
 // End is the offset after the range.
 func (r Range) End() int64 { return r.Offset + r.Length }

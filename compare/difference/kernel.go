@@ -15,8 +15,8 @@ import (
 const certificateArea = 4096
 
 const (
-	maxCertificateRuns = 64
-	certificateJoin    = 512 // equal bytes within the area that do not split it
+	maxCertificateRuns = 512
+	certificateJoin    = 4 // equal bytes that do not split a run: keeps numbers apart
 )
 
 // certificate is an organisation's certificate found in a kernel.

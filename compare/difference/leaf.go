@@ -37,6 +37,15 @@ func (w *walker) bytes(a, b *component.Node) error {
 	if a.Class != "" {
 		f.Class = a.Class
 	}
+	if a.Kind == component.Gap {
+		zeros, err := onlyZeros(a.Content, b.Content)
+		if err != nil {
+			return w.failed(err)
+		}
+		if zeros {
+			f.Class, f.Note = cause.Derived, "zeros on both sides, only more of them"
+		}
+	}
 	runs, changed, more, err := content.Differences(a.Content, b.Content, joinGap, maxRuns)
 	if err != nil {
 		return w.failed(err)
@@ -52,7 +61,7 @@ func (w *walker) bytes(a, b *component.Node) error {
 	if more {
 		f.Note = fmt.Sprintf("more than %d runs of bytes differ", maxRuns)
 	}
-	if a.Class == "" && !more && f.What == "" {
+	if f.Class == cause.Content && !more && f.What == "" {
 		class, note, err := stringsClass(a.Content, b.Content, runs)
 		if err != nil {
 			return w.failed(err)
@@ -66,6 +75,17 @@ func (w *walker) bytes(a, b *component.Node) error {
 	}
 	f.Ranges = runs[:min(len(runs), keptRuns)]
 	return w.add(f)
+}
+
+// onlyZeros reports whether both contents hold nothing but zeros.
+func onlyZeros(a, b content.Content) (bool, error) {
+	for _, c := range []content.Content{a, b} {
+		at, err := content.FirstDifference(c, content.Zeros(c.Size()))
+		if err != nil || at >= 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // hexAt shows the first bytes of a run.

@@ -174,6 +174,11 @@ func (w *walker) inside(a, b *component.Node, depth int) error {
 	if ea == nil || eb == nil || ea.Format != eb.Format {
 		return w.add(Finding{Class: cause.Content, What: "format", A: formatOf(ea), B: formatOf(eb)})
 	}
+	if ea.Relate != nil {
+		if err := ea.Relate(eb); err != nil {
+			return w.failed(err)
+		}
+	}
 	before := w.result.causes
 	if ea.Owners != nil && eb.Owners != nil {
 		if err := w.enter(ea, eb); err != nil {
@@ -285,10 +290,13 @@ func (w *walker) attrs(a, b []component.Attr) error {
 		if ok && x.Value == y.Value {
 			continue
 		}
+		class := x.Class
 		if !ok {
 			y.Value = "none"
+		} else if y.Class.Rank() < class.Rank() {
+			class = y.Class // follows from something on one side only
 		}
-		if err := w.add(Finding{Class: x.Class, What: x.Key, A: short(x.Value), B: short(y.Value)}); err != nil {
+		if err := w.add(Finding{Class: class, What: x.Key, A: short(x.Value), B: short(y.Value)}); err != nil {
 			return err
 		}
 	}

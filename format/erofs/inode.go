@@ -185,3 +185,6 @@ func (i *Inode) Readlink() (string, error) {
 
 // tail is the offset of what follows inode and attributes.
 func (i *Inode) tail() int64 { return i.offset + i.headSize + i.xattrSize }
+
+// Image is the image that the inode belongs to.
+func (i *Inode) Image() *Image { return i.img }
