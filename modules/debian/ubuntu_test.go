@@ -185,13 +185,12 @@ func (u *ubuntu) checkGone(t *testing.T, l *lock.Lock) {
 
 // ubuntu is the archive of the test, served on the loopback interface.
 type ubuntu struct {
-	archive        debtest.Archive
-	url            string
-	dist           definition.Distribution
-	base, cache    string
-	sandbox        string
-	scratchCounter int
-	t              *testing.T
+	archive     debtest.Archive
+	url         string
+	dist        definition.Distribution
+	base, cache string
+	sandbox     string
+	t           *testing.T
 }
 
 func newUbuntu(t *testing.T) *ubuntu {

@@ -16,23 +16,21 @@ import (
 // ErrNoSandbox says that the sandbox program was not found.
 var ErrNoSandbox = errors.New("the sandbox program is not there")
 
-// FindSandbox returns the sandbox program: the one named, else one beside this
-// program, else one in PATH.
+// FindSandbox returns the sandbox program: the one named, else the one beside this
+// program. PATH is not searched: another program has that name too.
 func FindSandbox(name string) (string, error) {
 	if name != "" {
 		return filepath.Abs(name)
 	}
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "sandbox")
-		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
-			return beside, nil
-		}
-	}
-	found, err := exec.LookPath("sandbox")
+	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("%w: neither beside this program nor in PATH; name it with --sandbox", ErrNoSandbox)
+		return "", fmt.Errorf("%w: %w", ErrNoSandbox, err)
 	}
-	return filepath.Abs(found)
+	beside := filepath.Join(filepath.Dir(self), "sandbox")
+	if info, err := os.Stat(beside); err != nil || !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%w: it is not beside this program; name it with --sandbox", ErrNoSandbox)
+	}
+	return beside, nil
 }
 
 // Root is a root file system to run programs in.

@@ -35,7 +35,7 @@ func bootstrapCommand() *cobra.Command {
 	cmd.Flags().StringVar(&selection, "selection", "", "`FILE` of the selection")
 	cmd.Flags().StringVar(&packages, "packages", "", "`DIR` of the package files")
 	cmd.Flags().StringVar(&root, "root", "", "`DIR` to make it in: empty or not there")
-	cmd.Flags().StringVar(&sandbox, "sandbox", "", "the sandbox `PROGRAM` (default: beside this one, or in PATH)")
+	cmd.Flags().StringVar(&sandbox, "sandbox", "", "the sandbox `PROGRAM` (default: beside this one)")
 	require(cmd, "selection", "packages", "root")
 	return cmd
 }

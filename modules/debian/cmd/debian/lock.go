@@ -107,7 +107,7 @@ func lockCommand() *cobra.Command {
 	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition")
 	cmd.Flags().StringVar(&name, "distribution", "", "`NAME` of the distribution (default: the definition's)")
 	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
-	cmd.Flags().StringVar(&sandbox, "sandbox", "", "the sandbox `PROGRAM`")
+	cmd.Flags().StringVar(&sandbox, "sandbox", "", "the sandbox `PROGRAM` (default: beside this one)")
 	return cmd
 }
 
