@@ -24,7 +24,8 @@ type Network struct {
 	CIDR string `json:"cidr"`
 }
 
-// networksDir holds a file for each reserved network, named after it.
+// networksDir holds a file for each reserved network, named after it: a line
+// with its addresses and one with the state folder.
 const networksDir = "/run/mangos-engine"
 
 // reserveNetwork picks the network of the state folder: its name comes from
@@ -49,7 +50,7 @@ func reserveNetwork(state string) (n Network, release func(), err error) {
 	if n.CIDR, err = pickNetwork(used, binary.BigEndian.Uint32(sum[4:8])); err != nil {
 		return n, nil, err
 	}
-	if err = os.WriteFile(filepath.Join(networksDir, n.Name), []byte(n.CIDR+"\n"), 0o644); err != nil {
+	if err = os.WriteFile(filepath.Join(networksDir, n.Name), []byte(n.CIDR+"\n"+state+"\n"), 0o644); err != nil {
 		return n, nil, fmt.Errorf("choose a network: %w", err)
 	}
 	return n, func() { lock.Close() }, nil
@@ -88,11 +89,18 @@ func usedNetworks(own string) ([]netip.Prefix, error) {
 		if e.Name() == own || e.Name() == "lock" {
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(networksDir, e.Name()))
+		file := filepath.Join(networksDir, e.Name())
+		data, err := os.ReadFile(file)
 		if err != nil {
 			continue // released just now
 		}
-		if p, err := netip.ParsePrefix(strings.TrimSpace(string(data))); err == nil {
+		cidr, state, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
+		// An engine that starts holds the lock: one without a process is dead.
+		if rec, err := Find(state); err == nil && rec == nil {
+			os.Remove(file)
+			continue
+		}
+		if p, err := netip.ParsePrefix(cidr); err == nil {
 			used = append(used, p)
 		}
 	}

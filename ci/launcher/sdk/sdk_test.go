@@ -1,0 +1,153 @@
+package sdk
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// inputs makes small inputs in a folder; when is the files' time.
+func inputs(t *testing.T, when time.Time) Inputs {
+	t.Helper()
+	dir := t.TempDir()
+	in := Inputs{Root: filepath.Join(dir, "root"), Toolchain: filepath.Join(dir, "go"), Codegen: filepath.Join(dir, "codegen")}
+	for file, mode := range map[string]os.FileMode{
+		"root/etc/passwd": 0o644, "root/usr/bin/su": 0o755, "go/bin/go": 0o444, "go/pkg/tool/linux_amd64/compile": 0o444,
+		"go/src/_go.mod": 0o444, "go/src/fmt/print.go": 0o444, "codegen": 0o755,
+	} {
+		path := filepath.Join(dir, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(file), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range []error{
+		os.Symlink("usr/bin", filepath.Join(in.Root, "bin")),
+		os.Link(filepath.Join(in.Root, "usr/bin/su"), filepath.Join(in.Root, "usr/bin/su2")),
+		syscall.Chmod(filepath.Join(in.Root, "usr/bin/su"), 0o4755),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return in
+}
+
+// TestSame: the same inputs give the same image, whenever and wherever.
+func TestSame(t *testing.T) {
+	a, err := Write(filepath.Join(t.TempDir(), "a"), inputs(t, time.Unix(1, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "b")
+	b, err := Write(dir, inputs(t, time.Unix(2, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a != b {
+		t.Errorf("two images of the same: %s and %s", a, b)
+	}
+	if got, ok := Digest(dir); !ok || got != b {
+		t.Errorf("Digest says %s, %v", got, ok)
+	}
+	if _, ok := Digest(t.TempDir()); ok {
+		t.Error("an empty folder has a digest")
+	}
+}
+
+// TestContent walks from the manifest to each entry of the layers.
+func TestContent(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "image")
+	digest, err := Write(dir, inputs(t, time.Unix(1, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct {
+		Config descriptor
+		Layers []descriptor
+	}
+	if err := json.Unmarshal(blob(t, dir, descriptor{Digest: digest, Size: -1}), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	var config struct{ Rootfs struct{ Diff_ids []string } }
+	if err := json.Unmarshal(blob(t, dir, manifest.Config), &config); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]*tar.Header{}
+	for i, l := range manifest.Layers {
+		if config.Rootfs.Diff_ids[i] != l.Digest {
+			t.Errorf("layer %d is %s, the configuration says %s", i, l.Digest, config.Rootfs.Diff_ids[i])
+		}
+		r := tar.NewReader(strings.NewReader(string(blob(t, dir, l))))
+		for {
+			hdr, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[hdr.Name] = hdr
+		}
+	}
+	modes := map[string]int64{
+		"usr/bin/su": 0o4755, "bin": 0o777, "usr/local/go/bin/go": 0o755, "usr/local/go/pkg/tool/linux_amd64/compile": 0o755,
+		"usr/local/go/src/go.mod": 0o644, "usr/local/go/src/fmt/print.go": 0o644, "usr/local/bin/codegen": 0o755,
+		"go/pkg/mod/": 0o755, "root/.cache/go-build/": 0o700,
+	}
+	for name, mode := range modes {
+		if h := got[name]; h == nil || h.Mode != mode || !h.ModTime.Equal(epoch) {
+			t.Errorf("%s: %+v, wanted mode %o", name, h, mode)
+		}
+	}
+	if h := got["usr/bin/su2"]; h == nil || h.Typeflag != tar.TypeLink || h.Linkname != "usr/bin/su" {
+		t.Errorf("usr/bin/su2: %+v, wanted a hard link", h)
+	}
+	if got["usr/local/go/src/_go.mod"] != nil {
+		t.Error("_go.mod kept its name")
+	}
+}
+
+// blob reads a blob and holds it against its name.
+func blob(t *testing.T, dir string, d descriptor) []byte {
+	t.Helper()
+	sum := strings.TrimPrefix(d.Digest, "sha256:")
+	data, err := os.ReadFile(filepath.Join(dir, "blobs", "sha256", sum))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := sha256.Sum256(data); hex.EncodeToString(h[:]) != sum || d.Size >= 0 && d.Size != int64(len(data)) {
+		t.Errorf("blob %s is not what its name says", sum)
+	}
+	return data
+}
+
+// TestNothingHalf: what cannot be stored leaves no image behind.
+func TestNothingHalf(t *testing.T) {
+	in := inputs(t, time.Unix(1, 0))
+	if err := syscall.Mkfifo(filepath.Join(in.Root, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "image")
+	if _, err := Write(dir, in); err == nil || !strings.Contains(err.Error(), "fifo: cannot be stored in an image") {
+		t.Errorf("got %v", err)
+	}
+	if entries, err := os.ReadDir(parent); err != nil || len(entries) != 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
