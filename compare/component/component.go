@@ -99,6 +99,8 @@ type Expansion struct {
 	// Partial says that the children do not cover all bytes: when they are
 	// equal the contents may still differ.
 	Partial bool
+	// Known says that only what a manifest tells is there.
+	Known bool
 	// Wraps says that there is one child: the content, decompressed.
 	Wraps bool
 	// Layout, if not nil, goes through what the tree below has besides files:

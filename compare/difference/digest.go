@@ -2,6 +2,7 @@ package difference
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/mastercard/mangos/compare/cause"
@@ -9,33 +10,41 @@ import (
 	"github.com/mastercard/mangos/compare/content"
 )
 
-// digests compares two components of which at least one is known by its
-// digest only.
-func (w *walker) digests(a, b *component.Node, depth int) error {
-	x, err := known(a)
+// known compares two components of which at least one is known by what a
+// manifest tells only.
+func (w *walker) known(a, b *component.Node, depth int) error {
+	before := w.result.Total
+	attrsA, errA := a.FieldAttrs()
+	attrsB, errB := b.FieldAttrs()
+	if err := errors.Join(errA, errB); err != nil {
+		return w.failed(err)
+	}
+	if err := w.attrs(append(attrsA, a.Attrs...), append(attrsB, b.Attrs...)); err != nil {
+		return err
+	}
+	x, err := identify(a)
 	if err != nil {
 		return w.failed(err)
 	}
-	y, err := known(b)
+	y, err := identify(b)
 	if err != nil {
 		return w.failed(err)
 	}
 	if x == nil || y == nil {
-		if x == nil && y == nil {
-			return w.inside(a, b, depth)
-		}
 		return w.add(Finding{Class: cause.Content, Note: "the evidence of one side does not describe it"})
 	}
 	if *x == *y {
 		return nil
 	}
-	before := w.result.causes
+	causes := w.result.causes
 	ea, errA := a.Expand()
 	eb, errB := b.Expand()
 	if errA == nil && errB == nil && ea != nil && eb != nil && ea.Format == eb.Format {
-		if err := w.children(ea, eb, depth); err != nil || w.result.causes > before {
+		if err := w.children(ea, eb, depth); err != nil || w.result.causes > causes {
 			return err
 		}
+	} else if w.result.Total > before && (len(attrsA) > 0 || len(attrsB) > 0) {
+		return nil // the fields tell all that differs
 	}
 	f := Finding{Class: cause.Content, What: "digest", A: hex.EncodeToString(x.SHA256[:]), B: hex.EncodeToString(y.SHA256[:])}
 	if a.Class != "" {
@@ -86,8 +95,9 @@ type identity struct {
 	SHA256 [32]byte
 }
 
-// known is the identity of a component: as told, or computed from its bytes.
-func known(n *component.Node) (*identity, error) {
+// identify is the identity of a component: as told, or computed from its
+// bytes. nil if nobody tells it.
+func identify(n *component.Node) (*identity, error) {
 	if n.Known != nil {
 		return &identity{n.Known.Size, n.Known.SHA256}, nil
 	}

@@ -2,15 +2,12 @@ package difference
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	"github.com/mastercard/mangos/compare/cause"
 	"github.com/mastercard/mangos/compare/component"
 	"github.com/mastercard/mangos/compare/content"
-	"github.com/mastercard/mangos/format/gpt"
 )
 
 const (
@@ -118,7 +115,7 @@ func (w *walker) fields(a, b *component.Node) error {
 			continue
 		}
 		err := w.add(Finding{
-			Class: f.Class, What: f.Name, A: show(f.Show, p), B: show(f.Show, q),
+			Class: f.Class, What: f.Name, A: component.ShowField(f.Show, p), B: component.ShowField(f.Show, q),
 			Ranges: []content.Range{f.Range}, Changed: int64(len(p)),
 		})
 		if err != nil {
@@ -133,33 +130,4 @@ func (w *walker) fields(a, b *component.Node) error {
 	other := rest
 	other.Content = content.Bytes(y)
 	return w.bytes(&rest, &other)
-}
-
-func show(s component.Show, b []byte) string {
-	var wide [8]byte
-	copy(wide[:], b)
-	n := binary.LittleEndian.Uint64(wide[:])
-	switch {
-	case s == component.ShowNumber && len(b) <= 8:
-		return fmt.Sprint(n)
-	case s == component.ShowTime && len(b) <= 8 && n <= 253402300799:
-		return time.Unix(int64(n), 0).UTC().Format(time.RFC3339)
-	case s == component.ShowGUID && len(b) == 16:
-		return mixedGUID(b)
-	case s == component.ShowUUID && len(b) == 16:
-		return gpt.GUID(b).String()
-	}
-	if len(b) > shownHex {
-		return hex.EncodeToString(b[:shownHex]) + "…"
-	}
-	return hex.EncodeToString(b)
-}
-
-// mixedGUID is the text form of a GUID as a partition table stores it: the
-// first three groups little-endian.
-func mixedGUID(b []byte) string {
-	g := gpt.GUID(b)
-	g[0], g[1], g[2], g[3] = b[3], b[2], b[1], b[0]
-	g[4], g[5], g[6], g[7] = b[5], b[4], b[7], b[6]
-	return g.String()
 }

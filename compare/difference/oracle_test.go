@@ -17,6 +17,7 @@ import (
 	"github.com/mastercard/mangos/compare/cause"
 	"github.com/mastercard/mangos/compare/component"
 	"github.com/mastercard/mangos/compare/difference"
+	"github.com/mastercard/mangos/compare/manifest"
 	"github.com/mastercard/mangos/compare/release"
 )
 
@@ -132,6 +133,7 @@ func TestOracle(t *testing.T) {
 			b := f.apply(t, tree, base)
 			r := compare(t, a, b)
 			f.check(t, r)
+			f.checkManifests(t, a, b)
 		})
 	}
 	t.Run("nothing", func(t *testing.T) {
@@ -247,6 +249,54 @@ func (f *fault) check(t *testing.T, r *difference.Result) {
 		return
 	}
 	t.Errorf("want %+v; %s", w, dump(r))
+}
+
+// checkManifests requires that manifests alone lead to the same place, and so
+// does the manifest of one side with the bytes of the other.
+func (f *fault) checkManifests(t *testing.T, pathA, pathB string) {
+	t.Helper()
+	a, b := manifestOf(t, pathA), manifestOf(t, pathB)
+	bytesA, closeA, err := release.Open(pathA)
+	must(t, err)
+	defer closeA.Close()
+	for name, side := range map[string]*component.Node{"manifests": a, "bytes and manifest": bytesA} {
+		r, err := difference.Compare(context.Background(), side, b, difference.Options{})
+		must(t, err)
+		found := false
+		for _, x := range r.Findings {
+			inPath := f.want.file == ""
+			for _, s := range x.Path {
+				inPath = inPath || s.Name == f.want.file
+			}
+			found = found || inPath && (f.want.partition == "" || x.Within(component.Partition) == f.want.partition)
+		}
+		// Manifests tell nothing of the order of entries or of how data is
+		// compressed, but that the whole differs.
+		if !found && f.want.class != cause.Order {
+			t.Errorf("%s do not lead there: %s", name, dump(r))
+		}
+		if r.Same() {
+			t.Errorf("%s: no difference", name)
+		}
+	}
+	if r, err := difference.Compare(context.Background(), a, manifestOf(t, pathA), difference.Options{}); err != nil || !r.Same() {
+		t.Errorf("a manifest differs from itself: %v %s", err, dump(r))
+	}
+	if r, err := difference.Compare(context.Background(), bytesA, a, difference.Options{}); err != nil || !r.Same() {
+		t.Errorf("a disk differs from its manifest: %v %s", err, dump(r))
+	}
+}
+
+func manifestOf(t *testing.T, path string) *component.Node {
+	t.Helper()
+	n, c, err := release.Open(path)
+	must(t, err)
+	defer c.Close()
+	var out bytes.Buffer
+	must(t, manifest.Write(context.Background(), &out, n))
+	m, err := manifest.Read(&out)
+	must(t, err)
+	return m
 }
 
 func dump(r *difference.Result) string {

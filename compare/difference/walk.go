@@ -122,14 +122,14 @@ func (w *walker) node(a, b *component.Node, depth int) error {
 		return err
 	}
 	defer w.push(a)()
+	if a.Known != nil || b.Known != nil {
+		return w.known(a, b, depth)
+	}
 	if err := w.attrs(a.Attrs, b.Attrs); err != nil {
 		return err
 	}
-	if a.Content == nil && b.Content == nil {
-		return w.inside(a, b, depth)
-	}
 	if a.Content == nil || b.Content == nil {
-		return w.digests(a, b, depth)
+		return w.inside(a, b, depth)
 	}
 	same, err := content.Equal(a.Content, b.Content)
 	if err != nil {
@@ -328,9 +328,13 @@ func (w *walker) children(ea, eb *component.Expansion, depth int) error {
 		inB[c.Name] = c
 	}
 	common := make(map[string]bool, len(ea.Children))
+	known := ea.Known || eb.Known
 	for _, c := range ea.Children {
 		o := inB[c.Name]
 		if o == nil {
+			if known && c.Kind == component.Gap {
+				continue // no manifest tells of gaps
+			}
 			if err := w.oneSide(c, "a"); err != nil {
 				return err
 			}
@@ -342,7 +346,7 @@ func (w *walker) children(ea, eb *component.Expansion, depth int) error {
 		}
 	}
 	for _, c := range eb.Children {
-		if !common[c.Name] {
+		if !common[c.Name] && !(known && c.Kind == component.Gap) {
 			if err := w.oneSide(c, "b"); err != nil {
 				return err
 			}

@@ -1,0 +1,226 @@
+// Package manifest writes down what an artefact consists of, so that two
+// organisations find where theirs differ without exchanging the artefacts:
+// every partition, file and section with its attributes, size and SHA-256, and
+// the SHA-256 of every piece of 1 MiB of what is larger.
+//
+// A manifest is text, one JSON object a line, so that it lives well in git:
+//
+//	{"manifest":"mangos-manifest-1"}
+//	{"d":0,"k":"artifact","n":"mangos.raw.zst","s":123,"h":"…","f":"zstd","p":["…"]}
+//	{"set":1,"a":{"mode":"0755","mtime":"2023-11-14T22:13:20Z",…}}
+//	{"d":5,"k":"file","n":"bash","s":1265648,"h":"…","t":1}
+//
+// d is the depth in the tree, k the kind, n the name, s the size, h the
+// SHA-256, f the format of what follows with depth d+1, p the pieces, t the
+// set of attributes; c the class of any difference, x marks what belongs to an
+// organisation. A set has attributes (a), and those whose differences are of
+// another class than their key tells (v: value and class). A manifest is as
+// trustworthy as the statement that names its digest.
+package manifest
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mastercard/mangos/compare/cause"
+	"github.com/mastercard/mangos/compare/component"
+	"github.com/mastercard/mangos/compare/content"
+)
+
+// Format is the value of the first line's first key. It changes with the
+// format.
+const Format = "mangos-manifest-1"
+
+// Limits of what is read.
+const (
+	MaxSize  = 128 << 20 // bytes of a manifest
+	MaxNodes = 500_000
+	maxLine  = 8 << 20
+)
+
+// ErrInvalid says that something is no manifest.
+var ErrInvalid = errors.New("invalid manifest")
+
+// header is the first line.
+type header struct {
+	Manifest string `json:"manifest"`
+}
+
+// attributes are a set that components share.
+type attributes struct {
+	Set     int                  `json:"set"`
+	Attrs   map[string]string    `json:"a,omitempty"`
+	Special map[string][2]string `json:"v,omitempty"`
+}
+
+// line is one component.
+type line struct {
+	Depth   int            `json:"d"`
+	Kind    component.Kind `json:"k"`
+	Name    string         `json:"n"`
+	Size    *int64         `json:"s,omitempty"`
+	SHA256  string         `json:"h,omitempty"`
+	Format  string         `json:"f,omitempty"`
+	Ordered bool           `json:"o,omitempty"`
+	Pieces  []string       `json:"p,omitempty"`
+	Set     int            `json:"t,omitempty"`
+	Class   cause.Class    `json:"c,omitempty"`
+	Signed  bool           `json:"x,omitempty"`
+}
+
+// opened tells the formats whose parts are worth a line each.
+var opened = map[string]bool{
+	"release": true, "gpt": true, "erofs": true, "vfat": true, "directory": true, "verity": true, "pe": true,
+	"elf": true, "bzimage": true, "cpio": true, "initrd": true, "zstd": true, "xz": true,
+}
+
+// Write writes the manifest of a component and all that is in it.
+func Write(ctx context.Context, out io.Writer, root *component.Node) error {
+	w := &writer{ctx: ctx, out: bufio.NewWriter(out), sets: map[string]int{}}
+	if err := w.line(header{Format}); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	if err := w.node(root, 0); err != nil {
+		return fmt.Errorf("write manifest of %q: %w", root.Name, err)
+	}
+	if err := w.out.Flush(); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+type writer struct {
+	ctx   context.Context
+	out   *bufio.Writer
+	sets  map[string]int // by their JSON, without number
+	nodes int
+}
+
+func (w *writer) line(v any) error {
+	e := json.NewEncoder(w.out)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (w *writer) node(n *component.Node, depth int) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if w.nodes++; w.nodes > MaxNodes || depth > component.MaxDepth {
+		return fmt.Errorf("more than %d components, or %d levels", MaxNodes, component.MaxDepth)
+	}
+	l := line{Depth: depth, Kind: n.Kind, Name: n.Name, Class: n.Class, Signed: n.Signed}
+	set, err := w.set(n)
+	if err != nil {
+		return err
+	}
+	l.Set = set
+	if n.Content != nil {
+		if err := l.hash(n.Content); err != nil {
+			return err
+		}
+	}
+	e, err := expand(n)
+	if err != nil {
+		return err
+	}
+	if e != nil {
+		l.Format, l.Ordered = e.Format, e.Ordered
+	}
+	if err := w.line(l); err != nil {
+		return err
+	}
+	if e == nil {
+		return nil
+	}
+	for _, c := range e.Children {
+		if c.Kind == component.Gap {
+			continue
+		}
+		if err := w.node(c, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expand opens what is worth it. What claims a format and breaks it is a leaf
+// here too.
+func expand(n *component.Node) (*component.Expansion, error) {
+	if n.Content != nil {
+		f, err := component.Format(n.Content)
+		if err != nil || !opened[f] {
+			return nil, err
+		}
+	}
+	e, err := n.Expand()
+	if err != nil && n.Content != nil {
+		return nil, nil
+	}
+	return e, err
+}
+
+func (l *line) hash(c content.Content) error {
+	size := c.Size()
+	l.Size = &size
+	whole := sha256.New()
+	buffer := make([]byte, min(component.PieceSize, max(1, size)))
+	for off := int64(0); off < size; off += component.PieceSize {
+		b := buffer[:min(component.PieceSize, size-off)]
+		if err := content.ReadFull(c, b, off); err != nil {
+			return err
+		}
+		whole.Write(b)
+		if size > component.PieceSize {
+			sum := sha256.Sum256(b)
+			l.Pieces = append(l.Pieces, hex.EncodeToString(sum[:]))
+		}
+	}
+	l.SHA256 = hex.EncodeToString(whole.Sum(nil))
+	return nil
+}
+
+// set is the number of the component's set of attributes, 0 for none. A new
+// set is written first.
+func (w *writer) set(n *component.Node) (int, error) {
+	attrs, err := n.FieldAttrs()
+	if err != nil {
+		return 0, err
+	}
+	attrs = append(attrs, n.Attrs...)
+	if len(attrs) == 0 {
+		return 0, nil
+	}
+	var s attributes
+	for _, a := range attrs {
+		if a.Class == component.AttrClass(a.Key) {
+			put(&s.Attrs, a.Key, a.Value)
+		} else {
+			put(&s.Special, a.Key, [2]string{a.Value, string(a.Class)})
+		}
+	}
+	key, err := json.Marshal(s)
+	if err != nil {
+		return 0, err
+	}
+	if k, ok := w.sets[string(key)]; ok {
+		return k, nil
+	}
+	s.Set = len(w.sets) + 1
+	w.sets[string(key)] = s.Set
+	return s.Set, w.line(s)
+}
+
+// put makes the map that it puts something into.
+func put[V any](m *map[string]V, key string, value V) {
+	if *m == nil {
+		*m = map[string]V{}
+	}
+	(*m)[key] = value
+}
