@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"dagger/kernel/internal/dagger"
 )
@@ -48,18 +47,21 @@ func (m *Kernel) Compiled(
 	// +optional
 	variation string,
 ) (*dagger.Directory, error) {
-	digest, err := tools.Digest(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return m.confined(dag.Container().WithRootfs(tools)).
+	ctr := m.confined(dag.Container().WithRootfs(tools)).
 		WithMountedDirectory("/sources", sources).
 		WithMountedDirectory("/fragments", fragments).
-		WithMountedCache("/kernels", dag.CacheVolume("mangos-kernels")).
-		WithEnvVariable("MANGOS_VARIATION", variation).
-		WithExec([]string{sandbox, "--", program, "compile", "--sources", "/sources", "--fragments", "/fragments",
-			"--store", "/kernels", "--tools", strings.TrimSpace(digest + " " + variation), "--out", "/compiled"},
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		WithEnvVariable("MANGOS_VARIATION", variation)
+	command := []string{sandbox, "--", program, "compile", "--sources", "/sources", "--fragments", "/fragments", "--out", "/compiled"}
+	if variation == "" {
+		digest, err := tools.Digest(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ctr = ctr.WithMountedCache("/kernels", dag.CacheVolume("mangos-kernels"))
+		command = append(command, "--store", "/kernels", "--tools", digest)
+	}
+	return ctr.
+		WithExec(command, dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
 		Directory("/compiled"), nil
 }
 
