@@ -11,14 +11,28 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"unicode/utf16"
 
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/modules/vm/disk"
 	"github.com/mastercard/mangos/modules/vm/probe"
 )
 
-const loaderVendor = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+// entry has systemd-boot pass another command line. systemd-stub does not take it under
+// Secure Boot; but systemd-boot measures it, and so the gate sees that somebody tried.
+var entry = &Scenario{
+	Name:    "boot-entry",
+	About:   "a boot entry runs the signed kernel image with another command line",
+	Rows:    []string{"boot-entry"},
+	Minutes: 0.5,
+	run: func(ctx context.Context, t *Trial) error {
+		return t.with(ctx, boot{vary: t.Lab.putEntry, deadline: stopDeadline}, func(r *Run) error {
+			r.until(ctx, Denied)
+			t.expectStop("boot-entry", r, "pcr-12")
+			t.Expect("boot-entry", !r.says(refusal("command-line")), "the command line was taken")
+			return nil
+		})
+	},
+}
 
 // putEntry adds a boot entry that runs the signed UKI with another command line, makes it
 // the default, and opens the menu's editor.
@@ -32,10 +46,10 @@ func (l *Lab) putEntry(ctx context.Context, img *disk.Image) error {
 		return err
 	}
 	entry := "title mangos\nefi " + uki + "\noptions init=/usr/bin/bash systemd.debug_shell=ttyS0 dm_verity.require_signatures=0 console=ttyS0\n"
-	if err := esp.Write(ctx, "/loader/entries/"+entryFile, []byte(entry)); err != nil {
+	if err := esp.Write(ctx, "/loader/entries/evil.conf", []byte(entry)); err != nil {
 		return err
 	}
-	return esp.Write(ctx, "/loader/loader.conf", []byte("default "+entryFile+"\ntimeout 0\neditor yes\n"))
+	return esp.Write(ctx, "/loader/loader.conf", []byte("default evil.conf\ntimeout 0\neditor yes\n"))
 }
 
 // findUKI returns the path of the one UKI on the ESP.
@@ -54,30 +68,6 @@ func findUKI(ctx context.Context, esp *disk.ESP) (string, error) {
 		return "", fmt.Errorf("%w: %d unified kernel images on its ESP: %q", ErrRelease, len(found), found)
 	}
 	return found[0], nil
-}
-
-// checkEntry wants the added entry to have been the one that was started, without its
-// command line having had an effect: that is what "hidden-hypervisor" compares.
-func (t *Trial) checkEntry(ctx context.Context, r *Run) {
-	reply, err := r.ask(ctx, probe.Read, "/sys/firmware/efi/efivars/LoaderEntrySelected-"+loaderVendor)
-	selected := ""
-	if err == nil && len(reply.Content) > 4 {
-		selected = fromUTF16(reply.Content[4:])
-	}
-	t.Expect("boot-entry", strings.EqualFold(selected, entryFile), "the boot loader started %q, not the added entry (%v)", selected, err)
-	reply, err = r.ask(ctx, probe.Read, "/proc/cmdline")
-	t.Expect("boot-entry", err == nil && strings.TrimSpace(string(reply.Content)) == t.Lab.Release.CommandLine,
-		"the command line is %q (%v)", reply.Content, err)
-}
-
-func fromUTF16(b []byte) string {
-	var units []uint16
-	for i := 0; i+1 < len(b); i += 2 {
-		if u := uint16(b[i]) | uint16(b[i+1])<<8; u != 0 {
-			units = append(units, u)
-		}
-	}
-	return string(utf16.Decode(units))
 }
 
 // addVar adds a partition to the disk that claims, by type and identifier, to be the

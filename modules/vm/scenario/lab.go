@@ -146,7 +146,6 @@ func (t *Trial) with(ctx context.Context, b boot, use func(*Run) error) error {
 		b.deadline = wholeStart
 	}
 	r := &Run{machine: m, deadline: time.After(time.Duration(float64(b.deadline) * t.Lab.Patience))}
-	t.last = r
 	return use(r)
 }
 

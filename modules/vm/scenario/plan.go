@@ -14,7 +14,7 @@ import (
 // All are the scenarios, the longest first: so that several at a time end together.
 var All = []*Scenario{
 	system, corruptFile, corruptInit, corruptHash, signatureForeign, signatureMissing, programs,
-	addedBySMBIOS, secureBootOff, setupMode,
+	addedBySMBIOS, secureBootOff, setupMode, entry,
 	eachAlone, signatureOther,
 }
 

@@ -91,9 +91,25 @@ func TestRows(t *testing.T) {
 	}
 	// An error fails all rows: what was seen before it may be half of it.
 	s.run = func(_ context.Context, t *Trial) error { t.Expect("good", true, ""); return errors.New("broken") }
-	for _, r := range s.Play(t.Context(), &Lab{}) {
-		if r.Passed || !strings.Contains(r.Reason, "broken") {
+	for i, r := range s.Play(t.Context(), &Lab{}) {
+		want := "see good"
+		if i == 0 {
+			want = "broken"
+		}
+		if r.Passed || !strings.Contains(r.Reason, want) {
 			t.Errorf("after an error: %+v", r)
+		}
+	}
+	// Within a stage it fails that stage's rows.
+	s.run = func(_ context.Context, t *Trial) error {
+		t.Expect("good", true, "")
+		t.stage([]string{"bad", "mixed"}, func() error { t.Expect("mixed", true, ""); return errors.New("broken") })
+		t.Expect("untouched", true, "")
+		return nil
+	}
+	for _, r := range s.Play(t.Context(), &Lab{}) {
+		if want := r.Name == "good" || r.Name == "untouched"; r.Passed != want {
+			t.Errorf("after an error of a stage: %+v", r)
 		}
 	}
 }

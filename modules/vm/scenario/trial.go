@@ -45,7 +45,6 @@ type Trial struct {
 	mu    sync.Mutex
 	rows  map[string]*Row
 	runs  int
-	last  *Run
 }
 
 // Expect decides, or goes on deciding, a row: it has passed when everything that was
@@ -92,23 +91,33 @@ func (t *Trial) ExpectEnding(row string, r *Run, want Ending) bool {
 // Play runs the scenario in the lab and returns its rows, in the order it lists them.
 func (s *Scenario) Play(ctx context.Context, lab *Lab) []Row {
 	t := &Trial{Lab: lab, Scenario: s, began: time.Now(), rows: map[string]*Row{}}
-	err := s.run(ctx, t)
+	t.stage(s.Rows, func() error { return s.run(ctx, t) })
 	var rows []Row
 	for _, name := range s.Rows {
 		r := t.rows[name]
 		if r == nil {
-			r = &Row{Scenario: s.Name, Name: name, Reason: "the scenario did not come to it", Seconds: time.Since(t.began).Seconds()}
-			if t.last != nil {
-				r.Reason = joinReasons(r.Reason, t.last.String())
-			}
-		}
-		if err != nil {
-			r.Passed = false
-			r.Reason = joinReasons(r.Reason, err.Error())
+			t.Expect(name, false, "the scenario did not come to it")
+			r = t.rows[name]
 		}
 		rows = append(rows, *r)
 	}
 	return rows
+}
+
+// stage does a part of the scenario that decides rows. An error fails them all: what was
+// seen before it may be half of what was to be seen. It is told in full once.
+func (t *Trial) stage(rows []string, do func() error) {
+	err := do()
+	if err == nil {
+		return
+	}
+	for i, row := range rows {
+		if i == 0 {
+			t.Expect(row, false, "%v", err)
+		} else {
+			t.Expect(row, false, "see %s", rows[0])
+		}
+	}
 }
 
 func joinReasons(a, b string) string {

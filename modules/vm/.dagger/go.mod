@@ -1,0 +1,3 @@
+module dagger/vm
+
+go 1.25.0
