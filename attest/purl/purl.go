@@ -17,11 +17,15 @@ func Deb(distribution, name, version, architecture string) string {
 }
 
 // Golang is the URL of a Go module: pkg:golang/MODULE@VERSION, the module's
-// path in lower case and with its slashes.
+// path in lower case and with its slashes. A module that was built where it was
+// developed has no version: "" or "(devel)".
 func Golang(module, version string) string {
 	parts := strings.Split(strings.ToLower(module), "/")
 	for i := range parts {
 		parts[i] = escape(parts[i])
+	}
+	if version == "" || version == "(devel)" {
+		return "pkg:golang/" + strings.Join(parts, "/")
 	}
 	return fmt.Sprintf("pkg:golang/%s@%s", strings.Join(parts, "/"), escape(version))
 }

@@ -1,0 +1,138 @@
+package cms
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mastercard/mangos/attest/internal/oracle"
+	"github.com/mastercard/mangos/attest/keys"
+)
+
+// pair makes the keys of a role and returns the certificate.
+func pair(t *testing.T, dir string, role keys.Role) *x509.Certificate {
+	t.Helper()
+	bits := map[keys.Role]int{role: 2048}
+	if _, err := keys.Generate(dir, keys.Options{Roles: []keys.Role{role}, Bits: bits, TryOut: true}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := keys.LoadCertificate(role, filepath.Join(dir, keys.PublicName(role)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestDetached(t *testing.T) {
+	dir := t.TempDir()
+	mine, other := pair(t, dir, keys.Verity), pair(t, t.TempDir(), keys.Verity)
+	content := []byte("00ff")
+	if err := os.WriteFile(filepath.Join(dir, "content"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sign := func(out string, more ...string) []byte {
+		args := append([]string{"smime", "-sign", "-nocerts", "-binary", "-in", "content", "-signer", "verity.crt", "-inkey", "verity.key", "-outform", "der", "-out", out}, more...)
+		oracle.Run(t, dir, "openssl", args...)
+		return read(t, filepath.Join(dir, out))
+	}
+	good := sign("good", "-noattr", "-md", "sha256")
+	if c, err := Detached(good, content, []*x509.Certificate{other, mine}); err != nil || c != mine {
+		t.Errorf("good: %v", err)
+	}
+	if _, err := Detached(good, content, []*x509.Certificate{other}); !errors.Is(err, ErrSignature) {
+		t.Errorf("another certificate: %v", err)
+	}
+	if _, err := Detached(good, content, nil); !errors.Is(err, ErrSignature) {
+		t.Errorf("no certificate: %v", err)
+	}
+	if _, err := Detached(good, []byte("00ff\n"), []*x509.Certificate{mine}); !errors.Is(err, ErrSignature) {
+		t.Errorf("a newline more: %v", err)
+	}
+	if _, err := Detached(sign("attr", "-md", "sha256"), content, []*x509.Certificate{mine}); !errors.Is(err, ErrFormat) {
+		t.Errorf("with attributes: %v", err)
+	}
+	if _, err := Detached(sign("sha1", "-noattr", "-md", "sha1"), content, []*x509.Certificate{mine}); !errors.Is(err, ErrFormat) {
+		t.Errorf("SHA-1: %v", err)
+	}
+	if _, err := Detached(sign("opaque", "-noattr", "-nodetach", "-md", "sha256"), content, []*x509.Certificate{mine}); !errors.Is(err, ErrFormat) {
+		t.Errorf("not detached: %v", err)
+	}
+}
+
+// bootLoader is a program that Debian's tools can sign.
+const bootLoader = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+
+func TestImage(t *testing.T) {
+	root := os.Getenv("MANGOS_TOOLS")
+	if root == "" {
+		root = "/"
+	}
+	in := filepath.Join(root, bootLoader)
+	if _, err := os.Stat(in); err != nil {
+		oracle.Missing(t, bootLoader)
+	}
+	dir := t.TempDir()
+	mine, other := pair(t, dir, keys.SecureBoot), pair(t, t.TempDir(), keys.SecureBoot)
+	oracle.Run(t, dir, "sbsign", "--key", "secure-boot.key", "--cert", "secure-boot.crt", "--output", "signed.efi", in)
+	signed := read(t, filepath.Join(dir, "signed.efi"))
+	check := func(b []byte, trusted ...*x509.Certificate) error {
+		_, err := Image(bytes.NewReader(b), int64(len(b)), trusted)
+		return err
+	}
+	if err := check(signed, other, mine); err != nil {
+		t.Errorf("good: %v", err)
+	}
+	if err := check(signed, other); !errors.Is(err, ErrSignature) {
+		t.Errorf("another certificate: %v", err)
+	}
+	if err := check(read(t, in), mine); !errors.Is(err, ErrUnsigned) {
+		t.Errorf("unsigned: %v", err)
+	}
+	for _, at := range []int{0x40, 0x1000, len(signed) / 2} {
+		bad := bytes.Clone(signed)
+		bad[at] ^= 1
+		if err := check(bad, mine); err == nil {
+			t.Errorf("byte %#x flipped: accepted", at)
+		}
+	}
+	if err := check(append(bytes.Clone(signed), 0), mine); err == nil {
+		t.Error("a byte more: accepted")
+	}
+	if err := check(signed[:len(signed)-8], mine); err == nil {
+		t.Error("cut off: accepted")
+	}
+	oracle.Run(t, dir, "sbsign", "--key", "secure-boot.key", "--cert", "secure-boot.crt", "--output", "twice.efi", "signed.efi")
+	if err := check(read(t, filepath.Join(dir, "twice.efi")), mine); !errors.Is(err, ErrFormat) {
+		t.Errorf("two signatures: %v", err)
+	}
+}
+
+func FuzzDetached(f *testing.F) {
+	f.Add([]byte{0x30, 0x0b, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02})
+	f.Fuzz(func(t *testing.T, der []byte) {
+		if _, err := Detached(der, nil, nil); err == nil {
+			t.Error("accepted without a certificate")
+		}
+	})
+}
+
+func FuzzImage(f *testing.F) {
+	f.Add([]byte("MZ"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := Image(bytes.NewReader(b), int64(len(b)), nil); err == nil {
+			t.Error("accepted without a certificate")
+		}
+	})
+}

@@ -1,0 +1,267 @@
+package sourceid
+
+import (
+	"bytes"
+	"compress/bzip2"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/mikelolasagasti/xz"
+
+	"github.com/mastercard/mangos/attest/strictjson"
+	"github.com/mastercard/mangos/modules/debian/control"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+// Level says how well a source is identified.
+type Level string
+
+// The levels, the best first.
+const (
+	LevelCommit  Level = "commit"
+	LevelTree    Level = "tree"
+	LevelVersion Level = "version"
+)
+
+// Identity is what is known of a source package.
+type Identity struct {
+	Name    string      `json:"name"`
+	Version string      `json:"version"`
+	Files   []lock.File `json:"files"`
+	Level   Level       `json:"level"`
+	// Tree is the name of the archive with the upstream tree, SWHID the
+	// identifier of that tree.
+	Tree  string `json:"tree,omitempty"`
+	SWHID string `json:"swhid,omitempty"`
+	// Commit is the upstream commit, CommitProof what proves it.
+	Commit      string `json:"commit,omitempty"`
+	CommitProof string `json:"commitProof,omitempty"`
+	// VcsGit and Tag are declared by the package and prove nothing.
+	VcsGit string `json:"vcsGit,omitempty"`
+	Tag    string `json:"tag,omitempty"`
+}
+
+// Format is the value of a set's first key.
+const Format = "mangos-source-identity-1"
+
+// MaxSet is the size in bytes of the largest set that is read.
+const MaxSet = 64 << 20
+
+// Set is the identities of all sources of a lock.
+type Set struct {
+	Format  string     `json:"format"`
+	Sources []Identity `json:"sources"`
+}
+
+// Find returns the identity of a source, nil if there is none.
+func (s *Set) Find(name, version string) *Identity {
+	for i := range s.Sources {
+		if s.Sources[i].Name == name && s.Sources[i].Version == version {
+			return &s.Sources[i]
+		}
+	}
+	return nil
+}
+
+// Count returns how many sources have each level.
+func (s *Set) Count() map[Level]int {
+	n := map[Level]int{}
+	for i := range s.Sources {
+		n[s.Sources[i].Level]++
+	}
+	return n
+}
+
+// Encode returns the set's JSON, sorted, a source a line.
+func (s *Set) Encode() ([]byte, error) {
+	slices.SortFunc(s.Sources, func(a, b Identity) int {
+		return strings.Compare(a.Name+"="+a.Version, b.Name+"="+b.Version)
+	})
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "{\n \"format\": %q,\n \"sources\": [", Format)
+	for i := range s.Sources {
+		line, err := json.Marshal(s.Sources[i])
+		if err != nil {
+			return nil, fmt.Errorf("encode source identities: %w", err)
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("\n  ")
+		b.Write(line)
+	}
+	b.WriteString("\n ]\n}\n")
+	return b.Bytes(), nil
+}
+
+// Parse reads a set.
+func Parse(data []byte) (*Set, error) {
+	if len(data) > MaxSet {
+		return nil, fmt.Errorf("read source identities: more than %d bytes", MaxSet)
+	}
+	var s Set
+	if err := strictjson.UnmarshalKnown(data, &s); err != nil {
+		return nil, fmt.Errorf("read source identities: %w", err)
+	}
+	if s.Format != Format {
+		return nil, fmt.Errorf("read source identities: format is %.60q, this program reads %q", s.Format, Format)
+	}
+	return &s, nil
+}
+
+// Identify finds out what can be known of a source from its files, which open
+// opens by their path in the lock. Unreadable archives are an error: a source
+// that cannot be unpacked cannot be built either.
+func Identify(src *lock.Source, open func(f lock.File) (io.ReadCloser, error)) (*Identity, error) {
+	id := &Identity{Name: src.Name, Version: src.Version, Files: src.Files, Level: LevelVersion}
+	var tree *lock.File
+	for i := range src.Files {
+		f := &src.Files[i]
+		switch {
+		case strings.HasSuffix(f.Path, ".dsc"):
+			if err := id.readDSC(*f, open); err != nil {
+				return nil, fmt.Errorf("identify %s %s: %w", src.Name, src.Version, err)
+			}
+		case isUpstream(f.Path):
+			tree = f
+		}
+	}
+	if tree == nil {
+		return id, nil
+	}
+	t, err := readArchive(*tree, open)
+	if err != nil {
+		return nil, fmt.Errorf("identify %s %s: %s: %w", src.Name, src.Version, path.Base(tree.Path), err)
+	}
+	id.Tree, id.SWHID = path.Base(tree.Path), t.SWHID()
+	if t.Commit != "" && id.Commit == "" {
+		id.Commit, id.CommitProof = t.Commit, "git archive, header of "+id.Tree
+	}
+	if id.Level = LevelTree; id.Commit != "" {
+		id.Level = LevelCommit
+	}
+	return id, nil
+}
+
+// isUpstream reports whether a file of a source is its main archive: that of a
+// native package, or upstream's without a component's name.
+func isUpstream(name string) bool {
+	base := path.Base(name)
+	for _, ending := range []string{".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst"} {
+		if stem, ok := strings.CutSuffix(base, ending); ok {
+			return strings.HasSuffix(stem, ".orig") || !strings.Contains(stem, ".orig-") && !strings.HasSuffix(stem, ".debian")
+		}
+	}
+	return false
+}
+
+// readDSC takes what the package's description declares and proves.
+func (id *Identity) readDSC(f lock.File, open func(lock.File) (io.ReadCloser, error)) error {
+	r, err := open(f)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, control.MaxParagraph))
+	if err != nil {
+		return err
+	}
+	p, err := control.Single(bytes.NewReader(signedText(text)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path.Base(f.Path), err)
+	}
+	id.VcsGit = printable(p.Get("Vcs-Git"))
+	if commit, _, _ := strings.Cut(p.Get("Dgit"), " "); IsCommit(commit) {
+		id.Commit, id.CommitProof = commit, "field Dgit of the .dsc (the Debian commit)"
+	}
+	for word := range strings.FieldsSeq(p.Get("Git-Tag-Info")) {
+		if tag, ok := strings.CutPrefix(word, "tag="); ok && IsCommit(tag) {
+			id.Tag = tag
+		}
+	}
+	return nil
+}
+
+// signedText returns what a clear-signed text holds. Its signature is the
+// uploader's; that the file is the archive's follows from the lock.
+func signedText(text []byte) []byte {
+	const begin, end = "-----BEGIN PGP SIGNED MESSAGE-----", "\n-----BEGIN PGP SIGNATURE-----"
+	if !bytes.HasPrefix(text, []byte(begin)) {
+		return text
+	}
+	_, body, ok := bytes.Cut(text, []byte("\n\n"))
+	if !ok {
+		return text
+	}
+	if i := bytes.Index(body, []byte(end)); i >= 0 {
+		body = body[:i+1]
+	}
+	return body
+}
+
+// printable drops what is no plain text of one line.
+func printable(s string) string {
+	if len(s) > 1024 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+		return ""
+	}
+	return s
+}
+
+// errCompression: an archive in a form that Debian does not use.
+var errCompression = errors.New("unknown compression")
+
+// readArchive computes the tree of a compressed tar archive.
+func readArchive(f lock.File, open func(lock.File) (io.ReadCloser, error)) (Tree, error) {
+	c, err := open(f)
+	if err != nil {
+		return Tree{}, err
+	}
+	defer c.Close()
+	var r io.Reader
+	switch path.Ext(f.Path) {
+	case ".gz":
+		r, err = gzip.NewReader(c)
+	case ".xz":
+		r, err = xz.NewReader(c, 1<<30)
+	case ".bz2":
+		r = bzip2.NewReader(c)
+	case ".zst":
+		var z *zstd.Decoder
+		if z, err = zstd.NewReader(c, zstd.WithDecoderMaxWindow(128<<20)); err == nil {
+			defer z.Close()
+			r = z
+		}
+	default:
+		err = errCompression
+	}
+	if err != nil {
+		return Tree{}, err
+	}
+	return ReadTar(r)
+}
+
+// Load reads the set in the file at path.
+func Load(path string) (*Set, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read source identities: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxSet+1))
+	if err != nil {
+		return nil, fmt.Errorf("read source identities %s: %w", path, err)
+	}
+	s, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}

@@ -1,0 +1,209 @@
+package sourceid
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mastercard/mangos/attest/internal/oracle"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+// git runs git in dir, apart from anybody's configuration.
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	for _, v := range [][2]string{
+		{"GIT_CONFIG_GLOBAL", "/dev/null"}, {"GIT_CONFIG_SYSTEM", "/dev/null"},
+		{"GIT_AUTHOR_NAME", "a"}, {"GIT_AUTHOR_EMAIL", "a@example.com"}, {"GIT_COMMITTER_NAME", "a"}, {"GIT_COMMITTER_EMAIL", "a@example.com"},
+	} {
+		t.Setenv(v[0], v[1])
+	}
+	return strings.TrimSpace(oracle.Run(t, dir, "git", args...))
+}
+
+// repository makes a repository with names that sort differently as files and
+// as folders, an executable, a link and an empty file.
+func repository(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a/b": "1", "a.c": "2", "a-b/c": "3", "a0": "4", "bin/run": "#!/bin/sh\n", "empty": "", "ü/ß": "5",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "bin/run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("a/b", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "init", "-q")
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-q", "-m", "x")
+	return dir
+}
+
+// TestGit: our tree id of what git archive packs is git's, and the commit is
+// found in the header.
+func TestGit(t *testing.T) {
+	dir := repository(t)
+	tree, commit := git(t, dir, "rev-parse", "HEAD^{tree}"), git(t, dir, "rev-parse", "HEAD")
+	for _, prefix := range []string{"", "upstream-1.0/"} {
+		git(t, dir, "archive", "--prefix="+prefix, "-o", "../a.tar", "HEAD")
+		f, err := os.Open(filepath.Join(dir, "..", "a.tar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadTar(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.SWHID() != "swh:1:dir:"+tree || got.Commit != commit {
+			t.Errorf("prefix %q: got %+v, want tree %s and commit %s", prefix, got, tree, commit)
+		}
+	}
+}
+
+// archive makes a tar archive of the given members.
+func archive(t testing.TB, members ...tar.Header) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range members {
+		content := h.Uname // borrowed for the test
+		h.Uname, h.Size = "", int64(len(content))
+		if h.Typeflag != tar.TypeReg {
+			h.Size = 0
+		}
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			io.WriteString(w, content)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// emptyTree is git's id of an empty folder.
+const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+func TestReadTar(t *testing.T) {
+	got, err := ReadTar(bytes.NewReader(archive(t)))
+	if err != nil || got.ID != emptyTree || got.Commit != "" {
+		t.Errorf("empty archive: %+v, %v", got, err)
+	}
+	plain := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Uname: "x"}, tar.Header{Typeflag: tar.TypeReg, Name: "g", Mode: 0o600, Uname: "x"})
+	linked := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "./f", Mode: 0o444, Uname: "x"}, tar.Header{Typeflag: tar.TypeLink, Name: "g", Linkname: "f"})
+	a, err := ReadTar(bytes.NewReader(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := ReadTar(bytes.NewReader(linked))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a != b {
+		t.Errorf("a hard link is not the file that it links to: %v, %v", a, b)
+	}
+	for name, bad := range map[string][]byte{
+		"upwards":   archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "a/../../b"}),
+		"dangling":  archive(t, tar.Header{Typeflag: tar.TypeLink, Name: "g", Linkname: "f"}),
+		"device":    archive(t, tar.Header{Typeflag: tar.TypeChar, Name: "null"}),
+		"truncated": plain[:512],
+		"nonsense":  bytes.Repeat([]byte("x"), 1024),
+	} {
+		if _, err := ReadTar(bytes.NewReader(bad)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	dir := repository(t)
+	git(t, dir, "archive", "--prefix=p/", "-o", "../a.tar", "HEAD")
+	tarball, err := os.ReadFile(filepath.Join(dir, "..", "a.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	z.Write(tarball)
+	z.Close()
+	other := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Uname: "x"})
+	var plain bytes.Buffer
+	z = gzip.NewWriter(&plain)
+	z.Write(other)
+	z.Close()
+	commit := strings.Repeat("ab", 20)
+	dsc := func(more string) string {
+		return "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nFormat: 3.0 (quilt)\nSource: p\nVcs-Git: https://example.com/p.git\n" + more + "\n-----BEGIN PGP SIGNATURE-----\n\nxx\n-----END PGP SIGNATURE-----\n"
+	}
+	cases := []struct {
+		name, dsc string
+		orig      []byte
+		level     Level
+		commit    string
+	}{
+		{"git archive", dsc(""), zipped.Bytes(), LevelCommit, git(t, dir, "rev-parse", "HEAD")},
+		{"plain", dsc(""), plain.Bytes(), LevelTree, ""},
+		{"dgit", dsc("Dgit: " + commit + " debian archive/debian/1 https://example.com\n"), plain.Bytes(), LevelCommit, commit},
+		{"forged dgit", dsc("Dgit: HEAD debian\n"), plain.Bytes(), LevelTree, ""},
+	}
+	for _, c := range cases {
+		files := map[string][]byte{"p_1.dsc": []byte(c.dsc), "p_1.orig.tar.gz": c.orig, "p_1-1.debian.tar.gz": []byte("not looked at"), "p_1.orig-doc.tar.gz": []byte("nor this")}
+		src := &lock.Source{Name: "p", Version: "1-1"}
+		for name := range files {
+			src.Files = append(src.Files, lock.File{Path: "pool/p/" + name})
+		}
+		id, err := Identify(src, func(f lock.File) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(files[filepath.Base(f.Path)])), nil
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if id.Level != c.level || id.Commit != c.commit || !strings.HasPrefix(id.SWHID, "swh:1:dir:") || id.VcsGit == "" {
+			t.Errorf("%s: %+v", c.name, id)
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	s := &Set{Format: Format, Sources: []Identity{{Name: "b", Version: "1", Level: LevelTree}, {Name: "a", Version: "1", Level: LevelCommit}}}
+	data, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Sources[0].Name != "a" || got.Find("b", "1") == nil || got.Find("b", "2") != nil || got.Count()[LevelTree] != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func FuzzReadTar(f *testing.F) {
+	f.Add(archive(f, tar.Header{Typeflag: tar.TypeReg, Name: "a/b", Mode: 0o755, Uname: "x"}, tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "a"}))
+	f.Fuzz(func(t *testing.T, data []byte) { ReadTar(bytes.NewReader(data)) })
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"format":"mangos-source-identity-1","sources":[]}`))
+	f.Fuzz(func(t *testing.T, data []byte) { Parse(data) })
+}
