@@ -28,6 +28,8 @@ type Mangos struct {
 	Mirrors *dagger.Secret
 	// +private
 	Goproxy string
+	// +private
+	PackageCache string
 }
 
 func New(
@@ -55,10 +57,14 @@ func New(
 	// The Go module proxy, in the form of the GOPROXY variable.
 	// +optional
 	goproxy string,
+	// A name for a package cache of its own: with a new one the root file system and
+	// the initrd are made from nothing, the tools and the kernel are not.
+	// +optional
+	packageCache string,
 ) *Mangos {
 	return &Mangos{
 		Definition: definition, Locked: lock, Source: source, Fragments: fragments, Trees: trees,
-		Mirrors: mirrors, Goproxy: goproxy,
+		Mirrors: mirrors, Goproxy: goproxy, PackageCache: packageCache,
 	}
 }
 
@@ -100,8 +106,11 @@ func (m *Mangos) golang() *dagger.Golang {
 	return dag.Golang(dagger.GolangOpts{Goproxy: m.Goproxy})
 }
 
-func (m *Mangos) debian() *dagger.Debian {
-	return dag.Debian(m.program("debian"), m.program("sandbox"), dagger.DebianOpts{Mirrors: m.Mirrors})
+func (m *Mangos) debian() *dagger.Debian { return m.debianWith("") }
+
+// debianWith returns the module that makes trees, with a package cache of its own.
+func (m *Mangos) debianWith(cache string) *dagger.Debian {
+	return dag.Debian(m.program("debian"), m.program("sandbox"), dagger.DebianOpts{Mirrors: m.Mirrors, Cache: cache})
 }
 
 // selection returns what a step needs of the lock, as a file that is known by
@@ -115,13 +124,22 @@ func (m *Mangos) selection(ctx context.Context, opts dagger.DebianSelectionOpts)
 	return dag.Directory().WithNewFile("selection.json", text).File("selection.json"), nil
 }
 
-// tree returns the root file system of a package set.
+// tools returns the root file system of a package set that something is made with.
+func (m *Mangos) tools(ctx context.Context, set string) (*dagger.Directory, error) {
+	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Set: set})
+	if err != nil {
+		return nil, err
+	}
+	return m.debian().Rootfs(selection), nil
+}
+
+// tree returns the root file system of a package set of the image.
 func (m *Mangos) tree(ctx context.Context, set, variation string) (*dagger.Directory, error) {
 	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Set: set})
 	if err != nil {
 		return nil, err
 	}
-	return m.debian().Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}), nil
+	return m.debianWith(m.PackageCache).Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}), nil
 }
 
 // unpacked returns the files of a package set; no script of theirs has run.
@@ -130,7 +148,7 @@ func (m *Mangos) unpacked(ctx context.Context, set, variation string) (*dagger.D
 	if err != nil {
 		return nil, err
 	}
-	return m.debian().Extracted(selection, dagger.DebianExtractedOpts{Variation: variation}), nil
+	return m.debianWith(m.PackageCache).Extracted(selection, dagger.DebianExtractedOpts{Variation: variation}), nil
 }
 
 // epoch returns the time that everything in an image has: the date of the locked
@@ -152,12 +170,17 @@ func (m *Mangos) epoch(ctx context.Context) (string, error) {
 
 // Kernel returns Linux, without a certificate: vmlinux, System.map, bzImage,
 // config, release and ranges.json.
-func (m *Mangos) Kernel(ctx context.Context) (*dagger.Directory, error) {
-	return m.kernel(ctx, "")
+func (m *Mangos) Kernel(
+	ctx context.Context,
+	// Not empty and never given before: compiles anew, whatever was compiled before.
+	// +optional
+	afresh string,
+) (*dagger.Directory, error) {
+	return m.kernel(ctx, "", afresh)
 }
 
-func (m *Mangos) kernel(ctx context.Context, variation string) (*dagger.Directory, error) {
-	tools, err := m.tree(ctx, "build", "")
+func (m *Mangos) kernel(ctx context.Context, variation, afresh string) (*dagger.Directory, error) {
+	tools, err := m.tools(ctx, "build")
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +190,14 @@ func (m *Mangos) kernel(ctx context.Context, variation string) (*dagger.Director
 	}
 	return dag.Kernel(m.program("kernel"), m.program("sandbox")).
 		Unsigned(m.debian().Packages(selection), tools, dagger.KernelUnsignedOpts{
-			Fragments: m.kept(m.Fragments), Variation: variation,
+			Fragments: m.kept(m.Fragments), Variation: variation, Afresh: afresh,
 		}), nil
 }
 
 // image returns the module that makes images, with its tools, and what the
 // definition says of the image.
 func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.Image, string, error) {
-	tools, err := m.tree(ctx, "imagetools", "")
+	tools, err := m.tools(ctx, "imagetools")
 	if err != nil {
 		return nil, "", err
 	}
@@ -196,7 +219,7 @@ func (m *Mangos) Unsigned(
 	// +optional
 	version string,
 ) (*dagger.Directory, error) {
-	kernel, err := m.Kernel(ctx)
+	kernel, err := m.Kernel(ctx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (m *Mangos) BuildImage(
 func (m *Mangos) release(
 	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan, version string, org *dagger.File,
 ) (*dagger.Directory, error) {
-	kernel, err := m.Kernel(ctx)
+	kernel, err := m.Kernel(ctx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (m *Mangos) Test(
 	t := &results{run: time.Now().UTC().Format(time.RFC3339Nano)}
 	t.check(ctx, "lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, t.run) })
 	t.check(ctx, "unit tests", func(ctx context.Context) (string, error) { return m.unitTests(ctx, tests, t.run) })
-	t.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios, t.run) })
+	t.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) })
 	return t.close()
 }
 
@@ -45,7 +45,7 @@ func (m *Mangos) lint(ctx context.Context, tests *dagger.Directory, run string) 
 
 // unitTests returns the report of `go test` over the root Go module.
 func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
-	tree, err := m.tree(ctx, "test", "")
+	tree, err := m.tools(ctx, "test")
 	if err != nil {
 		return "", err
 	}
@@ -67,30 +67,63 @@ func (m *Mangos) goTools(tests *dagger.Directory, base *dagger.Container, run st
 }
 
 // boot builds the image and holds it against the scenarios.
-func (m *Mangos) boot(ctx context.Context, scenarios, run string) (string, error) {
-	image, plan, err := m.image(ctx, "", "")
+func (m *Mangos) boot(ctx context.Context, scenarios string) (string, error) {
+	machines, release, keys, err := m.machines(ctx)
 	if err != nil {
 		return "", err
+	}
+	return machines.Test(ctx, release, keys, dagger.VMTestOpts{Scenarios: scenarios})
+}
+
+// machines returns what boots releases, a release, and the try-out keys that it is
+// signed with.
+func (m *Mangos) machines(ctx context.Context) (*dagger.VM, *dagger.Directory, *dagger.CacheVolume, error) {
+	image, plan, err := m.image(ctx, "", "")
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	release, err := m.release(ctx, image, image.TryOut(m.program("attest")), plan, "", nil)
 	if err != nil {
-		return "", err
+		return nil, nil, nil, err
 	}
-	tree, err := m.tree(ctx, "vm", "")
+	tools, err := m.tools(ctx, "vm")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return dag.VM(tools, m.Programs()), release, image.TryOutVolume(), nil
+}
+
+// TestMachines boots the image in virtual machines, holds it against scenarios, and
+// returns the report (report.json) and what each machine wrote to its console. It is
+// a full run with scenarios "all"; each scenario by its name is a shard of one.
+// +cache="never"
+func (m *Mangos) TestMachines(
+	ctx context.Context,
+	// Names with commas between, "short" or "all" (see machine-scenarios).
+	// +default="short"
+	scenarios string,
+	// Machines at a time.
+	// +default=2
+	parallel int,
+	// Multiplies all deadlines, for a machine that is busy with other things.
+	// +default="1"
+	patience string,
+) (*dagger.Directory, error) {
+	machines, release, keys, err := m.machines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return machines.Consoles(release, keys, dagger.VMConsolesOpts{Scenarios: scenarios, Parallel: parallel, Patience: patience}), nil
+}
+
+// MachineScenarios lists the scenarios that the image is held against, their rows, and
+// how long each takes.
+func (m *Mangos) MachineScenarios(ctx context.Context) (string, error) {
+	tools, err := m.tools(ctx, "vm")
 	if err != nil {
 		return "", err
 	}
-	return dag.Container().WithRootfs(tree).
-		WithFile("/usr/bin/image", m.program("image")).
-		WithFile("/usr/bin/vm", m.program("vm")).
-		WithFile("/usr/bin/probe", m.program("probe")).
-		WithMountedDirectory("/release", release).
-		WithMountedCache("/keys", image.TryOutVolume()).
-		WithEnvVariable("MANGOS_RUN", run).
-		WithExec([]string{"vm", "test", "--release", "/release", "--keys", "/keys/set",
-			"--probe", "/usr/bin/probe", "--image", "/usr/bin/image", "--scenarios", scenarios},
-			dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny}).
-		Stdout(ctx)
+	return dag.VM(tools, m.Programs()).List(ctx)
 }
 
 // results collects the reports of checks.

@@ -20,6 +20,8 @@ type Debian struct {
 	Mirrors *dagger.Secret
 	// The lock, for the permanent homes of its files.
 	Locked *dagger.File
+	// A name for a package cache of its own.
+	Cache string
 }
 
 func New(
@@ -37,8 +39,12 @@ func New(
 	// them. It is in no step's cache key as long as a mirror has them.
 	// +optional
 	lock *dagger.File,
+	// A name for a package cache of its own: with a new one everything is fetched
+	// and made anew.
+	// +optional
+	cache string,
 ) *Debian {
-	return &Debian{Program: program, Sandbox: sandbox, Mirrors: mirrors, Locked: lock}
+	return &Debian{Program: program, Sandbox: sandbox, Mirrors: mirrors, Locked: lock, Cache: cache}
 }
 
 const (
@@ -175,7 +181,7 @@ func (m *Debian) container() *dagger.Container {
 // signature or a lock. The volume holds files under their digests, and each is
 // checked again when it is taken out.
 func (m *Debian) networked() *dagger.Container {
-	ctr := m.container().WithMountedCache("/cache", dag.CacheVolume("debian-packages"))
+	ctr := m.container().WithMountedCache("/cache", dag.CacheVolume("debian-packages"+m.Cache))
 	if m.Mirrors == nil {
 		return ctr
 	}

@@ -46,13 +46,17 @@ func (m *Kernel) Compiled(
 	// Not empty: compiles anew, in another world (see modules/sandbox).
 	// +optional
 	variation string,
+	// Not empty and never given before: compiles anew.
+	// +optional
+	afresh string,
 ) (*dagger.Directory, error) {
 	ctr := m.confined(dag.Container().WithRootfs(tools)).
 		WithMountedDirectory("/sources", sources).
 		WithMountedDirectory("/fragments", fragments).
-		WithEnvVariable("MANGOS_VARIATION", variation)
+		WithEnvVariable("MANGOS_VARIATION", variation).
+		WithEnvVariable("MANGOS_RUN", afresh)
 	command := []string{sandbox, "--", program, "compile", "--sources", "/sources", "--fragments", "/fragments", "--out", "/compiled"}
-	if variation == "" {
+	if variation == "" && afresh == "" {
 		digest, err := tools.Digest(ctx)
 		if err != nil {
 			return nil, err
@@ -94,8 +98,11 @@ func (m *Kernel) Unsigned(
 	// Not empty: compiles anew, in another world (see modules/sandbox).
 	// +optional
 	variation string,
+	// Not empty and never given before: compiles anew.
+	// +optional
+	afresh string,
 ) (*dagger.Directory, error) {
-	compiled, err := m.Compiled(ctx, sources, tools, fragments, variation)
+	compiled, err := m.Compiled(ctx, sources, tools, fragments, variation, afresh)
 	if err != nil {
 		return nil, err
 	}

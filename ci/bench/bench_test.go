@@ -1,0 +1,60 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestFigure(t *testing.T) {
+	f := figure{Name: "a", Unit: "s", Values: []float64{4, 1, 2}, Budget: 1.5}
+	if f.median() != 2 || !f.over() {
+		t.Errorf("median %v, over %v", f.median(), f.over())
+	}
+	for _, part := range []string{"2.00 s", "1.00 s to 4.00 s", "OVER 1.50 s"} {
+		if !strings.Contains(f.String(), part) {
+			t.Errorf("%q lacks %q", f, part)
+		}
+	}
+	even := figure{Values: []float64{1, 4, 2, 3}, Budget: 3}
+	if even.median() != 2.5 || even.over() {
+		t.Errorf("median %v, over %v", even.median(), even.over())
+	}
+	if (figure{Values: []float64{9}}).over() {
+		t.Error("a figure without a budget is over it")
+	}
+}
+
+func TestWithoutPackage(t *testing.T) {
+	const lock = `{
+  "sets": [
+    {"name":"build","base":"essential","request":["make","tzdata"],"packages":["make","tzdata"]},
+    {"name":"root","base":"essential","request":["mount","tzdata"],"packages":["mount","tzdata","udev"]}
+  ]
+}
+`
+	changed, err := withoutPackage([]byte(lock), "root", "tzdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Replace(lock, `"request":["mount","tzdata"],"packages":["mount","tzdata","udev"]`, `"request":["mount"],"packages":["mount","udev"]`, 1)
+	if string(changed) != want {
+		t.Errorf("lock:\n%s", changed)
+	}
+	for _, set := range []string{"root", "initrd"} {
+		if _, err := withoutPackage([]byte(lock), set, "make"); err == nil {
+			t.Errorf("%s: nothing was taken out, and no error", set)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	chosen, err := choose([]string{"keys", "unchanged"})
+	if err != nil || len(chosen) != 2 || chosen[0].name != "unchanged" {
+		t.Errorf("chosen %v, %v", chosen, err)
+	}
+	if _, err := choose([]string{"keys", "coffee"}); err == nil || !strings.Contains(err.Error(), "coffee") {
+		t.Errorf("an unknown case: %v", err)
+	}
+}

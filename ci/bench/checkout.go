@@ -1,0 +1,139 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// bench is a clone that is changed and built, as a person changes and builds a
+// checkout.
+type bench struct {
+	runs   int
+	commit string
+	dir    string // everything below is removed in the end
+	tree   string // the clone
+}
+
+func prepare(ctx context.Context, repo string, runs int) (*bench, error) {
+	dir, err := os.MkdirTemp("", "mangos-bench-")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{runs: runs, dir: dir, tree: filepath.Join(dir, "mangos")}
+	if _, err = command(ctx, repo, "git", "clone", "--quiet", ".", b.tree); err == nil {
+		b.commit, err = command(ctx, b.tree, "git", "rev-parse", "HEAD")
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() { os.RemoveAll(b.dir) }
+
+// reset puts the clone back to what it was.
+func (b *bench) reset(ctx context.Context) error {
+	if _, err := command(ctx, b.tree, "git", "reset", "--quiet", "--hard"); err != nil {
+		return err
+	}
+	_, err := command(ctx, b.tree, "git", "clean", "--quiet", "-fdx")
+	return err
+}
+
+// call runs ci/dagger in the clone and returns how many seconds it took.
+func (b *bench) call(ctx context.Context, args ...string) (float64, error) {
+	began := time.Now()
+	_, err := command(ctx, b.tree, filepath.Join(b.tree, "ci/dagger"), append([]string{"--progress=plain"}, args...)...)
+	return time.Since(began).Seconds(), err
+}
+
+// release is the folder that builds are written to.
+func (b *bench) release() string { return filepath.Join(b.dir, "release") }
+
+// build calls build-image, with more arguments, and returns the seconds.
+func (b *bench) build(ctx context.Context, args ...string) (float64, error) {
+	return b.call(ctx, append(append([]string{"call"}, args...), "build-image", "-o", b.release())...)
+}
+
+// write replaces a file of the clone.
+func (b *bench) write(name, text string) error {
+	return os.WriteFile(filepath.Join(b.tree, name), []byte(text), 0o644)
+}
+
+// dropPackage takes a package that nothing else needs out of the package set root,
+// in the definition and in the lock, as if both had been made without it. The stamp
+// becomes a path filter that matches nothing: an earlier run may have made the same
+// set, and then nothing would be left to do.
+func (b *bench) dropPackage(name, stamp string) error {
+	definition, err := os.ReadFile(filepath.Join(b.tree, "mangos.toml"))
+	if err != nil {
+		return err
+	}
+	before, after, found := strings.Cut(string(definition), "[distribution.debian.sets.root]")
+	line := fmt.Sprintf("  %q,\n", name)
+	if !found || !strings.Contains(after, line) {
+		return fmt.Errorf("mangos.toml: the package set root does not ask for %s", name)
+	}
+	after = strings.Replace(after, line, "", 1)
+	after = strings.Replace(after, "paths = [\n", fmt.Sprintf("paths = [\n  \"-/%s\",\n", stamp), 1)
+	if err := b.write("mangos.toml", before+"[distribution.debian.sets.root]"+after); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(b.tree, "debian.lock.json"))
+	if err != nil {
+		return err
+	}
+	lock, err := withoutPackage(text, "root", name)
+	if err != nil {
+		return err
+	}
+	return b.write("debian.lock.json", string(lock))
+}
+
+// withoutPackage returns the lock with a package taken out of a set, every other byte
+// as it was.
+func withoutPackage(lock []byte, set, name string) ([]byte, error) {
+	start := bytes.Index(lock, fmt.Appendf(nil, "{\"name\":%q,\"base\":", set))
+	if start < 0 {
+		return nil, fmt.Errorf("the lock has no package set %q", set)
+	}
+	end := start + bytes.IndexByte(lock[start:], '\n')
+	part := strings.ReplaceAll(string(lock[start:end]), fmt.Sprintf("%q,", name), "")
+	part = strings.ReplaceAll(part, fmt.Sprintf(",%q", name), "")
+	changed := append(append(bytes.Clone(lock[:start]), part...), lock[end:]...)
+	if bytes.Equal(changed, lock) {
+		return nil, fmt.Errorf("the lock's package set %s has no %s", set, name)
+	}
+	if !json.Valid(changed) {
+		return nil, errors.New("the lock is no longer JSON")
+	}
+	return changed, nil
+}
+
+// maxComplaint bounds what is shown of a failed command, in bytes.
+const maxComplaint = 4000
+
+// command runs a program and returns what it printed, without the last newline.
+func command(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err := cmd.Run(); err != nil {
+		complaint := bytes.TrimSpace(log.Bytes())
+		complaint = complaint[max(0, len(complaint)-maxComplaint):]
+		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, complaint)
+	}
+	return strings.TrimSuffix(out.String(), "\n"), nil
+}

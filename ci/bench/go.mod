@@ -1,0 +1,3 @@
+module github.com/mastercard/mangos/ci/bench
+
+go 1.25
