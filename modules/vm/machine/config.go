@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,6 +35,8 @@ type Config struct {
 	UUID string
 	// SMBIOS are further tables, in the form of QEMU's option.
 	SMBIOS []string
+	// SMBIOSTables are whole structures, which replace QEMU's own of their type.
+	SMBIOSTables [][]byte
 	// OEMStrings go into SMBIOS type 11, where systemd looks for credentials and a command line.
 	OEMStrings []string
 	// FirmwareFiles are fw_cfg items, name to content: the other such road.
@@ -114,11 +117,27 @@ func (c *Config) arguments(accel Accel) ([]string, error) {
 	for _, s := range c.OEMStrings {
 		args = append(args, "-smbios", "type=11,value="+escape(s))
 	}
+	tables, err := c.smbiosTables()
+	if err != nil {
+		return nil, err
+	}
 	files, err := c.firmwareFiles()
 	if err != nil {
 		return nil, err
 	}
-	return append(append(args, files...), c.disks()...), nil
+	return slices.Concat(args, tables, files, c.disks()), nil
+}
+
+func (c *Config) smbiosTables() ([]string, error) {
+	var args []string
+	for i, table := range c.SMBIOSTables {
+		path := fmt.Sprintf("%s/smbios.%d", c.Dir, i)
+		if err := os.WriteFile(path, table, 0o600); err != nil {
+			return nil, fmt.Errorf("write SMBIOS table: %w", err)
+		}
+		args = append(args, "-smbios", "file="+escape(path))
+	}
+	return args, nil
 }
 
 func (c *Config) disks() []string {

@@ -120,11 +120,23 @@ func evilUnit(from string) string {
 	return "[Unit]\nDescription=" + credentialMark + " by " + from + "\n[Service]\nType=oneshot\nExecStart=/usr/bin/cat /etc/os-release\nStandardOutput=tty\nRemainAfterExit=yes\n[Install]\nWantedBy=multi-user.target\n"
 }
 
+// hardwareBIOS is the SMBIOS structure of type 0 of a machine of iron (SMBIOS 3.7,
+// 7.1): QEMU's own says in its characteristics that the system is virtual.
+var hardwareBIOS = slices.Concat(
+	[]byte{0, 24, 0, 0},            // type, length, handle
+	[]byte{1, 2, 0, 0xe8, 3, 0},    // vendor, version, start segment, date, size
+	[]byte{8, 0, 0, 0, 0, 0, 0, 0}, // characteristics: not given
+	[]byte{0, 8},                   // extension: UEFI
+	[]byte{1, 0, 0xff, 0xff},       // releases of BIOS and controller
+	[]byte("ACME\x001\x0001/01/2026\x00\x00"),
+)
+
 // hide makes a virtual machine look like hardware to systemd-detect-virt, and brings
 // credentials by both roads.
 func hide(c *machine.Config) {
 	c.Features = append(c.Features, "-hypervisor")
-	c.SMBIOS = append(c.SMBIOS, "type=0,vendor=ACME,version=1", "type=1,manufacturer=ACME,product=Anvil,version=1",
+	c.SMBIOSTables = append(c.SMBIOSTables, hardwareBIOS)
+	c.SMBIOS = append(c.SMBIOS, "type=1,manufacturer=ACME,product=Anvil,version=1",
 		"type=2,manufacturer=ACME,product=Board", "type=3,manufacturer=ACME")
 	c.OEMStrings = append(c.OEMStrings,
 		"io.systemd.credential:passwd.plaintext-password.root=evil",
