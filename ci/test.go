@@ -94,8 +94,8 @@ func (m *Mangos) machines(ctx context.Context) (*dagger.VM, *dagger.Directory, *
 }
 
 // TestMachines boots the image in virtual machines, holds it against scenarios, and
-// returns the report (report.json) and what each machine wrote to its console. It is
-// a full run with scenarios "all"; each scenario by its name is a shard of one.
+// reports each row. It is a full run with scenarios "all"; some scenarios by their
+// names are a shard of one.
 // +cache="never"
 func (m *Mangos) TestMachines(
 	ctx context.Context,
@@ -108,12 +108,32 @@ func (m *Mangos) TestMachines(
 	// Multiplies all deadlines, for a machine that is busy with other things.
 	// +default="1"
 	patience string,
+) (string, error) {
+	machines, release, keys, err := m.machines(ctx)
+	if err != nil {
+		return "", err
+	}
+	t := &results{}
+	t.check(ctx, "machines", func(ctx context.Context) (string, error) {
+		return machines.Test(ctx, release, keys, dagger.VMTestOpts{Scenarios: scenarios, Parallel: parallel, Patience: patience})
+	})
+	return t.close()
+}
+
+// MachineConsoles does what test-machines does and returns the report (report.json)
+// and what each machine wrote to its console, whatever the verdict.
+// +cache="never"
+func (m *Mangos) MachineConsoles(
+	ctx context.Context,
+	// Names with commas between, "short" or "all" (see machine-scenarios).
+	// +default="short"
+	scenarios string,
 ) (*dagger.Directory, error) {
 	machines, release, keys, err := m.machines(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return machines.Consoles(release, keys, dagger.VMConsolesOpts{Scenarios: scenarios, Parallel: parallel, Patience: patience}), nil
+	return machines.Consoles(release, keys, dagger.VMConsolesOpts{Scenarios: scenarios}), nil
 }
 
 // MachineScenarios lists the scenarios that the image is held against, their rows, and

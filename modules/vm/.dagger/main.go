@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -59,6 +60,7 @@ func (m *Vm) Test(
 // what each machine wrote to its console.
 // +cache="never"
 func (m *Vm) Consoles(
+	ctx context.Context,
 	release *dagger.Directory,
 	keys *dagger.CacheVolume,
 	// +default="short"
@@ -67,8 +69,13 @@ func (m *Vm) Consoles(
 	parallel int,
 	// +default="1"
 	patience string,
-) *dagger.Directory {
-	return m.run(release, keys, scenarios, parallel, patience).Directory("/out")
+) (*dagger.Directory, error) {
+	out := m.run(release, keys, scenarios, parallel, patience).Directory("/out")
+	// Without a report nothing was booted.
+	if _, err := out.File("report.json").Sync(ctx); err != nil {
+		return nil, fmt.Errorf("boot: no report was made: %w", err)
+	}
+	return out, nil
 }
 
 // run boots, whatever was booted before.
