@@ -10,6 +10,7 @@ import (
 
 	"github.com/mastercard/mangos/compare/cause"
 	"github.com/mastercard/mangos/compare/content"
+	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/format/erofs"
 )
 
@@ -31,7 +32,7 @@ func openErofs(c content.Content) (*Expansion, error) {
 		_, err := erofsLayout(img, root, "/", yield)
 		return err
 	}
-	e.Owners = func() (*Owners, error) { return readOwners(erofsFiles{img, root}) }
+	e.Owners = func() (*Owners, error) { return dpkg.Read(erofsFiles{img, root}) }
 	return e, nil
 }
 
@@ -257,69 +258,4 @@ func extents(inode *erofs.Inode) (encoding, place string, err error) {
 	}
 	sort.Strings(list)
 	return strings.Join(list, "; "), place, nil
-}
-
-// erofsFiles lets the owners of files be read from the image.
-type erofsFiles struct {
-	img  *erofs.Image
-	root *erofs.Inode
-}
-
-func (f erofsFiles) lookup(name string) (*erofs.Inode, error) {
-	dir := f.root
-	for _, part := range strings.Split(strings.Trim(name, "/"), "/") {
-		if !dir.IsDir() {
-			return nil, nil
-		}
-		entries, err := dir.ReadDir()
-		if err != nil {
-			return nil, err
-		}
-		var found *erofs.Inode
-		for _, d := range entries {
-			if d.Name == part {
-				if found, err = f.img.Inode(d.NID); err != nil {
-					return nil, err
-				}
-				break
-			}
-		}
-		if found == nil {
-			return nil, nil
-		}
-		dir = found
-	}
-	return dir, nil
-}
-
-// open is the content of a file, nil if there is none of that name.
-func (f erofsFiles) open(name string) (content.Content, error) {
-	inode, err := f.lookup(name)
-	if err != nil || inode == nil || !inode.IsRegular() {
-		return nil, err
-	}
-	return erofsFile{inode}, nil
-}
-
-// list is the names in a folder, none if there is no such folder.
-func (f erofsFiles) list(name string) ([]string, error) {
-	inode, err := f.lookup(name)
-	if err != nil || inode == nil || !inode.IsDir() {
-		return nil, err
-	}
-	entries, err := inode.ReadDir()
-	names := make([]string, 0, len(entries))
-	for _, d := range entries {
-		names = append(names, d.Name)
-	}
-	return names, err
-}
-
-// isLink tells the target of a link, "" if the name is none.
-func (f erofsFiles) isLink(name string) (string, error) {
-	inode, err := f.lookup(name)
-	if err != nil || inode == nil || !inode.IsSymlink() {
-		return "", err
-	}
-	return inode.Readlink()
 }

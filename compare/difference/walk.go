@@ -9,6 +9,7 @@ import (
 	"github.com/mastercard/mangos/compare/cause"
 	"github.com/mastercard/mangos/compare/component"
 	"github.com/mastercard/mangos/compare/content"
+	"github.com/mastercard/mangos/format/dpkg"
 )
 
 // Options bound a comparison.
@@ -93,7 +94,7 @@ func (w *walker) own(f *Finding) {
 	pa, inA := s.a.Owner(name)
 	pb, inB := s.b.Owner(name)
 	if !inA && !inB {
-		if component.Database(name) && w.result.versions {
+		if dpkg.Contains(name) && w.result.versions {
 			f.Class, f.Note = cause.Derived, "dpkg's database follows from the installed packages"
 		}
 		return
@@ -253,7 +254,7 @@ func (w *walker) enter(ea, eb *component.Expansion) error {
 	for _, q := range ob.Packages() {
 		if _, ok := oa.Package(q.Name, q.Architecture); !ok {
 			w.result.versions = true
-			if err := w.packageFinding(component.Package{}, q); err != nil {
+			if err := w.packageFinding(dpkg.Package{}, q); err != nil {
 				return err
 			}
 		}
@@ -261,7 +262,7 @@ func (w *walker) enter(ea, eb *component.Expansion) error {
 	return nil
 }
 
-func (w *walker) packageFinding(a, b component.Package) error {
+func (w *walker) packageFinding(a, b dpkg.Package) error {
 	o := Owner{Package: a.Name, Source: a.Source, VersionA: a.Version, VersionB: b.Version}
 	if a.Name == "" {
 		o.Package, o.Source = b.Name, b.Source
