@@ -47,12 +47,13 @@ type Package struct {
 // Database tells what is installed. A nil Database knows nothing.
 type Database struct {
 	// Dir is where it lies, relative to the root.
-	Dir       string
-	packages  []Package
-	index     map[string]int    // name, and name:architecture
-	files     map[string]int32  // absolute path to package
-	links     map[string]string // of a merged /usr, absolute
-	conffiles map[string]string // absolute path to MD5
+	Dir        string
+	packages   []Package
+	index      map[string]int    // name, and name:architecture
+	files      map[string]int32  // absolute path to package
+	links      map[string]string // of a merged /usr, absolute
+	conffiles  map[string]string // absolute path to MD5
+	diversions map[string]diversion
 }
 
 // places are where the database may lie.
@@ -68,12 +69,15 @@ func Read(files Files) (*Database, error) {
 		if err != nil {
 			return nil, fmt.Errorf("dpkg database: %w", err)
 		}
-		d := &Database{Dir: dir, index: map[string]int{}, files: map[string]int32{}, links: map[string]string{}, conffiles: map[string]string{}}
+		d := &Database{
+			Dir: dir, index: map[string]int{}, files: map[string]int32{}, links: map[string]string{},
+			conffiles: map[string]string{}, diversions: map[string]diversion{},
+		}
 		for _, read := range []func() error{
 			func() error { return d.readLinks(files) },
 			func() error { return d.readStatus(status) },
+			func() error { return d.readDiversions(files) },
 			func() error { return d.readLists(files) },
-			func() error { return d.divert(files) },
 		} {
 			if err := read(); err != nil {
 				return nil, fmt.Errorf("dpkg database: %w", err)
@@ -178,6 +182,9 @@ func (d *Database) readLists(files Files) error {
 			if len(d.files) > maxFiles {
 				return fmt.Errorf("more than %d files: %w", maxFiles, ErrLimit)
 			}
+			if to, ok := d.diversions[line]; ok && to.by != d.packages[k].Name {
+				line = to.to
+			}
 			if line != "" && line != "/." {
 				d.files[d.canonical(line)] = int32(k)
 			}
@@ -193,10 +200,11 @@ func (d *Database) readLists(files Files) error {
 	return nil
 }
 
-// divert puts files where diversions have put them: the list of a package still
-// has the name that another package has taken (three lines each: the name, where
-// it went, and who took it).
-func (d *Database) divert(files Files) error {
+// diversion says who has taken a name, and where the files of others went.
+type diversion struct{ to, by string }
+
+// readDiversions reads three lines each: the name, where it went, who took it.
+func (d *Database) readDiversions(files Files) error {
 	text, err := files.ReadFile(d.Dir+"/diversions", MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -209,13 +217,7 @@ func (d *Database) divert(files Files) error {
 		return err
 	}
 	for ; len(lines) >= 3; lines = lines[3:] {
-		from, to := d.canonical(lines[0]), d.canonical(lines[1])
-		k, ok := d.files[from]
-		if !ok || d.packages[k].Name == lines[2] {
-			continue
-		}
-		delete(d.files, from)
-		d.files[to] = k
+		d.diversions[lines[0]] = diversion{lines[1], lines[2]}
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func (m memory) Readlink(name string) (string, error) {
 
 func sample() memory {
 	return memory{
-		"bin": "->usr/bin",
+		"bin": "->usr/bin", "lib": "->usr/lib",
 		"var/lib/dpkg/status": `Package: bash
 Status: install ok installed
 Architecture: amd64
@@ -57,11 +57,11 @@ Package: gone
 Status: deinstall ok config-files
 Version: 1
 `,
-		"var/lib/dpkg/info/bash.list":       "/.\n/bin\n/bin/bash\n/usr/bin/tool\n",
+		"var/lib/dpkg/info/bash.list":       "/.\n/bin\n/bin/bash\n/usr/bin/tool\n/usr/lib/x\n",
 		"var/lib/dpkg/info/bash.md5sums":    "d41d8cd98f00b204e9800998ecf8427e  bin/bash\n",
 		"var/lib/dpkg/info/molly.list":      "/usr/bin/molly\n",
 		"var/lib/dpkg/info/gone:amd64.list": "/usr/bin/gone\n",
-		"var/lib/dpkg/diversions":           "/bin/tool\n/bin/tool.real\nmolly\n",
+		"var/lib/dpkg/diversions":           "/usr/bin/tool\n/usr/bin/tool.real\nmolly\n/lib/x\n/lib/x.moved\nmolly\n",
 	}
 }
 
@@ -78,6 +78,7 @@ func TestOwners(t *testing.T) {
 		"/usr/bin/bash":                  "bash",
 		"/usr/bin/tool":                  "", // molly has taken the name
 		"/usr/bin/tool.real":             "bash",
+		"/usr/lib/x":                     "bash", // the name taken is another spelling
 		"/usr/bin/molly":                 "molly",
 		"/usr/bin/gone":                  "",
 		"/var/lib/dpkg/info/bash.list":   "bash",
