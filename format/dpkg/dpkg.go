@@ -37,7 +37,7 @@ type Files interface {
 	Readlink(name string) (string, error)
 }
 
-// Package is an installed package. Where it was built from a source of the same
+// Package is a package that is installed, or at least unpacked. Where it was built from a source of the same
 // name and version, Source and SourceVersion say so all the same.
 type Package struct {
 	Name, Architecture, Version string
@@ -102,7 +102,7 @@ func (d *Database) readLinks(files Files) error {
 	return nil
 }
 
-// readStatus reads the paragraphs of installed packages.
+// readStatus reads the paragraphs of the packages whose files are there.
 func (d *Database) readStatus(text []byte) error {
 	var p Package
 	installed, inConffiles := false, false
@@ -141,7 +141,7 @@ func (d *Database) readStatus(text []byte) error {
 		case "Version":
 			p.Version = value
 		case "Status":
-			installed = strings.HasSuffix(value, " installed")
+			installed = strings.HasSuffix(value, " installed") || strings.HasSuffix(value, " unpacked")
 		case "Source":
 			var version string
 			p.Source, version, _ = strings.Cut(value, " ")

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/modules/debian/debtest"
 )
 
@@ -105,15 +106,15 @@ func TestUnpack(t *testing.T) {
 		debtest.Dir("bin"), debtest.Program("bin/through", "the link"),
 	}}
 	root := t.TempDir()
-	newest, err := Unpack([]string{
-		write(t, "base", base.Build(t)), write(t, "hello", hello.Build(t)), write(t, "later", later.Build(t)),
-	}, root, Filter{})
+	names := []string{write(t, "base", base.Build(t)), write(t, "hello", hello.Build(t)), write(t, "later", later.Build(t))}
+	unpacked, err := Unpack(names, root, Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !newest.Equal(debtest.Date) {
-		t.Errorf("newest: %s", newest)
+	if !unpacked.Newest.Equal(debtest.Date) {
+		t.Errorf("newest: %s", unpacked.Newest)
 	}
+	checkOwners(t, names, unpacked)
 	for name, want := range map[string]string{
 		"usr/bin/hello": "-rwxr-xr-x hello", "usr/bin/hi": "Lrwxrwxrwx hello", "usr/bin/hallo": "-rwxr-xr-x hello",
 		"usr/bin/su": "urwxr-xr-x su", "usr/bin/through": "-rwxr-xr-x the link", "usr/share": "drwxr-xr-x ",
@@ -137,6 +138,24 @@ func TestUnpack(t *testing.T) {
 	two, _ := os.Stat(filepath.Join(root, "usr/bin/hallo"))
 	if !os.SameFile(one, two) {
 		t.Error("a hard link became two files")
+	}
+}
+
+// checkOwners reads the database of TestUnpack's packages again.
+func checkOwners(t *testing.T, names []string, unpacked Unpacked) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := WriteDatabase(dir, names, unpacked); err != nil {
+		t.Fatal(err)
+	}
+	d, err := dpkg.Read(dpkg.Dir(dir))
+	if err != nil || len(d.Packages()) != 3 {
+		t.Fatalf("%v, %v", d.Packages(), err)
+	}
+	for path, want := range map[string]string{"/usr/bin/hello": "hello", "/bin/through": "later", "/bin": "later", "/etc": ""} {
+		if p, _ := d.Owner(path); p.Name != want {
+			t.Errorf("%s belongs to %q, want %q", path, p.Name, want)
+		}
 	}
 }
 

@@ -22,31 +22,40 @@ const maxEntries = 1 << 20
 // other; a file of a later package replaces one of an earlier package. Owners,
 // modes and modification times are those of the packages; directories get the
 // newest time of all files. Symbolic links in root are followed where they stay
-// within it. No maintainer script runs. It returns the newest modification time
-// of a file.
-func Unpack(names []string, root string, filter Filter) (time.Time, error) {
+// within it. No maintainer script runs.
+func Unpack(names []string, root string, filter Filter) (Unpacked, error) {
 	tree, err := os.OpenRoot(root)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("unpack: %w", err)
+		return Unpacked{}, fmt.Errorf("unpack: %w", err)
 	}
 	defer tree.Close()
 	u := &unpacker{root: tree, filter: filter, dirs: map[string]bool{".": true}}
 	streams := ahead(names)
 	defer streams.stop()
 	for i, name := range names {
+		u.unpacked.Paths = append(u.unpacked.Paths, nil)
 		if err := u.packageData(streams.get(i)); err != nil {
-			return time.Time{}, fmt.Errorf("unpack %s: %w", path.Base(name), err)
+			return Unpacked{}, fmt.Errorf("unpack %s: %w", path.Base(name), err)
 		}
 	}
-	return u.newest, u.dateDirectories()
+	return u.unpacked, u.dateDirectories()
+}
+
+// Unpacked is what came out of packages.
+type Unpacked struct {
+	// Newest is the newest modification time of a file.
+	Newest time.Time
+	// Paths are, for each package, the paths below the root that it brought,
+	// directories included.
+	Paths [][]string
 }
 
 type unpacker struct {
-	root    *os.Root
-	filter  Filter
-	dirs    map[string]bool
-	newest  time.Time
-	entries int
+	root     *os.Root
+	filter   Filter
+	dirs     map[string]bool
+	unpacked Unpacked
+	entries  int
 }
 
 func (u *unpacker) packageData(r io.Reader) error {
@@ -75,6 +84,8 @@ func (u *unpacker) packageData(r io.Reader) error {
 		if err := u.entry(name, h, t); err != nil {
 			return fmt.Errorf("/%s: %w", name, err)
 		}
+		last := len(u.unpacked.Paths) - 1
+		u.unpacked.Paths[last] = append(u.unpacked.Paths[last], name)
 	}
 }
 
@@ -102,8 +113,8 @@ func (u *unpacker) entry(name string, h *tar.Header, content io.Reader) error {
 	if err := u.parents(name); err != nil {
 		return err
 	}
-	if h.ModTime.After(u.newest) {
-		u.newest = h.ModTime
+	if h.ModTime.After(u.unpacked.Newest) {
+		u.unpacked.Newest = h.ModTime
 	}
 	switch h.Typeflag {
 	case tar.TypeReg:
@@ -219,7 +230,7 @@ func (u *unpacker) dateDirectories() error {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		if err := u.root.Chtimes(name, u.newest, u.newest); err != nil {
+		if err := u.root.Chtimes(name, u.unpacked.Newest, u.unpacked.Newest); err != nil {
 			return fmt.Errorf("unpack: /%s: %w", name, err)
 		}
 	}

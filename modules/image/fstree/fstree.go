@@ -46,6 +46,9 @@ type Entry struct {
 	Data   []byte
 	// Size is the size in bytes of the content.
 	Size int64
+	// Origin is the folder that the entry was read from; empty where the build
+	// made it.
+	Origin string
 }
 
 // IsDir, IsRegular and IsSymlink tell the type of an entry.
@@ -78,7 +81,7 @@ func Load(dir string) (*Tree, error) {
 			t.entries[name] = e
 			return nil
 		}
-		e, err := read(filepath.Join(dir, name), st)
+		e, err := read(dir, name, st)
 		if err != nil {
 			return err
 		}
@@ -101,7 +104,7 @@ func Load(dir string) (*Tree, error) {
 // folder where the tree has something else (a symlink such as /lib, say).
 func (t *Tree) Overlay(dir string) error {
 	err := walk(dir, func(name string, st *unix.Stat_t) error {
-		e, err := read(filepath.Join(dir, name), st)
+		e, err := read(dir, name, st)
 		if err != nil {
 			return err
 		}
@@ -163,9 +166,10 @@ func walk(dir string, visit func(name string, st *unix.Stat_t) error) error {
 	})
 }
 
-// read makes the entry of the file at p.
-func read(p string, st *unix.Stat_t) (*Entry, error) {
-	e := &Entry{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid)}
+// read makes the entry of the file with that name in dir.
+func read(dir, name string, st *unix.Stat_t) (*Entry, error) {
+	p := filepath.Join(dir, name)
+	e := &Entry{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid), Origin: dir}
 	var err error
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:

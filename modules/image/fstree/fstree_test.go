@@ -73,6 +73,21 @@ func TestLoadKeepsWhatCounts(t *testing.T) {
 	}
 }
 
+// Every entry tells where it is from.
+func TestOrigin(t *testing.T) {
+	dir := lay(t, t.TempDir(), map[string]string{"usr/a": "a", "usr/b": "b"})
+	over := lay(t, t.TempDir(), map[string]string{"usr/b": "other", "usr/link": "-> b"})
+	tree := load(t, dir)
+	if err := errors.Join(tree.Overlay(over), tree.SetFile("usr/c", nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"usr": dir, "usr/a": dir, "usr/b": over, "usr/link": over, "usr/c": ""} {
+		if got := tree.Get(name).Origin; got != want {
+			t.Errorf("%s is from %q, want %q", name, got, want)
+		}
+	}
+}
+
 // Attributes but for security.capability do not come along, above all not those
 // that the build's own machinery sets.
 func TestAttributes(t *testing.T) {

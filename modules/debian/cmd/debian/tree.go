@@ -114,7 +114,7 @@ func files(s *lock.Selection) []fetch.File {
 }
 
 func extractCommand() *cobra.Command {
-	var selection, packages, root string
+	var selection, packages, root, database string
 	cmd := &cobra.Command{
 		Use:   "extract",
 		Short: "unpack a selection's packages; no script of theirs runs",
@@ -135,13 +135,20 @@ func extractCommand() *cobra.Command {
 			for _, p := range sel.Packages {
 				names = append(names, filepath.Join(packages, path.Base(p.Path)))
 			}
-			_, err = deb.Unpack(names, root, filter)
-			return err
+			unpacked, err := deb.Unpack(names, root, filter)
+			if err != nil || database == "" {
+				return err
+			}
+			if err := emptyFolder(database); err != nil {
+				return err
+			}
+			return deb.WriteDatabase(database, names, unpacked)
 		},
 	}
 	cmd.Flags().StringVar(&selection, "selection", "", "`FILE` of the selection")
 	cmd.Flags().StringVar(&packages, "packages", "", "`DIR` of the package files")
 	cmd.Flags().StringVar(&root, "root", "", "`DIR` to unpack into: empty or not there")
+	cmd.Flags().StringVar(&database, "database", "", "`DIR` to write to which package each file belongs, as dpkg's database (optional)")
 	require(cmd, "selection", "packages", "root")
 	return cmd
 }
