@@ -5,48 +5,20 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
 
-	"github.com/mastercard/mangos/runtime/watch"
+	"github.com/mastercard/mangos/runtime/tpm/tpmtest"
 )
 
-// emulator starts swtpm with its state in dir. Its place is a program of the
-// system (package swtpm); without it these tests cannot say anything.
+// emulator starts a software TPM with its state in dir.
 func emulator(t *testing.T, dir string) (*TPM, func()) {
 	t.Helper()
-	program, err := exec.LookPath("swtpm")
-	if err != nil {
-		t.Skip("no swtpm here: the TPM code is not tested")
-	}
-	socket := filepath.Join(dir, "socket")
-	os.Remove(socket)
-	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir,
-		"--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	stop := func() { _ = cmd.Process.Signal(os.Interrupt); <-ended }
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	if err := watch.File(ctx, socket); err != nil {
-		t.Fatal(err)
-	}
-	// swtpm serves one connection and waits for the next, so that the driver
-	// for emulators, which connects for each command, suits it.
-	device, err := linuxudstpm.Open(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return New(device), stop
+	e := tpmtest.Start(t, dir)
+	return New(e.TPM), e.Stop
 }
 
 func TestPCR(t *testing.T) {

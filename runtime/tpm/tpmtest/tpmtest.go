@@ -1,0 +1,72 @@
+// Package tpmtest starts software TPMs for tests.
+package tpmtest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-tpm/tpm2/transport"
+	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
+
+	"github.com/mastercard/mangos/runtime/watch"
+)
+
+// An Emulator is a running swtpm.
+type Emulator struct {
+	// TPM talks to it.
+	TPM transport.TPMCloser
+	// Socket is its socket for commands; tpm2-tss's name for it is
+	// "swtpm:path=SOCKET".
+	Socket string
+
+	process *os.Process
+	ended   chan struct{}
+}
+
+// Start starts swtpm with its state in dir: the same state is the same TPM. It
+// is a program of the system (package swtpm); without it the test is skipped.
+func Start(t *testing.T, dir string) *Emulator {
+	t.Helper()
+	program, err := exec.LookPath("swtpm")
+	if err != nil {
+		t.Skip("no swtpm here: what needs a TPM is not tested")
+	}
+	// The name of a socket has at most 107 characters.
+	sockets, err := os.MkdirTemp("", "tpm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	e := &Emulator{Socket: filepath.Join(sockets, "tpm"), ended: make(chan struct{})}
+	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir,
+		"--server", "type=unixio,path="+e.Socket, "--ctrl", "type=unixio,path="+e.Socket+".ctrl",
+		"--flags", "not-need-init,startup-clear")
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e.process = cmd.Process
+	go func() { _ = cmd.Wait(); close(e.ended) }()
+	t.Cleanup(e.Stop)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := watch.File(ctx, e.Socket); err != nil {
+		t.Fatal(err)
+	}
+	// swtpm serves one connection and waits for the next, so that the driver
+	// for emulators, which connects for each command, suits it.
+	if e.TPM, err = linuxudstpm.Open(e.Socket); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// Stop ends the emulator; its state stays. A second call does nothing.
+func (e *Emulator) Stop() {
+	_ = e.process.Signal(os.Interrupt)
+	<-e.ended
+}
