@@ -93,7 +93,16 @@ func (c *Console) Say(level Level, format string, args ...any) {
 	for _, line := range lines {
 		writeTo(c.kmsg, fmt.Sprintf("<%d>%s\n", level, line))
 	}
-	text := strings.Join(lines, "\n") + "\n"
+	c.write(strings.Join(lines, "\n") + "\n")
+}
+
+// Show prints lines of our own as they are, on the consoles alone: what must not
+// be in the journal, or is a picture.
+func (c *Console) Show(lines ...string) {
+	c.write(strings.Join(lines, "\n") + "\n")
+}
+
+func (c *Console) write(text string) {
 	var all sync.WaitGroup
 	for _, path := range c.paths {
 		all.Go(func() { writeTo(path, text) })

@@ -90,3 +90,16 @@ func TestQuote(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestShowStaysOutOfTheRingBuffer(t *testing.T) {
+	root := tree(t, "tty0 ttyS0\n", "tty0", "ttyS0")
+	Open(root).Show("█ secret", "line")
+	for _, d := range []string{"tty0", "ttyS0"} {
+		if got := read(t, filepath.Join(root, "dev", d)); got != "█ secret\nline\n" {
+			t.Errorf("%s got %q", d, got)
+		}
+	}
+	if got := read(t, filepath.Join(root, "dev/kmsg")); got != "" {
+		t.Errorf("the ring buffer got %q", got)
+	}
+}
