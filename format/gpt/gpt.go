@@ -40,6 +40,9 @@ var ErrFormat = errors.New("not a usable partition table")
 
 // Partition is one entry. Start and Size are in bytes.
 type Partition struct {
+	// Number is the entry's place, counted from 1: vda3 is number 3 on vda. 0
+	// stands for the place after the partition before it in the table.
+	Number     int
 	Type       GUID
 	ID         GUID
 	Label      string
@@ -99,8 +102,8 @@ func (t *Table) check() error {
 	if t.DiskSize%t.SectorSize != 0 || t.DiskSize < front+back {
 		return fmt.Errorf("disk of %d bytes: %w", t.DiskSize, ErrFormat)
 	}
-	if len(t.Partitions) > entryCount {
-		return fmt.Errorf("%d partitions, at most %d fit: %w", len(t.Partitions), entryCount, ErrFormat)
+	if err := t.checkNumbers(); err != nil {
+		return err
 	}
 	for i, p := range t.Partitions {
 		if err := CheckLabel(p.Label); err != nil {
@@ -121,6 +124,30 @@ func (t *Table) check() error {
 				return fmt.Errorf("partitions %d (%q) and %d (%q) have the same identifier %s: %w", k+1, q.Label, i+1, p.Label, p.ID, ErrFormat)
 			}
 		}
+	}
+	return nil
+}
+
+// Numbers returns each partition's number.
+func (t *Table) Numbers() []int {
+	numbers := make([]int, len(t.Partitions))
+	last := 0
+	for i, p := range t.Partitions {
+		if last++; p.Number != 0 {
+			last = p.Number
+		}
+		numbers[i] = last
+	}
+	return numbers
+}
+
+func (t *Table) checkNumbers() error {
+	var used [entryCount + 1]bool
+	for i, n := range t.Numbers() {
+		if n < 1 || n > entryCount || used[n] {
+			return fmt.Errorf("partition %q has number %d, want one of 1 to %d that no other has: %w", t.Partitions[i].Label, n, entryCount, ErrFormat)
+		}
+		used[n] = true
 	}
 	return nil
 }
@@ -198,17 +225,18 @@ func (t *Table) Encode() (front, back []byte, err error) {
 }
 
 func (t *Table) entries() []byte {
-	var b bytes.Buffer
-	for _, p := range t.Partitions {
+	all := make([]byte, entryCount*entrySize)
+	numbers := t.Numbers()
+	for i, p := range t.Partitions {
 		e := entry{
 			Type: p.Type.disk(), ID: p.ID.disk(), Attributes: p.Attributes,
 			First: uint64(p.Start / t.SectorSize), Last: uint64((p.Start+p.Size)/t.SectorSize) - 1,
 		}
 		copy(e.Label[:], utf16.Encode([]rune(p.Label)))
-		// Writing fixed-size fields to a buffer cannot fail.
-		_ = binary.Write(&b, binary.LittleEndian, &e)
+		// Encoding fixed-size fields into enough room cannot fail.
+		_, _ = binary.Encode(all[(numbers[i]-1)*entrySize:], binary.LittleEndian, &e)
 	}
-	return append(b.Bytes(), make([]byte, entryCount*entrySize-b.Len())...)
+	return all
 }
 
 func (h header) encode() []byte {

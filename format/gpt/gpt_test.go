@@ -15,9 +15,9 @@ func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p
 
 func sample(sector int64) *Table {
 	t := &Table{SectorSize: sector, DiskID: DeriveGUID("disk"), Partitions: []Partition{
-		{Type: TypeESP, ID: DeriveGUID("esp"), Label: "esp", Size: 3 << 20},
-		{Type: TypeRootVeritySig, ID: DeriveGUID("sig"), Label: "mangos_1.2_verity_sig", Size: 16 << 10, Attributes: ReadOnly},
-		{Type: TypeRoot, ID: DeriveGUID("root"), Label: "größe_€_𝄞", Size: 5000, Attributes: ReadOnly | NoAuto},
+		{Number: 1, Type: TypeESP, ID: DeriveGUID("esp"), Label: "esp", Size: 3 << 20},
+		{Number: 2, Type: TypeRootVeritySig, ID: DeriveGUID("sig"), Label: "mangos_1.2_verity_sig", Size: 16 << 10, Attributes: ReadOnly},
+		{Number: 3, Type: TypeRoot, ID: DeriveGUID("root"), Label: "größe_€_𝄞", Size: 5000, Attributes: ReadOnly | NoAuto},
 	}}
 	t.Layout()
 	return t
@@ -130,6 +130,25 @@ func TestGUID(t *testing.T) {
 	}
 }
 
+func TestNumbers(t *testing.T) {
+	table := sample(512)
+	for i, n := range []int{0, 5, 0} {
+		table.Partitions[i].Number = n
+	}
+	got, err := Read(bytes.NewReader(write(t, table)), table.DiskSize)
+	if err != nil || got.Partitions[0].Number != 1 || got.Partitions[1].Number != 5 || got.Partitions[2].Number != 6 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, numbers := range [][3]int{{1, 1, 2}, {2, 1, 0}, {1, 128, 0}, {-1, 0, 0}, {1, 2, 129}} {
+		for i, n := range numbers {
+			table.Partitions[i].Number = n
+		}
+		if _, _, err := table.Encode(); !errors.Is(err, ErrFormat) {
+			t.Errorf("numbers %v: %v", numbers, err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	for _, sector := range []int64{512, 4096} {
 		front, back := reserved(sector)
@@ -138,6 +157,11 @@ func FuzzRead(f *testing.F) {
 		}})))
 	}
 	f.Fuzz(func(t *testing.T, disk []byte) {
+		if table, err := Current(bytes.NewReader(disk), int64(len(disk))); err == nil {
+			if _, _, err := table.Encode(); err != nil {
+				t.Errorf("what was read cannot be written: %v", err)
+			}
+		}
 		table, err := Read(bytes.NewReader(disk), int64(len(disk)))
 		if err != nil {
 			return

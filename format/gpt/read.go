@@ -95,10 +95,12 @@ func readCopy(r io.ReaderAt, sector int64, lba, sectors uint64) (*header, []byte
 	return &h, entries, nil
 }
 
-// parse takes over the used entries. Unused ones between them are left out.
+// parse takes over the used entries.
 func (t *Table) parse(entries []byte, size int) error {
 	limit := uint64(t.DiskSize / t.SectorSize)
+	number := 0
 	for b := range slices.Chunk(entries, size) {
+		number++
 		var e entry
 		if err := binary.Read(bytes.NewReader(b), binary.LittleEndian, &e); err != nil {
 			return err
@@ -107,14 +109,14 @@ func (t *Table) parse(entries []byte, size int) error {
 			continue
 		}
 		if e.Last < e.First || e.Last >= limit {
-			return fmt.Errorf("partition %d covers sectors %d to %d: %w", len(t.Partitions)+1, e.First, e.Last, ErrFormat)
+			return fmt.Errorf("partition %d covers sectors %d to %d: %w", number, e.First, e.Last, ErrFormat)
 		}
 		label := e.Label[:]
 		if i := slices.Index(label, 0); i >= 0 {
 			label = label[:i]
 		}
 		t.Partitions = append(t.Partitions, Partition{
-			Type: e.Type.disk(), ID: e.ID.disk(), Label: string(utf16.Decode(label)), Attributes: e.Attributes,
+			Number: number, Type: e.Type.disk(), ID: e.ID.disk(), Label: string(utf16.Decode(label)), Attributes: e.Attributes,
 			Start: int64(e.First) * t.SectorSize, Size: int64(e.Last-e.First+1) * t.SectorSize,
 		})
 	}

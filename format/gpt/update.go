@@ -21,8 +21,7 @@ type Disk interface {
 // whatever the second says, or the second, at the disk's end, where the first is
 // damaged. (That is what firmware does, too. The two differ where a change was
 // cut off, or the disk is larger than the image on it.) DiskSize is the whole
-// disk's. An unused entry before a used one is an error: partitions would change
-// their numbers. Errors wrap ErrFormat, or are r's.
+// disk's. Errors wrap ErrFormat, or are r's.
 func Current(r io.ReaderAt, size int64) (*Table, error) {
 	t, _, err := current(r, size)
 	if err != nil {
@@ -50,9 +49,6 @@ func current(r io.ReaderAt, size int64) (*Table, *header, error) {
 			t := &Table{SectorSize: sector, DiskSize: size, DiskID: h.DiskID.disk()}
 			if err := t.parse(entries, entrySize); err != nil {
 				return nil, nil, err
-			}
-			if used := len(t.Partitions); !bytes.Equal(entries[used*entrySize:], make([]byte, len(entries)-used*entrySize)) {
-				return nil, nil, fmt.Errorf("an entry among the partitions is not used: %w", ErrFormat)
 			}
 			return t, h, t.check()
 		}
@@ -153,6 +149,7 @@ func (t *Table) writeFirst(d Disk, h *header, entries []byte) error {
 		return err
 	}
 	const partitions = 446 // what stands before is a boot loader's
+	clear(mbr[512:])       // or it could pass for a table of smaller sectors
 	copy(mbr[partitions:512], t.protectiveMBR(uint64(t.DiskSize / t.SectorSize))[partitions:])
 	if _, err := d.WriteAt(mbr, 0); err != nil {
 		return err

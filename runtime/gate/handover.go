@@ -14,6 +14,7 @@ import (
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/runtime/console"
+	"github.com/mastercard/mangos/runtime/disk"
 	"github.com/mastercard/mangos/runtime/extension"
 )
 
@@ -57,7 +58,7 @@ func HandOver(ctx context.Context, root string, say *console.Console) error {
 	ctx, cancel := context.WithTimeout(ctx, diskTime)
 	defer cancel()
 	id := rootPartition(hash)
-	d, err := findDisk(ctx, root, id)
+	d, err := disk.Find(ctx, root, id)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return refuse(NoRootDisk, "no disk with the root partition %s showed up within %v", id, diskTime)
 	}
@@ -77,13 +78,13 @@ func HandOver(ctx context.Context, root string, say *console.Console) error {
 // of the root hash, as the Discoverable Partitions Specification asks.
 func rootPartition(hash verity.RootHash) gpt.GUID { return gpt.GUID(hash[:16]) }
 
-func handOverSignature(root string, d *disk, hash verity.RootHash, say *console.Console) error {
-	f, _, err := d.open()
+func handOverSignature(root string, d *disk.Disk, hash verity.RootHash, say *console.Console) error {
+	f, _, err := d.Open()
 	if err != nil {
-		return refuse(NoSignature, "disk %s cannot be read (%v)", d.name, err)
+		return refuse(NoSignature, "disk %s cannot be read (%v)", d.Name, err)
 	}
 	defer f.Close()
-	signature, label, err := findSignature(f, d.find(gpt.TypeRootVeritySig), hash)
+	signature, label, err := findSignature(f, d.Partitions(gpt.TypeRootVeritySig), hash)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func handOverSignature(root string, d *disk, hash verity.RootHash, say *console.
 	if err := os.WriteFile(path, signature.PKCS7, 0o400); err != nil {
 		return refuse(NoSignature, "the signature cannot be handed over (%v)", err)
 	}
-	say.Say(console.Info, "handed over the root hash's signature from partition %s of %s", console.Quote(label, 40), d.name)
+	say.Say(console.Info, "handed over the root hash's signature from partition %s of %s", console.Quote(label, 40), d.Name)
 	return nil
 }
 
@@ -129,12 +130,12 @@ func findSignature(r io.ReaderAt, partitions []gpt.Partition, hash verity.RootHa
 }
 
 // handOverExtensions copies the extensions from the disk's first ESP.
-func handOverExtensions(root string, d *disk, say *console.Console) error {
-	esps := d.find(gpt.TypeESP)
+func handOverExtensions(root string, d *disk.Disk, say *console.Console) error {
+	esps := d.Partitions(gpt.TypeESP)
 	if len(esps) == 0 {
-		return fmt.Errorf("disk %s has no EFI system partition", d.name)
+		return fmt.Errorf("disk %s has no EFI system partition", d.Name)
 	}
-	node, err := d.partitionNode(esps[0])
+	node, err := d.PartitionNode(esps[0])
 	if err != nil {
 		return err
 	}

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/runtime/console"
+	"github.com/mastercard/mangos/runtime/disk/disktest"
 )
 
 func parseHash(t *testing.T, text string) verity.RootHash {
@@ -50,43 +50,15 @@ func addDisk(t *testing.T, root, name string, sector int64, rootHash string, sig
 		})
 	}
 	table.Layout()
-	disk := make([]byte, table.DiskSize)
-	front, back, err := table.Encode()
+	f, err := os.OpenFile(disktest.Add(t, root, name, table), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(disk, front)
-	copy(disk[len(disk)-len(back):], back)
+	defer f.Close()
 	for i, s := range signatures {
-		copy(disk[table.Partitions[2+i].Start:], s)
-	}
-	write(t, filepath.Join(root, "dev", name), string(disk))
-	show(t, root, name, "devices/pci0000:00/block/"+name, table)
-}
-
-// show makes the entries of sysfs for a disk and its partitions.
-func show(t *testing.T, root, name, device string, table *gpt.Table) {
-	t.Helper()
-	dir := filepath.Join(root, "sys", device)
-	write(t, filepath.Join(dir, "size"), fmt.Sprintf("%d\n", table.DiskSize/512))
-	for i, p := range table.Partitions {
-		part := filepath.Join(dir, fmt.Sprintf("%s%d", name, i+1))
-		write(t, filepath.Join(part, "partition"), fmt.Sprintf("%d\n", i+1))
-		write(t, filepath.Join(part, "start"), fmt.Sprintf("%d\n", p.Start/512))
-		write(t, filepath.Join(part, "size"), fmt.Sprintf("%d\n", p.Size/512))
-		link(t, root, filepath.Base(part), filepath.Join(device, filepath.Base(part)))
-	}
-	link(t, root, name, device)
-}
-
-func link(t *testing.T, root, name, device string) {
-	t.Helper()
-	class := filepath.Join(root, "sys/class/block")
-	if err := os.MkdirAll(class, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join("../..", device), filepath.Join(class, name)); err != nil {
-		t.Fatal(err)
+		if _, err := f.WriteAt(s, table.Partitions[2+i].Start); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -160,7 +132,7 @@ func TestVirtualDisksDoNotCount(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "sys/class/block/vda")); err != nil {
 		t.Fatal(err)
 	}
-	link(t, root, "vda", "devices/virtual/block/vda")
+	disktest.Link(t, root, "vda", "devices/virtual/block/vda")
 	if _, err := handOver(t, root); wordOf(err) != NoRootDisk {
 		t.Errorf("got %v", err)
 	}
@@ -180,27 +152,5 @@ func TestImageOnALargerDisk(t *testing.T) {
 	write(t, filepath.Join(root, "sys/devices/pci0000:00/block/vda/size"), fmt.Sprintf("%d\n", (info.Size()+(8<<20))/512))
 	if _, err := handOver(t, root); err != nil {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestPartitionNode(t *testing.T) {
-	root := tree(t, nil)
-	addDisk(t, root, "nvme0n1", 512, hash, signature(t, hash))
-	d, err := scanDisks(root, rootPartition(parseHash(t, hash)))
-	if err != nil || d == nil {
-		t.Fatal(d, err)
-	}
-	node, err := d.partitionNode(d.find(gpt.TypeESP)[0])
-	if err != nil || !strings.HasSuffix(node, "dev/nvme0n11") {
-		t.Errorf("%q, %v", node, err)
-	}
-	if _, err := d.partitionNode(gpt.Partition{Start: 4096, Size: 4096}); !errors.Is(err, errNoNode) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestNodeNames(t *testing.T) {
-	if got := (&disk{root: "/", name: "cciss!c0d0"}).node(); got != "/dev/cciss/c0d0" {
-		t.Errorf("got %q", got)
 	}
 }
