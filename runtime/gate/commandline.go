@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/runtime/console"
 )
 
@@ -77,25 +76,6 @@ func readBuiltIn(root string) (string, error) {
 		return "", err
 	}
 	return string(raw), CheckBuiltIn(string(raw))
-}
-
-// rootHash returns the value of roothash= on the line. More than one, or none,
-// is an error: which of them counts is not ours to guess.
-func rootHash(line string) (verity.RootHash, error) {
-	var values []string
-	for _, word := range strings.Fields(line) {
-		if value, ok := strings.CutPrefix(word, "roothash="); ok {
-			values = append(values, value)
-		}
-	}
-	if len(values) != 1 {
-		return verity.RootHash{}, fmt.Errorf("%w: roothash= stands on it %d times", ErrCommandLine, len(values))
-	}
-	hash, err := verity.ParseRootHash(values[0])
-	if err != nil {
-		return hash, fmt.Errorf("%w: %w", ErrCommandLine, err)
-	}
-	return hash, nil
 }
 
 // readAtMost reads a file that must not be longer than max bytes.

@@ -128,18 +128,6 @@ func TestCheckBuiltIn(t *testing.T) {
 	}
 }
 
-func TestRootHash(t *testing.T) {
-	got, err := rootHash(line)
-	if err != nil || got.String() != hash {
-		t.Fatalf("%v, %v", got, err)
-	}
-	for _, bad := range []string{"", "quiet", line + " " + line, "roothash=", "roothash=" + strings.ToUpper(hash), "xroothash=" + hash, "roothash=" + hash[2:]} {
-		if _, err := rootHash(bad); !errors.Is(err, ErrCommandLine) {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
-
 // pcrs are made-up PCRs; a negative one is an error.
 type pcrs map[uint]int
 
@@ -187,9 +175,6 @@ func FuzzCommandLine(f *testing.F) {
 		r := compareCommandLine(builtIn, actual)
 		if (r == nil) != (string(actual) == builtIn+"\n") {
 			t.Fatalf("%q against %q: %v", builtIn, actual, r)
-		}
-		if hash, err := rootHash(builtIn); err == nil && !strings.Contains(builtIn, hash.String()) {
-			t.Fatalf("%q gave %v", builtIn, hash)
 		}
 	})
 }

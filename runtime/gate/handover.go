@@ -51,13 +51,13 @@ func HandOver(ctx context.Context, root string, say *console.Console) error {
 	if err != nil {
 		return refuse(CommandLine, "the built-in command line cannot be read (%v). The image is broken", err)
 	}
-	hash, err := rootHash(line)
+	hash, err := disk.RootHash(line)
 	if err != nil {
 		return refuse(CommandLine, "the built-in command line does not name the root (%v). The image is broken", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, diskTime)
 	defer cancel()
-	id := rootPartition(hash)
+	id := disk.RootPartition(hash)
 	d, err := disk.Find(ctx, root, id)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return refuse(NoRootDisk, "no disk with the root partition %s showed up within %v", id, diskTime)
@@ -73,10 +73,6 @@ func HandOver(ctx context.Context, root string, say *console.Console) error {
 	}
 	return nil
 }
-
-// rootPartition is the identifier of the partition with the root: the first half
-// of the root hash, as the Discoverable Partitions Specification asks.
-func rootPartition(hash verity.RootHash) gpt.GUID { return gpt.GUID(hash[:16]) }
 
 func handOverSignature(root string, d *disk.Disk, hash verity.RootHash, say *console.Console) error {
 	f, _, err := d.Open()
