@@ -1,11 +1,11 @@
-// Package cms verifies the two kinds of PKCS#7 signatures that a release has:
-// the detached one over a root hash, as the kernel wants it, and the one in a
-// PE image, as firmware wants it (Microsoft, Windows Authenticode Portable
-// Executable Signature Format).
+// Package cms writes and verifies the two kinds of PKCS#7 signatures that a
+// release has: the detached one over a root hash, as the kernel wants it, and
+// the one in a PE image, as firmware wants it (Microsoft, Windows Authenticode
+// Portable Executable Signature Format).
 //
-// Certificates inside a signature are ignored: only those that the caller
-// trusts count. Digests other than SHA-256 are refused, and so are signatures
-// with more than one signer.
+// When a signature is verified, the certificates inside it are ignored: only
+// those that the caller trusts count. Digests other than SHA-256 are refused,
+// and so are signatures with more than one signer.
 package cms
 
 import (
@@ -208,10 +208,13 @@ const checksumField, optionalHeader = 64, 24
 // file but for the checksum, the entry of the certificate table in the header,
 // and the table, which is at the end.
 func Digest(r io.ReaderAt, f *pe.File) ([sha256.Size]byte, error) {
-	var sum [sha256.Size]byte
 	if f.Directory.Size == 0 || f.Certificates.Size == 0 {
-		return sum, ErrUnsigned
+		return [sha256.Size]byte{}, ErrUnsigned
 	}
+	return digest(r, f)
+}
+
+func digest(r io.ReaderAt, f *pe.File) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	at := int64(0)
 	checksum := f.Header.Offset + optionalHeader + checksumField

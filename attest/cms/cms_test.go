@@ -74,15 +74,22 @@ func TestDetached(t *testing.T) {
 // bootLoader is a program that Debian's tools can sign.
 const bootLoader = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
 
-func TestImage(t *testing.T) {
+// program returns the path of the boot loader.
+func program(t *testing.T) string {
+	t.Helper()
 	root := os.Getenv("MANGOS_TOOLS")
 	if root == "" {
 		root = "/"
 	}
-	in := filepath.Join(root, bootLoader)
-	if _, err := os.Stat(in); err != nil {
+	path := filepath.Join(root, bootLoader)
+	if _, err := os.Stat(path); err != nil {
 		oracle.Missing(t, bootLoader)
 	}
+	return path
+}
+
+func TestImage(t *testing.T) {
+	in := program(t)
 	dir := t.TempDir()
 	mine, other := pair(t, dir, keys.SecureBoot), pair(t, t.TempDir(), keys.SecureBoot)
 	oracle.Run(t, dir, "sbsign", "--key", "secure-boot.key", "--cert", "secure-boot.crt", "--output", "signed.efi", in)

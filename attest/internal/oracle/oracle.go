@@ -1,8 +1,8 @@
 // Package oracle runs other people's tools in tests, to hold our results
 // against theirs.
 //
-// A tool is looked for on PATH, and then in the root file system that
-// MANGOS_TOOLS names (the pipeline's tool container, unpacked): from there it
+// A tool is looked for on PATH and where systemd keeps its own, and then in the
+// root file system that MANGOS_TOOLS names (the pipeline's tool container, unpacked): from there it
 // runs through its own dynamic loader, so that nobody needs to be root. A
 // missing tool skips the test with the reason; with MANGOS_ORACLES=required,
 // as the pipeline sets it, it fails the test instead.
@@ -26,10 +26,12 @@ const (
 // (or fails, see the package documentation) the test.
 func Command(t testing.TB, dir, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	if path, err := exec.LookPath(name); err == nil {
-		c := exec.Command(path, args...)
-		c.Dir = dir
-		return c
+	for _, place := range []string{name, filepath.Join("/usr/lib/systemd", name)} {
+		if path, err := exec.LookPath(place); err == nil {
+			c := exec.Command(path, args...)
+			c.Dir = dir
+			return c
+		}
 	}
 	if root := os.Getenv("MANGOS_TOOLS"); root != "" {
 		for _, folder := range []string{"usr/bin", "usr/sbin", "usr/lib/systemd"} {
