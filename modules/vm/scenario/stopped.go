@@ -142,5 +142,7 @@ func putStubExtension(ctx context.Context, img *disk.Image) error {
 	if err != nil {
 		return err
 	}
-	return esp.Write(ctx, path.Join(uki+".extra.d", "evil.sysext.raw"), []byte("evil"))
+	// systemd-stub looks without the boot counter, which changes with each start.
+	name, _, _ := strings.Cut(strings.TrimSuffix(uki, ".efi"), "+")
+	return esp.Write(ctx, path.Join(name+".efi.extra.d", "evil.sysext.raw"), []byte("evil"))
 }
