@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"time"
@@ -81,9 +82,20 @@ func readOpenPGP(data []byte) (*openpgp.Entity, error) {
 	return e, nil
 }
 
+// ReleaseFingerprint is the OpenPGP fingerprint, in lower-case hexadecimal, of
+// the key in release.pub or release.key, whose content is given.
+func ReleaseFingerprint(data []byte) (string, error) {
+	e, err := readOpenPGP(data)
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(e.PrimaryKey.Fingerprint), nil
+}
+
 // SignSums returns the detached OpenPGP signature, in binary form, over data
-// (the exact bytes of SHA256SUMS), dated at. The same key, bytes and date give
-// the same signature. private is the content of release.key.
+// (the exact bytes of SHA256SUMS), dated at, or as the key where that is younger:
+// an older signature would not count. The same key, bytes and date give the same
+// signature. private is the content of release.key.
 func SignSums(private []byte, data io.Reader, at time.Time) ([]byte, error) {
 	e, err := readOpenPGP(private)
 	if err != nil {
@@ -94,6 +106,9 @@ func SignSums(private []byte, data io.Reader, at time.Time) ([]byte, error) {
 	}
 	if e.PrivateKey.Encrypted {
 		return nil, fmt.Errorf("sign sums: the OpenPGP key is protected by a passphrase: %w", ErrEncrypted)
+	}
+	if created := e.PrimaryKey.CreationTime; at.Before(created) {
+		at = created
 	}
 	var b bytes.Buffer
 	if err := openpgp.DetachSign(&b, e, data, signConfig(at)); err != nil {

@@ -1,8 +1,12 @@
-// Package sign makes the signatures of an image. It runs openssl and systemd's
-// signing tools, so that a key may lie in a file or behind a PKCS#11 URI.
+// Package sign makes the signatures of an image. The RSA signatures are values of
+// openssl, so that a key may lie in a file or behind a PKCS#11 URI, or were made
+// elsewhere (attest/offline). They depend on the key and on what is signed alone:
+// each of the three ways gives the same bytes.
 package sign
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,6 +14,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/mastercard/mangos/attest/offline"
+	"github.com/mastercard/mangos/modules/image/tool"
 )
 
 // ErrKey is wrapped by every error about a key or a certificate.
@@ -22,38 +29,80 @@ const maxFile = 1 << 20
 // out. What they sign is marked, whatever the arguments say.
 const TryOut = "TRY-OUT"
 
-// Key names a private key: the path of a PEM file, or a PKCS#11 URI.
-type Key struct{ name string }
+// Key names a private key: the path of a PEM file, a PKCS#11 URI, or a folder
+// with signatures that a key elsewhere made.
+type Key struct {
+	name      string // of the file, or the URI without its PIN
+	pin       string
+	elsewhere *offline.Signatures
+}
 
-// OpenKey finds the key that text names: a PKCS#11 URI, or the path of a file
-// which holds a key in PEM or the URI of one.
+// OpenKey finds the key that text names: a PKCS#11 URI, the path of a file which
+// holds a key in PEM or the URI of one, or a folder of signatures. A URI with
+// its PIN in it is refused as text: it stood in an argument.
 func OpenKey(text string) (Key, error) {
 	if text == "" {
 		return Key{}, fmt.Errorf("no key given: %w", ErrKey)
 	}
 	if strings.HasPrefix(text, scheme) {
-		return Key{text}, nil
+		u, err := parseURI(text)
+		if err != nil {
+			return Key{}, err
+		}
+		if u.pin != "" {
+			return Key{}, fmt.Errorf("the PIN stands in an argument, where others can read it: put the PKCS#11 URI into a file and name that, or write pin-source=file:/PATH: %w", ErrKey)
+		}
+		return Key{name: u.text}, nil
+	}
+	if st, err := os.Stat(text); err == nil && st.IsDir() {
+		s, err := offline.Open(text)
+		return Elsewhere(s), err
 	}
 	content, err := readSmall(text)
 	if err != nil {
 		return Key{}, err
 	}
-	if uri := strings.TrimSpace(string(content)); strings.HasPrefix(uri, scheme) {
-		if strings.ContainsAny(uri, "\n\r") {
-			return Key{}, fmt.Errorf("%s: more than a PKCS#11 URI: %w", text, ErrKey)
+	if line := strings.TrimSpace(string(content)); strings.HasPrefix(line, scheme) {
+		u, err := parseURI(line)
+		if err != nil {
+			return Key{}, fmt.Errorf("%s: %w", text, err)
 		}
-		return Key{uri}, nil
+		return Key{name: u.text, pin: u.pin}, nil
 	}
 	if block, _ := pem.Decode(content); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 		return Key{}, fmt.Errorf("%s holds neither a private key in PEM nor a PKCS#11 URI: %w", text, ErrKey)
 	}
-	return Key{text}, nil
+	return Key{name: text}, nil
 }
 
-const scheme = "pkcs11:"
+// Elsewhere is a key that is not here: its signatures are those of the folder.
+func Elsewhere(s *offline.Signatures) Key { return Key{elsewhere: s} }
 
-// provided tells whether openssl must get the key from its PKCS#11 provider.
-func (k Key) provided() bool { return strings.HasPrefix(k.name, scheme) }
+// sign returns the signature that r asks for.
+func (k Key) sign(ctx context.Context, r offline.Request) ([]byte, error) {
+	if k.elsewhere != nil {
+		return k.elsewhere.Find(r)
+	}
+	c := tool.Command{
+		Name: "openssl", Args: []string{"dgst", "-sha256", "-sign", k.name},
+		Stdin: bytes.NewReader(r.Message), Secret: k.pin,
+	}
+	provided := strings.HasPrefix(k.name, scheme)
+	if provided {
+		c.Args = append(c.Args, "-provider", "default", "-provider", "pkcs11")
+	}
+	signature, err := c.Run(ctx)
+	switch {
+	case err != nil && provided:
+		return nil, fmt.Errorf("%w; is a p11-kit server at P11_KIT_SERVER_ADDRESS, does the URI name one private key there, is its PIN right?", err)
+	case err != nil:
+		return nil, err
+	}
+	if err := r.Verify(signature); err != nil {
+		return nil, fmt.Errorf("private and public key do not belong together: %w: %w", ErrKey, err)
+	}
+	return signature, nil
+}
 
 // readSmall reads a key's or certificate's file.
 func readSmall(path string) ([]byte, error) {
@@ -69,22 +118,6 @@ func readSmall(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return content, nil
-}
-
-// source returns the value that systemd's tools want for --private-key-source.
-func (k Key) source() string {
-	if k.provided() {
-		return "provider:pkcs11"
-	}
-	return "file"
-}
-
-// openssl returns the arguments that make openssl find the key.
-func (k Key) openssl() []string {
-	if k.provided() {
-		return []string{"-provider", "default", "-provider", "pkcs11"}
-	}
-	return nil
 }
 
 // Certificate is an X.509 certificate in a PEM file.

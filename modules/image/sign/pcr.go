@@ -1,13 +1,14 @@
 package sign
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 
+	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/offline"
 	"github.com/mastercard/mangos/format/pcr"
-	"github.com/mastercard/mangos/modules/image/tool"
 )
 
 // Policies signs the policy digest of each phase, as systemd-measure does:
@@ -22,23 +23,26 @@ func Policies(ctx context.Context, phases []pcr.Phase, key Key, public []byte) (
 		return nil, fmt.Errorf("sign PCR policies: the key has %d bits, TPMs want 2048: %w", 8*pub.Size(), ErrKey)
 	}
 	var out []pcr.Signature
+	var missing error
 	for _, phase := range phases {
-		raw, err := tool.Command{
-			Name:  "openssl",
-			Args:  append([]string{"dgst", "-sha256", "-sign", key.name}, key.openssl()...),
-			Stdin: bytes.NewReader(phase.Policy[:]),
-		}.Run(ctx)
+		what := fmt.Sprintf("policy of PCR %d in phase %s: %s", pcr.Kernel, phase.Path, phase.Policy)
+		r, err := offline.New(keys.PCR, what, phase.Policy[:], pub)
 		if err != nil {
 			return nil, fmt.Errorf("sign PCR policies: %w", err)
 		}
-		s := pcr.Signature{
+		raw, err := key.sign(ctx, r)
+		if err != nil && !errors.Is(err, offline.ErrMissing) {
+			return nil, fmt.Errorf("sign PCR policies: %w", err)
+		}
+		// Signatures that are to be made elsewhere are named all at once.
+		missing = errors.Join(missing, err)
+		out = append(out, pcr.Signature{
 			PCRs: []int{pcr.Kernel}, KeyFingerprint: pcr.Fingerprint(pub),
 			Policy: phase.Policy.String(), Signature: base64.StdEncoding.EncodeToString(raw),
-		}
-		if err := s.Verify(pub, phase.Policy); err != nil {
-			return nil, fmt.Errorf("sign PCR policies: private and public key do not belong together: %w", err)
-		}
-		out = append(out, s)
+		})
+	}
+	if missing != nil {
+		return nil, fmt.Errorf("sign PCR policies: %w", missing)
 	}
 	return out, nil
 }

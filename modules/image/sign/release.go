@@ -3,41 +3,57 @@ package sign
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/offline"
 )
 
 // Release makes the detached OpenPGP signature of a release's SHA256SUMS,
-// binary, as systemd-sysupdate hands it to gpgv. keyPath is an armored secret
-// key. The time in the signature is at, or that of the key's creation where it
-// is later: an older signature would not count. An ed25519 key then always
-// gives the same bytes.
-func Release(text []byte, keyPath string, at time.Time) ([]byte, error) {
-	armored, err := readSmall(keyPath)
+// binary, as systemd-sysupdate hands it to gpgv. key is the path of an armored
+// secret key, or a folder with signatures that a key elsewhere made; public is
+// the path of its public half, with which the signature is checked. The time in
+// the signature is at: the key then always gives the same bytes.
+func Release(text []byte, key, public string, at time.Time) ([]byte, error) {
+	armored, err := readSmall(public)
 	if err != nil {
 		return nil, fmt.Errorf("sign release: %w", err)
 	}
-	ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(armored))
+	if st, err := os.Stat(key); err == nil && st.IsDir() {
+		s, err := offline.Open(key)
+		if err != nil {
+			return nil, fmt.Errorf("sign release: %w", err)
+		}
+		return ReleaseElsewhere(text, s, armored)
+	}
+	secret, err := readSmall(key)
 	if err != nil {
-		return nil, fmt.Errorf("sign release: %s: %w: %w", keyPath, ErrKey, err)
+		return nil, fmt.Errorf("sign release: %w", err)
 	}
-	if len(ring) != 1 || ring[0].PrivateKey == nil || ring[0].PrivateKey.Encrypted {
-		return nil, fmt.Errorf("sign release: %s holds no single unprotected secret key: %w", keyPath, ErrKey)
+	if bytes.HasPrefix(bytes.TrimSpace(secret), []byte(scheme)) {
+		return nil, fmt.Errorf("sign release: %s: the release key is an OpenPGP key, which no PKCS#11 URI names: sign SHA256SUMS elsewhere (export-digests): %w", key, ErrKey)
 	}
-	if created := ring[0].PrimaryKey.CreationTime; at.Before(created) {
-		at = created
+	signature, err := keys.SignSums(secret, bytes.NewReader(text), at)
+	if err != nil {
+		return nil, fmt.Errorf("sign release: %s: %w: %w", key, ErrKey, err)
 	}
-	var sig bytes.Buffer
-	config := &packet.Config{
-		Time: func() time.Time { return at },
-		// A salt would make each signature other bytes; the key and the text
-		// are not of an adversary's choosing.
-		NonDeterministicSignaturesViaNotation: packet.BoolPointer(false),
+	if err := keys.VerifySums(armored, signature, bytes.NewReader(text)); err != nil {
+		return nil, fmt.Errorf("sign release: private and public key do not belong together: %w: %w", ErrKey, err)
 	}
-	if err := openpgp.DetachSign(&sig, ring[0], bytes.NewReader(text), config); err != nil {
-		return nil, fmt.Errorf("sign release: %s: %w: %w", keyPath, ErrKey, err)
+	return signature, nil
+}
+
+// ReleaseElsewhere is Release for a key that is not here. public is the content
+// of its public half.
+func ReleaseElsewhere(text []byte, s *offline.Signatures, public []byte) ([]byte, error) {
+	r, err := offline.NewRelease(text, public)
+	if err != nil {
+		return nil, fmt.Errorf("sign release: %w: %w", ErrKey, err)
 	}
-	return sig.Bytes(), nil
+	signature, err := s.Find(r)
+	if err != nil {
+		return nil, fmt.Errorf("sign release: %w", err)
+	}
+	return signature, nil
 }

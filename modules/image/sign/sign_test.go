@@ -33,7 +33,7 @@ func TestOpenKey(t *testing.T) {
 	if err := os.WriteFile(two, []byte("pkcs11:a\npkcs11:b\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{"", "/no/such/key", t.TempDir(), keys.File("verity.crt"), keys.File("release.gpg"), two} {
+	for _, bad := range []string{"", "/no/such/key", keys.File("verity.crt"), keys.File("release.gpg"), two} {
 		if _, err := sign.OpenKey(bad); !errors.Is(err, sign.ErrKey) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -65,11 +65,11 @@ func TestReadCertificate(t *testing.T) {
 func TestRelease(t *testing.T) {
 	keys := imagetest.NewKeys(t, "Example")
 	text := []byte("0123  file\n")
-	first, err := sign.Release(text, keys.File("release.key"), time.Unix(1000, 0))
+	first, err := sign.Release(text, keys.File("release.key"), keys.File("release.pub"), time.Unix(1000, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := sign.Release(text, keys.File("release.key"), time.Unix(1000, 0))
+	again, err := sign.Release(text, keys.File("release.key"), keys.File("release.pub"), time.Unix(1000, 0))
 	if err != nil || !bytes.Equal(first, again) {
 		t.Errorf("two signatures over the same text differ (%v)", err)
 	}
@@ -85,8 +85,10 @@ func TestRelease(t *testing.T) {
 	if _, err := openpgp.CheckDetachedSignature(ring, bytes.NewReader(text), bytes.NewReader(first), nil); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{keys.File("release.gpg"), keys.File("verity.key"), "/no/such/key"} {
-		if _, err := sign.Release(text, bad, time.Unix(1000, 0)); !errors.Is(err, sign.ErrKey) {
+	other := imagetest.NewKeys(t, "Other").File("release.key")
+	uri := filepath.Join(imagetest.Lay(t, map[string]string{"uri": "pkcs11:token=a"}), "uri")
+	for _, bad := range []string{keys.File("release.gpg"), keys.File("verity.key"), "/no/such/key", other, uri} {
+		if _, err := sign.Release(text, bad, keys.File("release.pub"), time.Unix(1000, 0)); !errors.Is(err, sign.ErrKey) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxMessage bounds how much of a failed program's own words are repeated.
@@ -21,6 +23,10 @@ const maxMessage = 4096
 // passed are the variables that reach a program when they are set. They say
 // where a key lies, not what is made with it.
 var passed = []string{"P11_KIT_SERVER_ADDRESS", "PKCS11_PROVIDER_MODULE", "OPENSSL_CONF", "SOFTHSM2_CONF"}
+
+// SecretPath is where a program finds its secret: behind a descriptor, because
+// the file has no name.
+const SecretPath = "/proc/self/fd/3"
 
 // Command is a program to run.
 type Command struct {
@@ -34,6 +40,9 @@ type Command struct {
 	Stdin io.Reader
 	// Stdout takes what the program prints, in RunTo.
 	Stdout io.Writer
+	// Secret, if not empty, is what the program finds in the file SecretPath. It
+	// stands in memory only.
+	Secret string
 	// Feed, if set, writes what the program reads. Its error counts before
 	// the program's.
 	Feed func(io.Writer) error
@@ -57,6 +66,14 @@ func (c Command) RunTo(ctx context.Context) error {
 	if cmd.Env, err = c.environment(); err != nil {
 		return err
 	}
+	if c.Secret != "" {
+		f, err := secret(c.Secret)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+		defer f.Close()
+		cmd.ExtraFiles = []*os.File{f}
+	}
 	cmd.Stdin = c.Stdin
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = c.Stdout, &stderr
@@ -69,6 +86,20 @@ func (c Command) RunTo(ctx context.Context) error {
 		return fmt.Errorf("%s: %w%s", c.Name, err, message(stderr.Bytes()))
 	}
 	return nil
+}
+
+// secret returns a file without a name that holds text.
+func secret(text string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("secret", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "secret")
+	if _, err := f.WriteString(text); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	return f, nil
 }
 
 // feed runs cmd while write fills its standard input.

@@ -2,18 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mastercard/mangos/attest/offline"
 	"github.com/mastercard/mangos/modules/image/extension"
 	"github.com/mastercard/mangos/modules/image/sign"
 )
 
 func extensionStep() *cobra.Command {
 	var (
-		o                     extension.Options
-		class, key, cert, out string
-		epoch                 func() (int64, error)
+		o                extension.Options
+		class, key, cert string
+		digests, out     string
+		epoch            func() (int64, error)
 	)
 	c := step("extension", "make a signed extension image from a folder", func(ctx context.Context) (err error) {
 		if o.Epoch, err = epoch(); err != nil {
@@ -24,6 +29,12 @@ func extensionStep() *cobra.Command {
 			return err
 		}
 		o.Class = extension.Class(class)
+		switch {
+		case digests != "" && key == "" && out == "":
+			return extensionDigests(ctx, o, certificate, digests)
+		case digests != "" || key == "" || out == "":
+			return usagef("give --key and --out, or --export-digests alone")
+		}
 		opened, err := sign.OpenKey(key)
 		if err != nil {
 			return err
@@ -40,7 +51,26 @@ func extensionStep() *cobra.Command {
 	f.BoolVar(&o.Reload, "reload", false, "let systemd reload its units after merging")
 	f.StringVar(&key, "key", "", "verity key"+keyHelp)
 	f.StringVar(&cert, "certificate", "", "its certificate, PEM")
+	f.StringVar(&digests, "export-digests", "", "folder to write what a key elsewhere shall sign to, instead of the image")
 	f.StringVar(&out, "out", "", "the extension image")
 	epoch = epochFlag(c)
-	return require(c, "tree", "class", "name", "purpose", "counter", "id", "key", "certificate", "out")
+	return require(c, "tree", "class", "name", "purpose", "counter", "id", "certificate")
+}
+
+// extensionDigests writes what the verity key shall sign for an extension.
+func extensionDigests(ctx context.Context, o extension.Options, cert *sign.Certificate, out string) error {
+	signatures, err := offline.Open("")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "extension-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	err = extension.Build(ctx, o, sign.Elsewhere(signatures), cert, filepath.Join(dir, "image"))
+	if !errors.Is(err, offline.ErrMissing) {
+		return err
+	}
+	return exportDigests(out, signatures)
 }

@@ -80,6 +80,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		rootStep(), verityStep(), initrdStep(), microcodeStep(), unsignedStep(),
 		signVerityStep(), signProgramStep(), signImageStep(), signSumsStep(), predictStep(),
+		exportDigestsStep(), attachSignaturesStep(),
 		diskStep(), splitStep(), compressStep(), sumsStep(), extensionStep(), planStep(), namesStep(), normalStep(),
 	)
 	return root

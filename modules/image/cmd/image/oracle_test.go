@@ -311,7 +311,8 @@ func TestReleaseIsAccepted(t *testing.T) {
 	names := release.Name("mangos", version, w.rootHash(t), false)
 	perform(t, "compress", "--in", w.path("disk.raw"), "--out", filepath.Join(w.path("release"), names.Disk))
 	perform(t, "sums", "--release", w.path("release"), "--out", w.path("release/SHA256SUMS"))
-	perform(t, "sign-sums", "--sums", w.path("release/SHA256SUMS"), "--key", w.keys.File("release.key"), "--out", w.path("release/SHA256SUMS.gpg"))
+	perform(t, "sign-sums", "--sums", w.path("release/SHA256SUMS"), "--key", w.keys.File("release.key"),
+		"--public", w.keys.File("release.pub"), "--out", w.path("release/SHA256SUMS.gpg"))
 
 	oracle(t, "gpgv", "--keyring", w.keys.File("release.gpg"), w.path("release/SHA256SUMS.gpg"), w.path("release/SHA256SUMS"))
 	check := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")

@@ -37,11 +37,11 @@ func writePCRs(path, name, version string, phases []pcr.Phase) error {
 
 func predictStep() *cobra.Command {
 	var (
-		o                  organisationFlags
-		out, name, version string
+		o                          organisationFlags
+		public, out, name, version string
 	)
 	c := step("predict", "compute an organisation's PCR values from what is public", func(context.Context) error {
-		normal, organisation, err := o.read()
+		normal, organisation, err := o.read(public)
 		if err != nil {
 			return err
 		}
@@ -53,6 +53,7 @@ func predictStep() *cobra.Command {
 	})
 	o.flags(c)
 	f := c.Flags()
+	f.StringVar(&public, "pcr-public", "", "public half of the PCR key, PEM")
 	f.StringVar(&name, "name", "mangos", "name of the image")
 	f.StringVar(&version, "version", "", "its version")
 	f.StringVar(&out, "out", "", "the expected values to write, JSON")

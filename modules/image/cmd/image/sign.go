@@ -16,17 +16,14 @@ import (
 	"github.com/mastercard/mangos/modules/image/unified"
 )
 
-// The steps in this file need a key each: a PEM file or a PKCS#11 URI.
+// The steps in this file need a key each. It may be in a file, behind a PKCS#11
+// URI, or elsewhere: a folder then holds its signatures.
 
-const keyHelp = " (PEM file, pkcs11: URI, or file with one)"
+const keyHelp = " (PEM file, pkcs11: URI, file with one, or folder of signatures made elsewhere)"
 
 func signVerityStep() *cobra.Command {
 	var hash, key, cert, out string
 	c := step("sign-verity", "sign a root hash and make the signature partition", func(ctx context.Context) error {
-		root, err := readRootHash(hash)
-		if err != nil {
-			return err
-		}
 		certificate, err := sign.ReadCertificate(cert)
 		if err != nil {
 			return err
@@ -35,21 +32,29 @@ func signVerityStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		signature, err := sign.Verity(ctx, root, opened, certificate)
-		if err != nil {
-			return err
-		}
-		content, err := signature.Encode()
-		if err != nil {
-			return err
-		}
-		return output.Bytes(out, content)
+		return signVerity(ctx, hash, opened, certificate, out)
 	})
 	c.Flags().StringVar(&hash, "root-hash", "", "file with the root hash")
 	c.Flags().StringVar(&key, "key", "", "verity key"+keyHelp)
 	c.Flags().StringVar(&cert, "certificate", "", "its certificate, PEM")
 	c.Flags().StringVar(&out, "out", "", "content of the signature partition")
 	return require(c, "root-hash", "key", "certificate", "out")
+}
+
+func signVerity(ctx context.Context, hash string, key sign.Key, cert *sign.Certificate, out string) error {
+	root, err := readRootHash(hash)
+	if err != nil {
+		return err
+	}
+	signature, err := sign.Verity(ctx, root, key, cert)
+	if err != nil {
+		return err
+	}
+	content, err := signature.Encode()
+	if err != nil {
+		return err
+	}
+	return output.Bytes(out, content)
 }
 
 func signProgramStep() *cobra.Command {
@@ -74,11 +79,10 @@ func signProgramStep() *cobra.Command {
 
 func signImageStep() *cobra.Command {
 	var (
-		o                        organisationFlags
-		stub, pcrKey             string
-		secureBootKey, cert      string
-		out, pcrs, name, version string
-		epoch                    func() (int64, error)
+		i                   imageFlags
+		pcrKey, key, public string
+		cert, out, pcrs     string
+		epoch               func() (int64, error)
 	)
 	c := step("sign-image", "make the signed unified kernel image and its expected PCR values", func(ctx context.Context) error {
 		at, err := epoch()
@@ -89,53 +93,75 @@ func signImageStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		secureBoot, err := sign.OpenKey(secureBootKey)
+		secureBoot, err := sign.OpenKey(key)
 		if err != nil {
 			return err
 		}
-		key, err := sign.OpenKey(pcrKey)
+		policies, err := sign.OpenKey(pcrKey)
 		if err != nil {
 			return err
 		}
-		o.tryOut = o.tryOut || certificate.IsTryOut()
-		if o.tryOut {
-			fmt.Fprintln(os.Stderr, tryOutWarning)
-		}
-		normal, organisation, err := o.read()
-		if err != nil {
-			return err
-		}
-		phases, err := organisation.Predict(normal)
-		if err != nil {
-			return err
-		}
-		signatures, err := sign.Policies(ctx, phases, key, organisation.PCRPublic)
-		if err != nil {
-			return err
-		}
-		return output.Made(out, func(temporary string) error {
-			bare := filepath.Join(filepath.Dir(temporary), "bare.efi")
-			if err := organisation.Build(ctx, normal, stub, signatures, at, bare); err != nil {
-				return err
-			}
-			if err := writePCRs(pcrs, name, version, phases); err != nil {
-				return err
-			}
-			return sign.Program(ctx, bare, temporary, secureBoot, certificate)
-		})
+		return i.sign(ctx, imageKeys{policies, secureBoot, certificate, public}, at, out, pcrs)
 	})
 	f := c.Flags()
-	o.flags(c)
-	f.StringVar(&stub, "stub", defaultStub, "systemd-stub")
+	i.flags(c)
 	f.StringVar(&pcrKey, "pcr-key", "", "PCR key"+keyHelp)
-	f.StringVar(&secureBootKey, "key", "", "Secure Boot key"+keyHelp)
+	f.StringVar(&public, "pcr-public", "", "public half of the PCR key, PEM")
+	f.StringVar(&key, "key", "", "Secure Boot key"+keyHelp)
 	f.StringVar(&cert, "certificate", "", "its certificate, PEM")
-	f.StringVar(&name, "name", "mangos", "name of the image")
-	f.StringVar(&version, "version", "", "its version")
 	f.StringVar(&out, "out", "", "the signed image")
 	f.StringVar(&pcrs, "pcrs", "", "the expected PCR values to write, JSON")
 	epoch = epochFlag(c)
 	return require(c, "normal-form", "kernel", "pcr-public", "stub", "pcr-key", "key", "certificate", "name", "version", "out", "pcrs")
+}
+
+// imageFlags say what an organisation's image is made of, and what it is called.
+type imageFlags struct {
+	organisationFlags
+	stub, name, version string
+}
+
+func (i *imageFlags) flags(c *cobra.Command) {
+	i.organisationFlags.flags(c)
+	c.Flags().StringVar(&i.stub, "stub", defaultStub, "systemd-stub")
+	c.Flags().StringVar(&i.name, "name", "mangos", "name of the image")
+	c.Flags().StringVar(&i.version, "version", "", "its version")
+}
+
+// imageKeys are the keys that sign an image, with their public halves.
+type imageKeys struct {
+	pcr, secureBoot sign.Key
+	certificate     *sign.Certificate
+	pcrPublic       string
+}
+
+// sign makes the signed image and its expected PCR values.
+func (i *imageFlags) sign(ctx context.Context, k imageKeys, epoch int64, out, pcrs string) error {
+	if i.tryOut = i.tryOut || k.certificate.IsTryOut(); i.tryOut {
+		fmt.Fprintln(os.Stderr, tryOutWarning)
+	}
+	normal, organisation, err := i.read(k.pcrPublic)
+	if err != nil {
+		return err
+	}
+	phases, err := organisation.Predict(normal)
+	if err != nil {
+		return err
+	}
+	signatures, err := sign.Policies(ctx, phases, k.pcr, organisation.PCRPublic)
+	if err != nil {
+		return err
+	}
+	return output.Made(out, func(temporary string) error {
+		bare := filepath.Join(filepath.Dir(temporary), i.name+"_"+i.version+".efi")
+		if err := organisation.Build(ctx, normal, i.stub, signatures, epoch, bare); err != nil {
+			return err
+		}
+		if err := sign.Program(ctx, bare, temporary, k.secureBoot, k.certificate); err != nil {
+			return err
+		}
+		return writePCRs(pcrs, i.name, i.version, phases)
+	})
 }
 
 const tryOutWarning = `image: ****************************************************************
@@ -146,19 +172,18 @@ image: ****************************************************************`
 
 // organisationFlags say what an organisation's image is made of.
 type organisationFlags struct {
-	normal, kernel, public string
-	tryOut                 bool
+	normal, kernel string
+	tryOut         bool
 }
 
 func (o *organisationFlags) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.normal, "normal-form", "", "unified kernel image of the unsigned set")
 	f.StringVar(&o.kernel, "kernel", "", "kernel with the organisation's certificate (bzImage)")
-	f.StringVar(&o.public, "pcr-public", "", "public half of the PCR key, PEM")
 	f.BoolVar(&o.tryOut, "try-out", false, "the image is signed with try-out keys: mark it as unfit for use")
 }
 
-func (o *organisationFlags) read() (*uki.Image, unified.Organisation, error) {
+func (o *organisationFlags) read(pcrPublic string) (*uki.Image, unified.Organisation, error) {
 	none := unified.Organisation{}
 	normal, err := unified.Read(o.normal)
 	if err != nil {
@@ -168,7 +193,7 @@ func (o *organisationFlags) read() (*uki.Image, unified.Organisation, error) {
 	if err != nil {
 		return nil, none, err
 	}
-	public, err := sign.ReadPublic(o.public)
+	public, err := sign.ReadPublic(pcrPublic)
 	if err != nil {
 		return nil, none, err
 	}
@@ -176,7 +201,7 @@ func (o *organisationFlags) read() (*uki.Image, unified.Organisation, error) {
 }
 
 func signSumsStep() *cobra.Command {
-	var sums, key, out string
+	var sums, key, public, out string
 	var epoch func() (int64, error)
 	c := step("sign-sums", "sign SHA256SUMS with the release key", func(context.Context) error {
 		at, err := epoch()
@@ -187,17 +212,18 @@ func signSumsStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		signature, err := sign.Release(text, key, time.Unix(at, 0))
+		signature, err := sign.Release(text, key, public, time.Unix(at, 0))
 		if err != nil {
 			return err
 		}
 		return output.Bytes(out, signature)
 	})
 	c.Flags().StringVar(&sums, "sums", "", "SHA256SUMS")
-	c.Flags().StringVar(&key, "key", "", "release key (armored OpenPGP file)")
+	c.Flags().StringVar(&key, "key", "", "release key (armored OpenPGP file, or folder of signatures made elsewhere)")
+	c.Flags().StringVar(&public, "public", "", "its public half (armored OpenPGP file)")
 	c.Flags().StringVar(&out, "out", "", "detached signature (SHA256SUMS.gpg)")
 	epoch = epochFlag(c)
-	return require(c, "sums", "key", "out")
+	return require(c, "sums", "key", "public", "out")
 }
 
 func writeJSON(path string, v any) error {
