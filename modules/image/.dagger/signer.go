@@ -380,7 +380,8 @@ func (s *Signer) Seal(ctx context.Context, files *dagger.Directory) (*dagger.Dir
 	}
 	signature := step.
 		WithMountedFile("/in/SHA256SUMS", sums).
-		With(s.sign("sign-sums", "--sums", "/in/SHA256SUMS", "--key", keyFile("release"), "--out", "/out/SHA256SUMS.gpg")).
+		With(s.sign("sign-sums", "--sums", "/in/SHA256SUMS", "--key", keyFile("release"),
+			"--public", publicKeys+"/release.pub", "--out", "/out/SHA256SUMS.gpg")).
 		Directory("/out").
 		File("SHA256SUMS.gpg")
 	return files.WithFile("SHA256SUMS", sums).WithFile("SHA256SUMS.gpg", signature), nil
