@@ -2,32 +2,47 @@
 // what came out. The statements of a release are made from these records and
 // from nothing else.
 //
+// # Places are names
+//
+// A step has its inputs in one folder and leaves its products in another. The
+// path below the folder is the name in the record, so that the steps of a
+// pipeline agree on names without a table of them. Of a link, the digest is
+// that of its target's text, as in git. Some places mean more:
+//
+//	*.tree/       one item, by the digest of its manifest (package tree)
+//	program/      programs of this repository: tools
+//	selection/    selections of the lock; they say what is locked
+//	locked/       files of the distribution, named as the lock names them
+//	go/           a Go module cache, an item for each module that go.sum names
+//
 // # Why a record cannot claim an input that was not used
 //
-// Nobody tells the recorder a digest. It is told paths ([Plan]), opens each
-// itself, hashes what it reads, and then starts the step's command itself, in
-// the same container:
+// Nobody tells the recorder a digest. It opens what lies there, hashes what it
+// reads, and then starts the step's command itself, in the same container:
 //
 //   - An input is hashed before the command runs, through the path by which
 //     the command finds it; when it has changed by the time the command has
 //     ended, there is no record ([ErrChanged]).
-//   - A product must not exist before the command runs ([ErrStale]) and is
+//   - No product may be there before the command runs ([ErrStale]); they are
 //     hashed after it has ended well. A command that fails leaves no record.
-//   - A file of the distribution is found in the lock by the digest of its
-//     content, never by its name. One that is not in the lock stops the step
-//     ([ErrNotLocked]): nothing unlocked is ever worked on.
-//   - The tools of a container are claimed by the package selection that it was
+//   - A file of the distribution is found in the selections by the digest of
+//     its content, never by its name. One that is not there stops the step
+//     ([ErrNotLocked]): nothing unlocked is ever worked on. The selections are
+//     inputs themselves, products of the step that read the lock.
+//   - A Go module counts only as go.sum has it: the archive and the files that
+//     it was unpacked to both have the digest that stands there.
+//   - The tools of a container are claimed by the selection that it was
 //     made from, and only when dpkg's database in this very container lists
 //     exactly those packages in those versions ([ErrContainer]).
 //
 // # Why it cannot leave one out
 //
-// A step gets its inputs by mounts, and has no network. The recorder reads the
-// kernel's list of mounts and refuses to run ([ErrUnclaimed]) when something is
-// mounted that is neither claimed as an input, product, secret or scratch
-// folder nor one of the kernel's own file systems. Scratch folders must be
-// empty at the start. A cache that is not empty has to be claimed as one; it
-// stands in the record, so that a policy can refuse it.
+// A step gets its inputs by mounts, and has no network unless all that it makes
+// is in the lock. The recorder reads the kernel's list of mounts and refuses to
+// run ([ErrUnclaimed]) when something is mounted outside of the input folder
+// that is neither a secret nor one of the kernel's own file systems. A cache
+// has to be claimed as one; when it is not empty it stands in the record, so
+// that a policy can refuse it.
 //
 // What this does not give: the engine that mounts, and whoever has the
 // machine, can lie. A signature under a record says that its owner vouches for

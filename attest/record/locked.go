@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/mastercard/mangos/attest/purl"
@@ -21,11 +22,14 @@ type Package struct {
 }
 
 // Index finds locked files by the SHA-256 of their content.
-type Index struct{ bySHA256 map[string]Package }
+type Index struct {
+	bySHA256   map[string]Package
+	selections map[string]*lock.Selection
+}
 
 // NewIndex makes an index of the files of selections.
 func NewIndex(selections ...*lock.Selection) *Index {
-	x := &Index{bySHA256: map[string]Package{}}
+	x := &Index{bySHA256: map[string]Package{}, selections: map[string]*lock.Selection{}}
 	for _, s := range selections {
 		for _, p := range Packages(s) {
 			x.bySHA256[p.SHA256] = p
@@ -34,12 +38,37 @@ func NewIndex(selections ...*lock.Selection) *Index {
 	return x
 }
 
-func (x *Index) find(digest string) (Package, bool) {
-	if x == nil {
-		return Package{}, false
+// add adds selections, which are known by their names from then on.
+func (x *Index) add(selections map[string]*lock.Selection) {
+	for name, s := range selections {
+		x.selections[name] = s
+		for _, p := range Packages(s) {
+			x.bySHA256[p.SHA256] = p
+		}
 	}
+}
+
+func (x *Index) find(digest string) (Package, bool) {
 	p, ok := x.bySHA256[digest]
 	return p, ok
+}
+
+// loadSelections reads the selections in a folder, which may be absent, by the
+// names of their files without ".json".
+func loadSelections(folder string) (map[string]*lock.Selection, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	selections := map[string]*lock.Selection{}
+	for _, f := range files {
+		s, err := lock.LoadSelection(f)
+		if err != nil {
+			return nil, err
+		}
+		selections[strings.TrimSuffix(filepath.Base(f), ".json")] = s
+	}
+	return selections, nil
 }
 
 // Packages lists the files of a selection, source files included.
@@ -73,44 +102,24 @@ func (p Package) item(size int64, use string) Item {
 	}
 }
 
-// Items lists every file of a lock as a product: what the step "lock" makes.
-func Items(l *lock.Lock) []Item {
-	archives := map[string]string{}
-	for _, s := range l.Suites {
-		archives[s.Name] = s.Archive
+// container claims the container's packages as tools, after it has made sure
+// that dpkg's database lists exactly those of the selection.
+func (p *Plan) container() ([]Item, error) {
+	selection, ok := p.Index.selections[p.Container]
+	if !ok {
+		return nil, fmt.Errorf("%w: there is no selection %q among the inputs", ErrContainer, p.Container)
 	}
-	var items []Item
-	for _, p := range l.Packages {
-		items = append(items, Package{
-			Name: p.Name, Version: p.Version, Architecture: p.Architecture, Archive: archives[p.Suite],
-			Path: p.Path, SHA256: p.SHA256, Distribution: l.Distribution,
-		}.item(p.Size, ""))
-	}
-	for _, s := range l.Sources {
-		for _, f := range s.Files {
-			items = append(items, Package{
-				Name: s.Name, Version: s.Version, Architecture: "source", Archive: archives[s.Suite],
-				Path: f.Path, SHA256: f.SHA256, Distribution: l.Distribution,
-			}.item(f.Size, ""))
-		}
-	}
-	return items
-}
-
-// items claims the container's packages as tools, after it has made sure that
-// dpkg's database lists exactly them.
-func (c *Container) items() ([]Item, error) {
-	f, err := os.Open(c.Status)
+	f, err := os.Open(p.Status)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrContainer, err)
 	}
 	defer f.Close()
 	installed, err := readStatus(f)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrContainer, c.Status, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrContainer, p.Status, err)
 	}
 	var items []Item
-	for _, p := range c.Packages {
+	for _, p := range Packages(selection) {
 		version, ok := installed[p.Name]
 		if !ok || version != p.Version {
 			return nil, fmt.Errorf("%w: package %s %s is not installed (found %q)", ErrContainer, p.Name, p.Version, version)

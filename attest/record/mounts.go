@@ -42,7 +42,7 @@ func (p *Plan) checkMounts() error {
 			return fmt.Errorf("list mounts: %w", err)
 		}
 		if !p.claims(point, kind) {
-			return fmt.Errorf("%w: %s (%s): give it as --material, --product, --locked, --secret, --scratch or --cache", ErrUnclaimed, point, kind)
+			return fmt.Errorf("%w: %s (%s): inputs belong below %s; a private key is claimed by --secret, a cache by --cache", ErrUnclaimed, point, kind, p.In)
 		}
 	}
 	return s.Err()
@@ -85,25 +85,11 @@ func (p *Plan) claims(point, kind string) bool {
 			return true
 		}
 	}
-	var paths []string
-	for _, list := range [][]Source{p.Materials, p.Products} {
-		for _, s := range list {
-			paths = append(paths, s.Path)
-		}
-	}
-	for _, list := range [][]string{p.Locked, p.Secrets, p.Scratch, p.Caches} {
-		paths = append(paths, list...)
-	}
-	for _, c := range paths {
-		// A product may lie in a mounted folder that is empty otherwise;
-		// an input must be the mount itself or above it.
-		if within(point, path.Clean(c)) {
-			return true
-		}
-	}
-	for _, s := range p.Products {
-		if within(path.Clean(s.Path), point) && empty(point) {
-			return true
+	for _, list := range [][]string{{p.In, p.Out}, p.Secrets, p.Caches} {
+		for _, claimed := range list {
+			if claimed != "" && within(point, path.Clean(claimed)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -112,18 +98,4 @@ func (p *Plan) claims(point, kind string) bool {
 // within reports whether p is base or below it.
 func within(p, base string) bool {
 	return p == base || strings.HasPrefix(p, strings.TrimSuffix(base, "/")+"/")
-}
-
-// empty reports whether the folder at p holds no file at any depth.
-func empty(p string) bool {
-	entries, err := os.ReadDir(p)
-	if err != nil {
-		return false
-	}
-	for _, e := range entries {
-		if !e.IsDir() || !empty(path.Join(p, e.Name())) {
-			return false
-		}
-	}
-	return true
 }

@@ -6,287 +6,158 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
-
-	"github.com/mastercard/mangos/attest/tree"
 )
-
-// TreeSuffix ends the name of an item that is a whole folder.
-const TreeSuffix = ".tree"
-
-// Source says under which name a path goes into the record. Of a folder each
-// regular file is an item, NAME/PATH-BELOW; with a name that ends in
-// [TreeSuffix], the folder is one item, by the digest of its manifest (package
-// tree).
-type Source struct {
-	Name, Path string
-	Use        string // "" or [Tool]
-}
 
 // Plan is what to run and what to record.
 type Plan struct {
-	Step            string
-	Command         []string // empty for a step that only names its products
+	Step string
+	// Command is empty for a step that only names what lies in Out.
+	Command         []string
 	Parameters      map[string]string
 	SourceDateEpoch int64
-	Materials       []Source
-	Products        []Source
-	// Locked are folders (or files) of which every file must be in Index.
-	Locked []string
-	Index  *Index
-	// Container is the selection that this container was made from; nil if
-	// it was not made by the package manager. Status is dpkg's database.
-	Container *Container
-	// Secrets, Scratch and Caches are the other paths that may be mounted.
-	Secrets, Scratch, Caches []string
+	// In and Out are the folders of inputs and products; see the package
+	// documentation for what their places mean. In may be absent.
+	In, Out string
+	// Index knows the files below locked/. Selections that lie in the folder
+	// selection/ of In are added to it.
+	Index *Index
+	// Container names the selection (below In) that the container was made
+	// of; empty if it was not made by the package manager. Status is dpkg's
+	// database.
+	Container, Status string
+	// Secrets are the paths where private keys are mounted, Caches those with
+	// content of earlier runs.
+	Secrets, Caches []string
 	// MountInfo is the kernel's list of mounts to check; empty for no check.
 	MountInfo string
-}
-
-// Container names the packages that a container consists of.
-type Container struct {
-	Packages []Package
-	Status   string // path of dpkg's status file
-}
-
-// found is one input as it was before the command ran.
-type found struct {
-	path string
-	info os.FileInfo
 }
 
 // Run records a run of p: it hashes the inputs, calls run for the command, and
 // hashes the products. It returns run's error unchanged.
 func Run(ctx context.Context, p Plan, run func(ctx context.Context, command []string) error) (*Record, error) {
-	if err := p.checkMounts(); err != nil {
-		return nil, fmt.Errorf("record %s: %w", p.Step, err)
+	fail := func(err error) (*Record, error) { return nil, fmt.Errorf("record %s: %w", p.Step, err) }
+	if p.Index == nil {
+		p.Index = NewIndex()
 	}
-	if err := p.checkEmpty(); err != nil {
-		return nil, fmt.Errorf("record %s: %w", p.Step, err)
+	if err := p.checkMounts(); err != nil {
+		return fail(err)
+	}
+	if err := p.checkStale(); err != nil {
+		return fail(err)
 	}
 	r := &Record{
 		Format: Format, Step: p.Step, Command: p.Command, Parameters: p.Parameters,
-		SourceDateEpoch: p.SourceDateEpoch, Caches: p.Caches, Materials: []Item{},
+		SourceDateEpoch: p.SourceDateEpoch, Caches: used(p.Caches),
 	}
-	materials, before, err := p.materials(ctx)
+	before, err := p.inputs(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("record %s: %w", p.Step, err)
+		return fail(err)
 	}
-	r.Materials = append(r.Materials, materials...)
-	r.Started = time.Now().UTC().Format(time.RFC3339)
+	r.Started = now()
 	if len(p.Command) > 0 {
 		if err := run(ctx, p.Command); err != nil {
 			return nil, err
 		}
 	}
-	r.Finished = time.Now().UTC().Format(time.RFC3339)
-	if err := unchanged(before); err != nil {
-		return nil, fmt.Errorf("record %s: %w", p.Step, err)
+	r.Finished = now()
+	if err := before.unchanged(); err != nil {
+		return fail(err)
 	}
-	if r.Products, _, err = hashAll(ctx, p.Products); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: %w", ErrMissing, err)
-		}
-		return nil, fmt.Errorf("record %s: products: %w", p.Step, err)
+	made, err := p.products(ctx)
+	if err != nil {
+		return fail(err)
 	}
-	sortItems(r.Materials)
-	sortItems(r.Products)
+	r.Materials, r.Products = before.items, made
 	if err := r.check(); err != nil {
-		return nil, fmt.Errorf("record %s: %w", p.Step, err)
+		return fail(err)
 	}
 	return r, nil
 }
 
-// materials hashes all inputs.
-func (p *Plan) materials(ctx context.Context) ([]Item, []found, error) {
-	items, before, err := hashAll(ctx, p.Materials)
-	if err != nil {
-		return nil, nil, fmt.Errorf("materials: %w", err)
-	}
-	var locked []Source
-	for _, path := range p.Locked {
-		locked = append(locked, Source{Name: "locked", Path: path})
-	}
-	lockedItems, lockedBefore, err := hashAll(ctx, locked)
-	if err != nil {
-		return nil, nil, fmt.Errorf("locked files: %w", err)
-	}
-	for i, item := range lockedItems {
-		entry, ok := p.Index.find(item.SHA256)
-		if !ok {
-			return nil, nil, fmt.Errorf("%w: %s (sha256 %s)", ErrNotLocked, lockedBefore[i].path, item.SHA256)
-		}
-		items = append(items, entry.item(item.Size, ""))
-	}
-	if p.Container != nil {
-		tools, err := p.Container.items()
+func now() string { return time.Now().UTC().Format(time.RFC3339) }
+
+// inputs hashes all inputs.
+func (p *Plan) inputs(ctx context.Context) (*listing, error) {
+	l := &listing{items: []Item{}}
+	if _, err := os.Stat(p.In); p.In != "" && !errors.Is(err, fs.ErrNotExist) {
+		selections, err := loadSelections(filepath.Join(p.In, selectionFolder))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		items = append(items, tools...)
-	}
-	items, err = merge(items)
-	return items, append(before, lockedBefore...), err
-}
-
-// merge drops an item that is there twice, as when a package is both material
-// and part of the container; then it counts as material.
-func merge(items []Item) ([]Item, error) {
-	byName := map[string]int{}
-	var out []Item
-	for _, item := range items {
-		i, ok := byName[item.Name]
-		switch {
-		case !ok:
-			byName[item.Name] = len(out)
-			out = append(out, item)
-		case out[i].SHA256 != item.SHA256:
-			return nil, fmt.Errorf("two inputs are called %q and differ", item.Name)
-		case item.Use == "":
-			out[i] = item
+		p.Index.add(selections)
+		if l, err = list(ctx, p.In, p.Index); err != nil {
+			return nil, fmt.Errorf("inputs: %w", err)
 		}
 	}
-	return out, nil
-}
-
-// hashAll hashes the sources' files on all processors; items and found are in
-// the same order.
-func hashAll(ctx context.Context, sources []Source) ([]Item, []found, error) {
-	var items []Item
-	var files []found
-	for _, s := range sources {
-		if strings.HasSuffix(s.Name, TreeSuffix) {
-			item, info, err := hashFolder(ctx, s)
-			if err != nil {
-				return nil, nil, err
-			}
-			items, files = append(items, item), append(files, found{s.Path, info})
-			continue
-		}
-		names, list, err := s.files()
+	if p.Container != "" {
+		tools, err := p.container()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		for i := range list {
-			items = append(items, Item{Name: names[i], Use: s.Use})
-		}
-		files = append(files, list...)
+		l.items = append(l.items, tools...)
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range items {
-		if items[i].SHA256 != "" {
-			continue
-		}
-		g.Go(func() (err error) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			items[i].SHA256, items[i].Size, err = tree.HashFile(files[i].path, true)
-			return err
-		})
-	}
-	return items, files, g.Wait()
+	var err error
+	l.items, err = merge(l.items)
+	return l, err
 }
 
-// hashFolder names a whole folder by its manifest.
-func hashFolder(ctx context.Context, s Source) (Item, os.FileInfo, error) {
-	info, err := os.Stat(s.Path)
-	if err != nil {
-		return Item{}, nil, err
+// products hashes what lies in Out.
+func (p *Plan) products(ctx context.Context) ([]Item, error) {
+	l, err := list(ctx, p.Out, p.Index)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("products: %w: %w", ErrMissing, err)
+	case err != nil:
+		return nil, fmt.Errorf("products: %w", err)
+	case len(l.items) == 0:
+		return nil, fmt.Errorf("products: %w: %s is empty", ErrMissing, p.Out)
 	}
-	if !info.IsDir() {
-		return Item{}, nil, fmt.Errorf("%s: not a folder, as the name %q says", s.Path, s.Name)
+	for i := range l.items {
+		l.items[i].Use = ""
 	}
-	entries, err := tree.Read(ctx, s.Path)
-	if err != nil {
-		return Item{}, nil, err
-	}
-	return Item{Name: s.Name, SHA256: tree.Digest(entries), Size: int64(len(tree.Manifest(entries))), Use: s.Use}, info, nil
+	return merge(l.items)
 }
 
-// files lists the source's files with their names in the record.
-func (s Source) files() (names []string, files []found, err error) {
-	info, err := os.Stat(s.Path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.IsDir() {
-		return []string{s.Name}, []found{{s.Path, info}}, nil
-	}
-	err = filepath.WalkDir(s.Path, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if !d.Type().IsRegular() {
-			return fmt.Errorf("%s: not a regular file; record the folder as one item (a name that ends in %s)", path, TreeSuffix)
-		}
-		rel, err := filepath.Rel(s.Path, path)
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		names, files = append(names, s.Name+"/"+filepath.ToSlash(rel)), append(files, found{path, info})
-		return nil
-	})
-	return names, files, err
-}
-
-// unchanged compares inputs with what they were, by what the kernel keeps.
-func unchanged(before []found) error {
-	for _, f := range before {
-		now, err := os.Stat(f.path)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrChanged, err)
-		}
-		if !os.SameFile(f.info, now) || now.Size() != f.info.Size() || !now.ModTime().Equal(f.info.ModTime()) {
-			return fmt.Errorf("%w: %s", ErrChanged, f.path)
-		}
-	}
-	return nil
-}
-
-// checkEmpty makes sure that products and scratch folders come from this run.
-// A folder that has products only below it may exist, if it holds nothing.
-func (p *Plan) checkEmpty() error {
+// checkStale makes sure that what lies in Out after the command comes from it.
+func (p *Plan) checkStale() error {
 	if len(p.Command) == 0 {
 		return nil // it names what is there
 	}
-	var paths []string
-	for _, s := range p.Products {
-		paths = append(paths, s.Path)
-	}
-	for _, path := range append(paths, p.Scratch...) {
-		info, err := os.Lstat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+	return filepath.WalkDir(p.Out, func(path string, d fs.DirEntry, err error) error {
+		if path == p.Out && errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
-		if err != nil {
-			return err
+		if err == nil && !d.IsDir() {
+			err = fmt.Errorf("%w: %s", ErrStale, path)
 		}
-		if !info.IsDir() {
-			return fmt.Errorf("%w: %s", ErrStale, path)
-		}
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			return err
-		}
-		if len(entries) > 0 {
-			return fmt.Errorf("%w: %s holds %s", ErrStale, path, entries[0].Name())
-		}
-	}
-	return nil
+		return err
+	})
 }
 
-func sortItems(items []Item) {
-	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Name, b.Name) })
+// used returns those of the caches that hold something.
+func used(caches []string) []string {
+	var full []string
+	for _, c := range caches {
+		if !empty(c) {
+			full = append(full, c)
+		}
+	}
+	return full
+}
+
+// empty reports whether the folder at p holds no file at any depth.
+func empty(p string) bool {
+	entries, err := os.ReadDir(p)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !empty(path.Join(p, e.Name())) {
+			return false
+		}
+	}
+	return true
 }

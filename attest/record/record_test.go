@@ -1,13 +1,18 @@
 package record
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/mod/sumdb/dirhash"
 
 	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/statement"
@@ -31,37 +36,66 @@ func write(t *testing.T, path, text string) string {
 }
 
 var selection = &lock.Selection{
-	Distribution: "debian",
-	Packages:     []lock.SelectedPackage{{Name: "abc", Version: "1:2+b1", Architecture: "amd64", Archive: "debian", Path: "pool/main/a/abc_2.deb", SHA256: abc, Size: 3}},
+	Format: lock.SelectionFormat, Name: "tools", Distribution: "debian", Architecture: "amd64",
+	Packages: []lock.SelectedPackage{{Name: "abc", Version: "1:2+b1", Architecture: "amd64", Archive: "debian", Path: "pool/main/a/abc_2.deb", SHA256: abc, Size: 3}},
 }
 
-// plan is a step that copies its input to its product.
+const status = "Package: abc\nStatus: install ok installed\nVersion: 1:2+b1\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
+
+// plan is a step that has an input of each kind and copies one to its product.
 func plan(t *testing.T) (Plan, func(context.Context, []string) error) {
 	dir := t.TempDir()
-	in, out := write(t, dir+"/in", "abc"), dir+"/out/product"
-	p := Plan{
-		Step: "copy", Command: []string{"cp"}, SourceDateEpoch: 1,
-		Materials: []Source{{Name: "in", Path: in}}, Products: []Source{{Name: "product", Path: out}},
+	text, err := selection.Encode()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return p, func(context.Context, []string) error { write(t, out, "abc"); return nil }
+	write(t, dir+"/in/selection/tools.json", string(text))
+	write(t, dir+"/in/locked/whatever.deb", "abc")
+	write(t, dir+"/in/program/p", "")
+	write(t, dir+"/in/source/file", "abc")
+	write(t, dir+"/in/root.tree/etc/passwd", "")
+	if err := errors.Join(os.Symlink("abc", dir+"/in/source/link"), os.Symlink("..", dir+"/in/root.tree/up")); err != nil {
+		t.Fatal(err)
+	}
+	p := Plan{
+		Step: "copy", Command: []string{"cp"}, SourceDateEpoch: 1, In: dir + "/in", Out: dir + "/out",
+		Container: "tools", Status: write(t, dir+"/status", status),
+	}
+	return p, func(context.Context, []string) error { write(t, p.Out+"/sub/product", "abc"); return nil }
 }
 
 func TestRun(t *testing.T) {
 	p, run := plan(t)
-	deb := write(t, t.TempDir()+"/whatever.deb", "abc")
-	status := write(t, t.TempDir()+"/status", "Package: abc\nStatus: install ok installed\nVersion: 1:2+b1\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n")
-	p.Locked, p.Index = []string{filepath.Dir(deb)}, NewIndex(selection)
-	p.Container = &Container{Packages: Packages(selection), Status: status}
+	full := filepath.Dir(write(t, t.TempDir()+"/x", ""))
+	p.Caches = []string{t.TempDir(), full}
 	r, err := Run(t.Context(), p, run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Products) != 1 || r.Products[0].SHA256 != abc || r.Products[0].Size != 3 {
+	if len(r.Products) != 1 || r.Products[0] != (Item{Name: "sub/product", SHA256: abc, Size: 3}) {
 		t.Errorf("products: %+v", r.Products)
 	}
-	if len(r.Materials) != 2 || r.Materials[1].Name != "locked/debian/pool/main/a/abc_2.deb" || r.Materials[1].Use != "" ||
-		r.Materials[1].URI != "pkg:deb/debian/abc@1:2%2Bb1?arch=amd64&distro=debian" {
-		t.Errorf("materials: %+v", r.Materials)
+	want := []Item{
+		{Name: "locked/debian/pool/main/a/abc_2.deb", SHA256: abc, Size: 3, URI: "pkg:deb/debian/abc@1:2%2Bb1?arch=amd64&distro=debian"},
+		{Name: "program/p", SHA256: nul, Use: Tool},
+		{Name: "root.tree"},
+		{Name: "selection/tools.json", Use: Tool},
+		{Name: "source/file", SHA256: abc, Size: 3},
+		{Name: "source/link", SHA256: abc, Size: 3},
+	}
+	if len(r.Materials) != len(want) {
+		t.Fatalf("materials: %+v", r.Materials)
+	}
+	for i, m := range r.Materials {
+		if want[i].SHA256 == "" {
+			m.SHA256, m.Size = "", 0
+		}
+		if m != want[i] {
+			t.Errorf("material %d: %+v, want %+v", i, m, want[i])
+		}
+	}
+	if len(r.Caches) != 1 || r.Caches[0] != full {
+		t.Errorf("caches: %q, want the one that is not empty", r.Caches)
 	}
 	data, err := r.Encode()
 	if err != nil {
@@ -70,11 +104,20 @@ func TestRun(t *testing.T) {
 	if _, err := Parse(data); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestStatement: the statement says what the record says.
+func TestStatement(t *testing.T) {
+	p, run := plan(t)
+	r, err := Run(t.Context(), p, run)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := r.Statement(provenance.Builder{ID: provenance.LocalBuilder})
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err = s.Encode()
+	data, err := s.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +129,23 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pred.BuildDefinition.ExternalParameters.Step != "copy" || len(pred.BuildDefinition.ResolvedDependencies) != 2 {
+	if pred.BuildDefinition.ExternalParameters.Step != "copy" || len(pred.BuildDefinition.ResolvedDependencies) != len(r.Materials) {
 		t.Errorf("provenance: %+v", pred)
+	}
+}
+
+// TestNames: a step without a command names what is there, files of the
+// distribution as the lock does.
+func TestNames(t *testing.T) {
+	out := t.TempDir()
+	write(t, out+"/locked/x", "abc")
+	write(t, out+"/source/a", "")
+	r, err := Run(t.Context(), Plan{Step: "source", Out: out, Index: NewIndex(selection)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Products) != 2 || r.Products[0].Name != "locked/debian/pool/main/a/abc_2.deb" || r.Products[1].Name != "source/a" || len(r.Materials) != 0 {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -95,63 +153,65 @@ func TestRun(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	failed := errors.New("step failed")
 	later := time.Now().Add(time.Hour)
+	type runner = func(context.Context, []string) error
 	cases := []struct {
 		name   string
-		change func(t *testing.T, p *Plan, run *func(context.Context, []string) error)
+		change func(t *testing.T, p *Plan, run *runner)
 		want   error
 	}{
-		{"input changes", func(t *testing.T, p *Plan, run *func(context.Context, []string) error) {
-			inner, path := *run, p.Materials[0].Path
+		{"input changes", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/file"
 			*run = func(ctx context.Context, c []string) error {
 				write(t, path, "xyz")
 				os.Chtimes(path, later, later)
 				return inner(ctx, c)
 			}
 		}, ErrChanged},
-		{"input disappears", func(t *testing.T, p *Plan, run *func(context.Context, []string) error) {
-			inner, path := *run, p.Materials[0].Path
+		{"input disappears", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/file"
 			*run = func(ctx context.Context, c []string) error { os.Remove(path); return inner(ctx, c) }
 		}, ErrChanged},
-		{"product there before", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			write(t, p.Products[0].Path, "old")
-		}, ErrStale},
-		{"scratch folder not empty", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			p.Scratch = []string{filepath.Dir(write(t, t.TempDir()+"/x", "old"))}
-		}, ErrStale},
-		{"product not made", func(t *testing.T, p *Plan, run *func(context.Context, []string) error) {
+		{"link changes", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/link"
+			*run = func(ctx context.Context, c []string) error {
+				os.Remove(path)
+				os.Symlink("xyz", path)
+				return inner(ctx, c)
+			}
+		}, ErrChanged},
+		{"product there before", func(t *testing.T, p *Plan, _ *runner) { write(t, p.Out+"/sub/product", "old") }, ErrStale},
+		{"product not made", func(t *testing.T, p *Plan, run *runner) {
 			*run = func(context.Context, []string) error { return nil }
 		}, ErrMissing},
-		{"command fails", func(t *testing.T, p *Plan, run *func(context.Context, []string) error) {
+		{"command fails", func(t *testing.T, p *Plan, run *runner) {
 			*run = func(context.Context, []string) error { return failed }
 		}, failed},
-		{"file not in the lock", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			p.Locked, p.Index = []string{write(t, t.TempDir()+"/abc_2.deb", "other")}, NewIndex(selection)
+		{"file not in the lock", func(t *testing.T, p *Plan, _ *runner) { write(t, p.In+"/locked/abc_2.deb", "other") }, ErrNotLocked},
+		{"product not in the lock", func(t *testing.T, p *Plan, run *runner) {
+			*run = func(context.Context, []string) error { write(t, p.Out+"/locked/abc_2.deb", "other"); return nil }
 		}, ErrNotLocked},
-		{"no lock at all", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			p.Locked = []string{write(t, t.TempDir()+"/abc_2.deb", "abc")}
+		{"no lock at all", func(t *testing.T, p *Plan, _ *runner) {
+			p.Container = ""
+			os.RemoveAll(p.In + "/selection")
 		}, ErrNotLocked},
-		{"tool of another version", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			p.Container = &Container{Packages(selection), write(t, t.TempDir()+"/s", "Package: abc\nStatus: install ok installed\nVersion: 2\n")}
+		{"tool of another version", func(t *testing.T, p *Plan, _ *runner) {
+			write(t, p.Status, "Package: abc\nStatus: install ok installed\nVersion: 2\n")
 		}, ErrContainer},
-		{"tool not installed", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			p.Container = &Container{Packages(selection), write(t, t.TempDir()+"/s", "")}
+		{"tool not installed", func(t *testing.T, p *Plan, _ *runner) { write(t, p.Status, "") }, ErrContainer},
+		{"tool not selected", func(t *testing.T, p *Plan, _ *runner) {
+			write(t, p.Status, status+"\nPackage: more\nStatus: install ok installed\nVersion: 2\n")
 		}, ErrContainer},
-		{"tool not selected", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			p.Container = &Container{nil, write(t, t.TempDir()+"/s", "Package: abc\nStatus: install ok installed\nVersion: 2\n")}
-		}, ErrContainer},
-		{"unclaimed mount", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
+		{"no selection", func(t *testing.T, p *Plan, _ *runner) { p.Container = "other" }, ErrContainer},
+		{"unclaimed mount", func(t *testing.T, p *Plan, _ *runner) {
 			p.MountInfo = write(t, t.TempDir()+"/m", "36 35 98:0 / /input rw,noatime shared:1 - ext4 /dev/sda rw\n")
 		}, ErrUnclaimed},
-		{"link as input", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			dir := t.TempDir()
-			os.Symlink("/etc/passwd", dir+"/l")
-			p.Materials[0].Path = dir
+		{"device as input", func(t *testing.T, p *Plan, _ *runner) {
+			if err := syscall.Mkfifo(p.In+"/source/fifo", 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}, nil},
-		{"hostile step name", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) { p.Step = "../x" }, ErrInvalid},
-		{"hostile item name", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) { p.Materials[0].Name = "a\nb" }, ErrInvalid},
-		{"one name twice", func(t *testing.T, p *Plan, _ *func(context.Context, []string) error) {
-			p.Products = append(p.Products, p.Products[0])
-		}, ErrInvalid},
+		{"hostile step name", func(t *testing.T, p *Plan, _ *runner) { p.Step = "../x" }, ErrInvalid},
+		{"hostile item name", func(t *testing.T, p *Plan, _ *runner) { write(t, p.In+"/a\nb", "") }, ErrInvalid},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -168,20 +228,66 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestMounts(t *testing.T) {
-	empty := t.TempDir()
-	p := Plan{
-		Materials: []Source{{Name: "a", Path: "/in/a"}}, Products: []Source{{Name: "o", Path: empty + "/o"}},
-		Locked: []string{"/packages/"}, Secrets: []string{"/run/secret"}, Caches: []string{"/cache"},
+// moduleCache lays out a module cache with one module, and the go.sum line
+// that belongs to it.
+func moduleCache(t *testing.T, root string) {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("example.org/M@v1.0.0/go.mod")
+	if err == nil {
+		_, err = w.Write([]byte("module example.org/M\n"))
 	}
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, root+"/go/cache/download/example.org/!m/@v/v1.0.0.zip", b.String())
+	write(t, root+"/go/example.org/!m@v1.0.0/go.mod", "module example.org/M\n")
+	sum, err := dirhash.HashZip(path, dirhash.Hash1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, root+"/source/go.sum", "example.org/M v1.0.0 "+sum+"\nexample.org/M v1.0.0/go.mod h1:x=\n")
+}
+
+func TestModules(t *testing.T) {
+	run := func(change func(root string)) (*Record, error) {
+		in, out := t.TempDir(), filepath.Dir(write(t, t.TempDir()+"/product", ""))
+		moduleCache(t, in)
+		change(in)
+		return Run(t.Context(), Plan{Step: "x", In: in, Out: out}, nil)
+	}
+	r, err := run(func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Materials[0]; m.Name != "go/example.org/M@v1.0.0.zip" || m.URI != "pkg:golang/example.org/m@v1.0.0" || len(m.SHA256) != 64 || len(r.Materials) != 2 {
+		t.Errorf("%+v", r.Materials)
+	}
+	for name, change := range map[string]func(root string){
+		"archive changed": func(root string) {
+			write(t, root+"/go/cache/download/example.org/!m/@v/v1.0.0.zip", "PK\x05\x06"+strings.Repeat("\x00", 18))
+		},
+		"unpacked file changed": func(root string) { write(t, root+"/go/example.org/!m@v1.0.0/go.mod", "module other\n") },
+		"unpacked file added":   func(root string) { write(t, root+"/go/example.org/!m@v1.0.0/x.go", "package m\n") },
+		"not in go.sum":         func(root string) { write(t, root+"/source/go.sum", "") },
+	} {
+		if _, err := run(change); !errors.Is(err, ErrNotLocked) {
+			t.Errorf("%s: got %v, want ErrNotLocked", name, err)
+		}
+	}
+}
+
+func TestMounts(t *testing.T) {
+	p := Plan{In: "/in", Out: "/out/", Secrets: []string{"/run/secret"}, Caches: []string{"/cache"}}
 	for _, c := range []struct {
 		point, kind string
 		want        bool
 	}{
 		{"/", "overlay", true}, {"/proc", "proc", true}, {"/dev/shm", "tmpfs", true}, {"/etc/resolv.conf", "ext4", true},
-		{"/in/a", "ext4", true}, {"/in/a/b", "ext4", true}, {"/in", "ext4", false}, {"/in/ab", "ext4", false},
-		{"/packages", "overlay", true}, {"/run/secret", "tmpfs", true}, {"/run", "tmpfs", false}, {"/cache", "ext4", true},
-		{empty, "ext4", true}, {"/tmp", "tmpfs", false}, {"/procedure", "ext4", false},
+		{"/in/a", "ext4", true}, {"/in/a/b", "ext4", true}, {"/in", "ext4", true}, {"/int", "ext4", false},
+		{"/out/tree", "overlay", true}, {"/run/secret", "tmpfs", true}, {"/run", "tmpfs", false}, {"/cache", "ext4", true},
+		{"/tmp", "tmpfs", false}, {"/procedure", "ext4", false},
 	} {
 		if got := p.claims(c.point, c.kind); got != c.want {
 			t.Errorf("%s (%s): %v, want %v", c.point, c.kind, got, c.want)
