@@ -56,11 +56,14 @@ func materialRules(s pipeline.Step) [][]string {
 		}
 	}
 	for _, m := range s.Materials {
-		if m.From == pipeline.Organisation {
+		switch {
+		case m.From == pipeline.Organisation:
 			rules = append(rules, []string{"ALLOW", m.Pattern})
-			continue
+		case m.In != "":
+			rules = append(rules, []string{"MATCH", m.Pattern, "IN", m.In, "WITH", "PRODUCTS", "IN", m.As, "FROM", m.From})
+		default:
+			rules = append(rules, []string{"MATCH", m.Pattern, "WITH", "PRODUCTS", "FROM", m.From})
 		}
-		rules = append(rules, []string{"MATCH", m.Pattern, "WITH", "PRODUCTS", "FROM", m.From})
 	}
 	return append(rules, []string{"DISALLOW", "*"})
 }

@@ -86,6 +86,22 @@ func (r *release) write(t *testing.T) {
 	}
 }
 
+// files reads what was written.
+func (r *release) files(t *testing.T) map[string][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, e := range entries {
+		if files[e.Name()], err = os.ReadFile(filepath.Join(r.dir, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
 func (r *release) put(t *testing.T, name string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(r.dir, name), data, 0o644); err != nil {
@@ -96,7 +112,7 @@ func (r *release) put(t *testing.T, name string, data []byte) {
 func TestVerify(t *testing.T) {
 	r := newRelease(t)
 	r.write(t)
-	got, err := Verify(r.dir, r.trust)
+	got, err := Verify(r.files(t), r.trust)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +247,7 @@ func TestRefusals(t *testing.T) {
 			if c.after != nil {
 				c.after(t, r)
 			}
-			_, err := Verify(r.dir, r.trust)
+			_, err := Verify(r.files(t), r.trust)
 			if c.want == errAny && err == nil || c.want != errAny && !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
@@ -297,7 +313,7 @@ func TestLibraryAccepts(t *testing.T) {
 	if err := library(t, r); err != nil {
 		t.Errorf("the library refuses one key under two ids: %v", err)
 	}
-	if _, err := Verify(r.dir, r.trust); !errors.Is(err, ErrRules) {
+	if _, err := Verify(r.files(t), r.trust); !errors.Is(err, ErrRules) {
 		t.Errorf("we: %v, want ErrRules", err)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -131,23 +129,6 @@ func parseLink(data []byte) (*metablock[in_toto.Link], error) {
 		}
 	}
 	return m, nil
-}
-
-// readFile reads a file of at most [MaxFile] bytes.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > MaxFile {
-		return nil, fmt.Errorf("%s: %w: more than %d bytes", path, ErrFormat, MaxFile)
-	}
-	return data, nil
 }
 
 // LinkStep returns the step and the key id's beginning of a link's file name;

@@ -5,8 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"sort"
 	"time"
@@ -43,12 +41,16 @@ type Result struct {
 	Files []string
 }
 
-// Verify reads the layout [FileName] and the links in dir and holds them
-// against each other and against the rules of the package documentation.
-// Files of dir that are neither are not looked at; a link that the layout has
-// no use for is not in the result's Files.
-func Verify(dir string, trust Trust) (*Result, error) {
-	l, err := load(filepath.Join(dir, FileName), trust)
+// Verify reads the layout [FileName] and the links among files, which are
+// contents by file name, and holds them against each other and against the
+// rules of the package documentation. Files that are neither are not looked at;
+// a link that the layout has no use for is not in the result's Files.
+func Verify(files map[string][]byte, trust Trust) (*Result, error) {
+	data, ok := files[FileName]
+	if !ok {
+		return nil, fmt.Errorf("verify layout: there is no %s", FileName)
+	}
+	l, err := load(data, trust)
 	if err != nil {
 		return nil, fmt.Errorf("verify layout: %w", err)
 	}
@@ -57,7 +59,7 @@ func Verify(dir string, trust Trust) (*Result, error) {
 	var steps []any
 	for i := range l.Steps {
 		s := &l.Steps[i]
-		link, err := r.step(dir, s)
+		link, err := r.step(files, s)
 		if err != nil {
 			return nil, fmt.Errorf("verify layout: step %s: %w", s.Name, err)
 		}
@@ -71,11 +73,7 @@ func Verify(dir string, trust Trust) (*Result, error) {
 }
 
 // load reads the layout and checks signatures, expiry and rules.
-func load(path string, trust Trust) (*in_toto.Layout, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
+func load(data []byte, trust Trust) (*in_toto.Layout, error) {
 	m, err := parse[in_toto.Layout](data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", FileName, err)
@@ -115,16 +113,12 @@ func load(path string, trust Trust) (*in_toto.Layout, error) {
 
 // step finds the links of a step, counts the keys behind them and returns
 // what they agree on.
-func (r *Result) step(dir string, s *in_toto.Step) (*in_toto.Link, error) {
-	files, err := linkFiles(dir, s.Name)
-	if err != nil {
-		return nil, err
-	}
+func (r *Result) step(files map[string][]byte, s *in_toto.Step) (*in_toto.Link, error) {
 	voters := map[string]string{} // key bytes to link file
 	var agreed *in_toto.Link
 	var first string
-	for _, name := range files {
-		link, signers, err := r.link(filepath.Join(dir, name), s)
+	for _, name := range linkFiles(files, s.Name) {
+		link, signers, err := r.link(files[name], s)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -154,11 +148,7 @@ func (r *Result) step(dir string, s *in_toto.Step) (*in_toto.Link, error) {
 
 // link reads one link of a step and returns the ids of the step's keys that
 // signed it.
-func (r *Result) link(path string, s *in_toto.Step) (*in_toto.Link, []string, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
+func (r *Result) link(data []byte, s *in_toto.Step) (*in_toto.Link, []string, error) {
 	m, err := parseLink(data)
 	if err != nil {
 		return nil, nil, err
@@ -183,17 +173,14 @@ func (r *Result) link(path string, s *in_toto.Step) (*in_toto.Link, []string, er
 	return &m.Signed, signers, nil
 }
 
-// linkFiles lists the names of a step's links in dir.
-func linkFiles(dir, step string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
+// linkFiles lists the names of a step's links, sorted.
+func linkFiles(files map[string][]byte, step string) []string {
 	var names []string
-	for _, e := range entries {
-		if s, _, ok := LinkStep(e.Name()); ok && s == step {
-			names = append(names, e.Name())
+	for name := range files {
+		if s, _, ok := LinkStep(name); ok && s == step {
+			names = append(names, name)
 		}
 	}
-	return names, nil
+	sort.Strings(names)
+	return names
 }

@@ -29,21 +29,29 @@ type Pipeline struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one step.
+// Step is one step. An optional one may be missing in a build.
 type Step struct {
 	Name      string     `json:"name"`
 	What      string     `json:"what"`
+	Optional  bool       `json:"optional,omitempty"`
 	Materials []Material `json:"materials,omitempty"`
 	Products  []Product  `json:"products"`
 }
 
 // Material allows a step to use the products of an earlier one (From) whose
 // names match Pattern, in which "*" stands for any characters, "/" included.
-// With Required, Pattern is a name that must be there.
+// With Required, Pattern is a name that must be there. A step may also use its
+// own products, found under other names: what it ran under must then be what
+// it made.
+//
+// With In and As, a material below the folder In is the product that has the
+// same path below the folder As.
 type Material struct {
 	Pattern  string `json:"pattern"`
 	From     string `json:"from"`
 	Required bool   `json:"required,omitempty"`
+	In       string `json:"in,omitempty"`
+	As       string `json:"as,omitempty"`
 }
 
 // Product allows a step to make files; as in [Material].
@@ -115,11 +123,14 @@ func (s *Step) check(earlier map[string]bool) error {
 		return errors.New("it makes nothing")
 	}
 	for _, m := range s.Materials {
-		if !earlier[m.From] {
+		if !earlier[m.From] && m.From != s.Name {
 			return fmt.Errorf("%q comes from %q, which is no earlier step", m.Pattern, m.From)
 		}
 		if m.Pattern == "" {
 			return errors.New("an empty pattern")
+		}
+		if (m.In == "") != (m.As == "") || m.From == s.Name && m.In == "" {
+			return fmt.Errorf("%q: in and as belong together, and to a step's own products", m.Pattern)
 		}
 	}
 	for _, p := range s.Products {
@@ -138,4 +149,37 @@ func (p *Pipeline) Step(name string) (Step, bool) {
 		}
 	}
 	return Step{}, false
+}
+
+// Of returns the pipeline as far as the named steps have it: a step that is
+// missing must be optional, and nothing is taken from it.
+func (p *Pipeline) Of(names []string) (*Pipeline, error) {
+	there := map[string]bool{Organisation: true}
+	for _, n := range names {
+		if _, ok := p.Step(n); !ok {
+			return nil, fmt.Errorf("pipeline: %w: there is no step %q", ErrInvalid, n)
+		}
+		if there[n] {
+			return nil, fmt.Errorf("pipeline: %w: two steps %q", ErrInvalid, n)
+		}
+		there[n] = true
+	}
+	part := &Pipeline{}
+	for _, s := range p.Steps {
+		if !there[s.Name] && !s.Optional {
+			return nil, fmt.Errorf("pipeline: %w: the step %q (%s) is missing", ErrInvalid, s.Name, s.What)
+		}
+		if !there[s.Name] {
+			continue
+		}
+		var materials []Material
+		for _, m := range s.Materials {
+			if there[m.From] {
+				materials = append(materials, m)
+			}
+		}
+		s.Materials = materials
+		part.Steps = append(part.Steps, s)
+	}
+	return part, nil
 }

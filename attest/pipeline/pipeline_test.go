@@ -1,0 +1,52 @@
+package pipeline
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestStandard(t *testing.T) {
+	p := Standard()
+	if len(p.Steps) < 10 {
+		t.Errorf("%d steps", len(p.Steps))
+	}
+}
+
+func TestOf(t *testing.T) {
+	p, err := Parse([]byte(`{"steps": [
+		{"name": "a", "what": "", "products": [{"pattern": "a"}]},
+		{"name": "b", "what": "", "optional": true, "products": [{"pattern": "b"}]},
+		{"name": "c", "what": "", "materials": [{"pattern": "a", "from": "a"}, {"pattern": "b", "from": "b"},
+			{"pattern": "k", "from": "organisation"}, {"pattern": "*", "from": "c", "in": "x", "as": "y"}], "products": [{"pattern": "c"}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := p.Of([]string{"c", "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(part.Steps) != 2 || part.Steps[1].Name != "c" || len(part.Steps[1].Materials) != 3 {
+		t.Errorf("%+v", part)
+	}
+	for name, steps := range map[string][]string{"missing": {"a"}, "unknown": {"a", "c", "x"}, "twice": {"a", "c", "c"}, "none": nil} {
+		if _, err := p.Of(steps); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, text := range []string{
+		``, `{}`, `{"steps": []}`, `{"steps": [{"name": "A", "what": "", "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "products": []}]}`,
+		`{"steps": [{"name": "a", "what": "", "products": [{"pattern": ""}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "materials": [{"pattern": "x", "from": "later"}], "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "materials": [{"pattern": "x", "from": "a"}], "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "materials": [{"pattern": "x", "from": "organisation", "in": "y"}], "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "products": [{"pattern": "a"}]}], "more": 1}`,
+	} {
+		if _, err := Parse([]byte(text)); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
