@@ -22,15 +22,14 @@ import (
 // maxGoSum is the size in bytes of the largest go.sum that is read.
 const maxGoSum = 16 << 20
 
-// moduleItems names the modules in the module cache below root, after it has
-// held each against the go.sum of the source below root: its archive, and the
-// files that it was unpacked to, which are what a compiler reads.
-func moduleItems(ctx context.Context, root string) ([]Item, error) {
-	sums, err := readGoSum(filepath.Join(root, "source", "go.sum"))
+// moduleItems names the modules in a module cache, after it has held each
+// against the source's go.sum: its archive, and the files that it was unpacked
+// to, which are what a compiler reads.
+func moduleItems(ctx context.Context, cache, goSum string) ([]Item, error) {
+	sums, err := readGoSum(goSum)
 	if err != nil {
 		return nil, fmt.Errorf("go modules: %w", err)
 	}
-	cache := filepath.Join(root, moduleFolder)
 	archives, err := moduleArchives(filepath.Join(cache, "cache", "download"))
 	if err != nil {
 		return nil, fmt.Errorf("go modules: %w", err)

@@ -43,7 +43,7 @@ type found struct {
 }
 
 // list names and hashes what lies below root, on all processors.
-func list(ctx context.Context, root string, x *Index) (*listing, error) {
+func (p *Plan) list(ctx context.Context, root string) (*listing, error) {
 	var all []found
 	modules := false
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -81,7 +81,7 @@ func list(ctx context.Context, root string, x *Index) (*listing, error) {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, f := range all {
 		g.Go(func() (err error) {
-			l.items[i], err = f.item(gctx, root, x)
+			l.items[i], err = f.item(gctx, root, p.Index)
 			return err
 		})
 	}
@@ -89,7 +89,7 @@ func list(ctx context.Context, root string, x *Index) (*listing, error) {
 		return nil, err
 	}
 	if modules {
-		items, err := moduleItems(ctx, root)
+		items, err := moduleItems(ctx, filepath.Join(root, moduleFolder), filepath.Join(p.In, "source", "go.sum"))
 		if err != nil {
 			return nil, err
 		}

@@ -88,7 +88,7 @@ func (p *Plan) inputs(ctx context.Context) (*listing, error) {
 			return nil, err
 		}
 		p.Index.add(selections)
-		if l, err = list(ctx, p.In, p.Index); err != nil {
+		if l, err = p.list(ctx, p.In); err != nil {
 			return nil, fmt.Errorf("inputs: %w", err)
 		}
 	}
@@ -106,7 +106,7 @@ func (p *Plan) inputs(ctx context.Context) (*listing, error) {
 
 // products hashes what lies in Out.
 func (p *Plan) products(ctx context.Context) ([]Item, error) {
-	l, err := list(ctx, p.Out, p.Index)
+	l, err := p.list(ctx, p.Out)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("products: %w: %w", ErrMissing, err)

@@ -264,6 +264,15 @@ func TestModules(t *testing.T) {
 	if m := r.Materials[0]; m.Name != "go/example.org/M@v1.0.0.zip" || m.URI != "pkg:golang/example.org/m@v1.0.0" || len(m.SHA256) != 64 || len(r.Materials) != 2 {
 		t.Errorf("%+v", r.Materials)
 	}
+	in, out := t.TempDir(), t.TempDir()
+	moduleCache(t, in)
+	if err := os.Rename(in+"/go", out+"/go"); err != nil {
+		t.Fatal(err)
+	}
+	r, err = Run(t.Context(), Plan{Step: "modules", In: in, Out: out}, nil)
+	if err != nil || r.Products[0].Name != "go/example.org/M@v1.0.0.zip" {
+		t.Errorf("as products: %+v, %v", r, err)
+	}
 	for name, change := range map[string]func(root string){
 		"archive changed": func(root string) {
 			write(t, root+"/go/cache/download/example.org/!m/@v/v1.0.0.zip", "PK\x05\x06"+strings.Repeat("\x00", 18))

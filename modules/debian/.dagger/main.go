@@ -1,12 +1,15 @@
 // Debian turns the lock of an apt archive into packages, root file systems and
-// source trees. Each function is one run of the debian program; what it depends
-// on is in its arguments, so that a step is done again only when the content of
-// its own selection changes.
+// source trees. Each function is a run or two of the debian program; what it
+// depends on is in its arguments, so that a step is done again only when the
+// content of its own selection changes. Each step leaves a record of what went
+// in and what came out (attest/record), for which its files lie in /in and /out
+// under the names that they have in the record.
 package main
 
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"dagger/debian/internal/dagger"
 )
@@ -16,6 +19,8 @@ type Debian struct {
 	Program *dagger.File
 	// The sandbox program (modules/sandbox).
 	Sandbox *dagger.File
+	// The record program (attest/cmd/record).
+	Record *dagger.File
 	// Mirrors, words of the form ARCHIVE=URL.
 	Mirrors *dagger.Secret
 	// The lock, for the permanent homes of its files.
@@ -29,6 +34,8 @@ func New(
 	program *dagger.File,
 	// The sandbox program, static (modules/sandbox).
 	sandbox *dagger.File,
+	// The record program, static (attest/cmd/record).
+	record *dagger.File,
 	// Mirrors, as words of the form ARCHIVE=URL; tried in order, before the
 	// permanent homes. A secret, because an address may hold a password, and
 	// because with a cacheKey it is in no step's cache key: where a file comes
@@ -44,15 +51,23 @@ func New(
 	// +optional
 	cache string,
 ) *Debian {
-	return &Debian{Program: program, Sandbox: sandbox, Mirrors: mirrors, Locked: lock, Cache: cache}
+	return &Debian{Program: program, Sandbox: sandbox, Record: record, Mirrors: mirrors, Locked: lock, Cache: cache}
+}
+
+// Made is what steps made: the files of the last one, and the records of all.
+type Made struct {
+	Files   *dagger.Directory
+	Records *dagger.Directory
 }
 
 const (
-	program   = "/usr/bin/debian"
-	sandbox   = "/usr/bin/sandbox"
-	selection = "/in/selection.json"
-	packages  = "/packages"
-	root      = "/rootfs"
+	programs   = "/in/program/"
+	program    = programs + "debian"
+	sandbox    = programs + "sandbox"
+	record     = programs + "record"
+	selections = "/in/selection/"
+	lockFile   = "/in/source/debian.lock.json"
+	definition = "/in/source/mangos.toml"
 )
 
 // Lock makes a lock from the archive's signed Releases. It asks the archive
@@ -73,35 +88,24 @@ func (m *Debian) Lock(
 		File("/debian.lock.json")
 }
 
-// Selection returns what a step needs of a lock: the packages of a set, or the
-// files of a source package.
-func (m *Debian) Selection(
-	ctx context.Context,
+// Selections returns what each step needs of a lock: SET.json for the packages
+// of a set, source-NAME.json for the files of a source package that is built.
+func (m *Debian) Selections(
 	lock *dagger.File,
 	// mangos.toml: the lock must fit it.
-	definition *dagger.File,
-	// The name of a package set.
-	// +optional
-	set string,
-	// The name of a source package.
-	// +optional
-	source string,
-) (*dagger.File, error) {
-	kind, name := "--set", set
-	if source != "" {
-		kind, name = "--source", source
-	}
-	text, err := m.container().
-		WithFile("/in/debian.lock.json", lock).
-		WithFile("/in/mangos.toml", definition).
-		WithExec([]string{program, "select", "--lock", "/in/debian.lock.json", "--definition", "/in/mangos.toml", kind, name}).
-		Stdout(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// A new file is known by its content, the output of a step by all that the
-	// step had: the whole lock.
-	return dag.Directory().WithNewFile("selection.json", text).File("selection.json"), nil
+	definitionFile *dagger.File,
+) *Made {
+	ctr := m.container().
+		WithMountedFile(lockFile, lock).
+		WithMountedFile(definition, definitionFile).
+		WithExec([]string{record, "--step", "lock", "--record", "/record", "--",
+			program, "select", "--lock", lockFile, "--definition", definition, "--all", "/out/selection"})
+	return &Made{Files: ctr.Directory("/out/selection"), Records: one("lock", ctr)}
+}
+
+// one returns a folder with the record that a step left.
+func one(step string, ctr *dagger.Container) *dagger.Directory {
+	return dag.Directory().WithFile(step+".json", ctr.File("/record"))
 }
 
 // exitGone is the debian program's exit code for a locked file that no mirror has.
@@ -111,69 +115,93 @@ const exitGone = 3
 // mirrors, or, where there is none or one that has dropped a file, from the
 // permanent homes. Those have another address with each lock, so they are left
 // out of the step that does not need them.
-func (m *Debian) Packages(ctx context.Context, selected *dagger.File) (*dagger.Directory, error) {
-	fetch := []string{program, "fetch", "--selection", selection, "--cache", "/cache", "--out", packages}
-	ctr := m.networked().WithFile(selection, selected)
+func (m *Debian) Packages(
+	ctx context.Context,
+	// A file of Selections.
+	selected *dagger.File,
+) (*Made, error) {
+	file, err := selected.Name(ctx)
+	if err != nil {
+		return nil, err
+	}
+	step := "packages-" + strings.TrimSuffix(file, ".json")
+	fetch := []string{record, "--step", step, "--record", "/record", "--cache", "/cache", "--",
+		program, "fetch", "--selection", selections + file, "--cache", "/cache", "--out", "/out/locked"}
+	ctr := m.networked().WithMountedFile(selections+file, selected)
+	made := func(c *dagger.Container) *Made {
+		return &Made{Files: c.Directory("/out/locked"), Records: one(step, c)}
+	}
 	if m.Mirrors != nil || m.Locked == nil {
-		fetched, err := ctr.WithExec(fetch).Directory(packages).Sync(ctx)
+		fetched, err := ctr.WithExec(fetch).Sync(ctx)
 		var failed *dagger.ExecError
-		if err == nil || m.Locked == nil || !errors.As(err, &failed) || failed.ExitCode != exitGone {
-			return fetched, err
+		if err == nil {
+			return made(fetched), nil
+		}
+		if m.Locked == nil || !errors.As(err, &failed) || failed.ExitCode != exitGone {
+			return nil, err
 		}
 	}
-	return ctr.
-		WithFile("/in/debian.lock.json", m.Locked).
-		WithExec(append(fetch, "--lock", "/in/debian.lock.json")).
-		Directory(packages), nil
+	return made(ctr.
+		WithMountedFile(lockFile, m.Locked).
+		WithExec(append(fetch, "--lock", lockFile))), nil
 }
 
 // Rootfs returns the root file system that a selection's packages make.
 func (m *Debian) Rootfs(
 	ctx context.Context,
+	// A file of Selections.
 	selected *dagger.File,
 	// Not empty: makes it again in another world (see modules/sandbox).
 	// +optional
 	variation string,
-) (*dagger.Directory, error) {
+) (*Made, error) {
 	return m.unpack(ctx, "bootstrap", selected, variation)
 }
 
 // Extracted returns the tree of a selection's packages, unpacked only.
 func (m *Debian) Extracted(
 	ctx context.Context,
+	// A file of Selections.
 	selected *dagger.File,
 	// Not empty: makes it again in another world (see modules/sandbox).
 	// +optional
 	variation string,
-) (*dagger.Directory, error) {
+) (*Made, error) {
 	return m.unpack(ctx, "extract", selected, variation)
 }
 
-func (m *Debian) unpack(ctx context.Context, command string, selected *dagger.File, variation string) (*dagger.Directory, error) {
+func (m *Debian) unpack(ctx context.Context, command string, selected *dagger.File, variation string) (*Made, error) {
 	fetched, err := m.Packages(ctx, selected)
 	if err != nil {
 		return nil, err
 	}
-	ctr := m.container().
-		WithFile(selection, selected).
-		WithMountedDirectory(packages, fetched).
-		WithEnvVariable("MANGOS_VARIATION", variation)
-	args := []string{program, command, "--selection", selection, "--packages", packages, "--root", root}
+	file, err := selected.Name(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set := strings.TrimSuffix(file, ".json")
+	step, tree := "tree-"+set, "/out/"+set+".tree"
+	args := []string{program, command, "--selection", selections + file, "--packages", "/in/locked", "--root", tree}
 	if command == "bootstrap" {
 		args = append(args, "--sandbox", sandbox)
 	} else {
 		args = append([]string{sandbox, "--"}, args...)
 	}
-	return ctr.
-		WithExec(args, dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory(root), nil
+	ctr := m.container().
+		WithMountedFile(selections+file, selected).
+		WithMountedDirectory("/in/locked", fetched.Files).
+		WithEnvVariable("MANGOS_VARIATION", variation).
+		WithExec(append([]string{record, "--step", step, "--record", "/record", "--"}, args...),
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
+	return &Made{Files: ctr.Directory(tree), Records: fetched.Records.WithDirectory("/", one(step, ctr))}, nil
 }
 
-// container holds the two programs and nothing else.
+// container holds the programs and nothing else.
 func (m *Debian) container() *dagger.Container {
 	return dag.Container().
-		WithFile(program, m.Program).
-		WithFile(sandbox, m.Sandbox).
+		WithMountedFile(program, m.Program).
+		WithMountedFile(sandbox, m.Sandbox).
+		WithMountedFile(record, m.Record).
 		WithNewFile("/tmp/.keep", "")
 }
 

@@ -27,7 +27,7 @@ const (
 	modules = "/go/pkg/mod"
 	volume  = "/modules" // the module cache that outlives a change of go.mod
 	objects = "/root/.cache/go-build"
-	sandbox = "/usr/local/bin/sandbox"
+	sandbox = "/in/bootstrap/sandbox"
 	path    = "/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
@@ -59,9 +59,16 @@ func (m *Golang) Container(
 		WithWorkdir("/src"), nil
 }
 
+// Made is what steps made: the files of the last one, and the records of all.
+type Made struct {
+	Files   *dagger.Directory
+	Records *dagger.Directory
+}
+
 // Build compiles programs and returns a folder with each under the last
 // element of its package's path. Each is known by its content: a step that has
-// one of them is done again when that one changed.
+// one of them is done again when that one changed. The records are of the steps
+// toolchain, modules and programs.
 func (m *Golang) Build(
 	ctx context.Context,
 	// The Go module: go.mod, go.sum, and all files of the packages that the programs import.
@@ -71,21 +78,73 @@ func (m *Golang) Build(
 	// A name for a compiler cache of its own. The programs are the same with any.
 	// +optional
 	cache string,
-) (*dagger.Directory, error) {
-	ctr, err := m.Container(ctx, source, nil)
+) (*Made, error) {
+	tree, err := m.Toolchain(ctx, source.File("go.mod"))
 	if err != nil {
 		return nil, err
 	}
-	ctr = ctr.
-		WithFile(sandbox, m.sandbox(ctr, cache)).
-		WithMountedCache(objects, dag.CacheVolume("go-build"+cache))
-	confined := []string{sandbox,
-		"--env", "PATH=" + path, "--env", "GOPATH=/go", "--env", "CGO_ENABLED=0", "--env", "GOTOOLCHAIN=local",
-		"--env", "GOPROXY=off", "--env", "GOFLAGS=-mod=readonly", "--dir", "/src", "--"}
-	return m.keepFiles(ctx, ctr.
-		WithExec(append(confined, compile("/out/", packages...)...),
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory("/out"))
+	downloaded, err := m.modules(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	// What the compilations run under is compiled first, and again among them:
+	// the record says that it is the same.
+	compiler := withCompiler(dag.Container(), cache).
+		WithMountedDirectory("/in/source", source).
+		WithMountedDirectory("/in/toolchain.tree", tree).
+		WithMountedDirectory("/in/go", downloaded)
+	bootstrap := withGoSettings(compiler).
+		WithExec(compile("/bootstrap/", "./modules/sandbox", "./attest/cmd/record")).
+		Directory("/bootstrap")
+	command := append([]string{sandbox, "--dir", "/in/source"}, environment...)
+	command = append(append(command, "--"), compile("/out/program/", packages...)...)
+	compiled := compiler.
+		WithMountedDirectory("/in/bootstrap", bootstrap).
+		WithExec(append([]string{"/in/bootstrap/record", "--step", "programs", "--record", "/record", "--cache", objects, "--"}, command...),
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
+	names := dag.Container().
+		WithFile("/bin/record", bootstrap.File("record")).
+		WithMountedFile("/in/source/go.mod", source.File("go.mod"))
+	programs, err := m.keepFiles(ctx, compiled.Directory("/out/program"))
+	if err != nil {
+		return nil, err
+	}
+	return &Made{Files: programs, Records: dag.Directory().
+		WithFile("toolchain.json", names.
+			WithMountedDirectory("/out/toolchain.tree", tree).
+			WithExec([]string{"/bin/record", "--step", "toolchain", "--record", "/record"}).
+			File("/record")).
+		WithFile("modules.json", names.
+			WithMountedFile("/in/source/go.sum", source.File("go.sum")).
+			WithMountedDirectory("/out/go", downloaded).
+			WithExec([]string{"/bin/record", "--step", "modules", "--record", "/record"}).
+			File("/record")).
+		WithFile("programs.json", compiled.File("/record")),
+	}, nil
+}
+
+// environment is that of a compilation, as arguments for the sandbox.
+var environment = []string{
+	"--env", "PATH=/in/toolchain.tree/bin", "--env", "GOPATH=/go", "--env", "GOMODCACHE=/in/go", "--env", "CGO_ENABLED=0",
+	"--env", "GOTOOLCHAIN=local", "--env", "GOPROXY=off", "--env", "GOFLAGS=-mod=readonly",
+}
+
+// withCompiler makes a container in which the compiler can run; its cache has
+// no part in what it makes.
+func withCompiler(ctr *dagger.Container, cache string) *dagger.Container {
+	return ctr.
+		WithNewFile("/tmp/.keep", "").
+		WithMountedCache(objects, dag.CacheVolume("go-build"+cache)).
+		WithWorkdir("/in/source")
+}
+
+// withGoSettings gives a compilation outside of the sandbox its environment.
+func withGoSettings(ctr *dagger.Container) *dagger.Container {
+	for i := 1; i < len(environment); i += 2 {
+		name, value, _ := strings.Cut(environment[i], "=")
+		ctr = ctr.WithEnvVariable(name, value)
+	}
+	return ctr.WithEnvVariable("HOME", "/root")
 }
 
 // Run runs the go command on the source, with network as the step has it, and
@@ -113,17 +172,6 @@ func (m *Golang) Run(
 // and the toolchain alone.
 func compile(out string, packages ...string) []string {
 	return append([]string{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-buildid=", "-o", out}, packages...)
-}
-
-// sandbox compiles the program that the other compilations run under. The
-// compiler runs nothing of the source, and with GOPROXY=off it does not ask
-// for modules.
-func (m *Golang) sandbox(ctr *dagger.Container, cache string) *dagger.File {
-	return ctr.
-		WithMountedCache(objects, dag.CacheVolume("go-build"+cache)).
-		WithExec(compile("/out/sandbox", "./modules/sandbox")).
-		Directory("/out").
-		File("sandbox")
 }
 
 // modules returns the module cache for the source's go.mod and go.sum. The

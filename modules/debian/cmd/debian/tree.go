@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,37 +16,28 @@ import (
 )
 
 func selectCommand() *cobra.Command {
-	var lockPath, path, set, source, out string
+	var lockPath, path, set, source, out, all string
 	cmd := &cobra.Command{
 		Use:   "select",
-		Short: "print what one step needs of a lock",
+		Short: "print what one step needs of a lock, or write it for all steps",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := lock.Load(lockPath)
 			if err != nil {
 				return err
 			}
-			selection, err := pick(l, set, source)
-			if err != nil {
-				return err
-			}
+			var sets map[string]definition.Set
 			if path != "" {
-				d, err := definition.Load(path)
+				dist, err := fitting(l, path)
 				if err != nil {
 					return err
 				}
-				dist, err := d.Distribution(l.Distribution)
-				if err != nil {
-					return err
-				}
-				if err := l.Fits(dist); err != nil {
-					return err
-				}
-				if set != "" {
-					selection.Paths = dist.Sets[set].Paths
-				}
+				sets = dist.Sets
 			}
-			text, err := selection.Encode()
+			if all != "" {
+				return selectAll(l, sets, all)
+			}
+			text, err := selection(l, sets, set, source)
 			if err != nil {
 				return err
 			}
@@ -56,10 +48,61 @@ func selectCommand() *cobra.Command {
 	cmd.Flags().StringVar(&path, "definition", "", "`FILE` of the definition: the lock must fit it, and its path rules are taken along")
 	cmd.Flags().StringVar(&set, "set", "", "`NAME` of a package set")
 	cmd.Flags().StringVar(&source, "source", "", "`NAME` of a source package")
+	cmd.Flags().StringVar(&all, "all", "", "`DIR` to write NAME.json for each package set and source-NAME.json for each source that is built")
 	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
-	cmd.MarkFlagsOneRequired("set", "source")
-	cmd.MarkFlagsMutuallyExclusive("set", "source")
+	cmd.MarkFlagsOneRequired("set", "source", "all")
+	cmd.MarkFlagsMutuallyExclusive("set", "source", "all")
 	return cmd
+}
+
+// fitting returns the distribution of the definition that the lock is of.
+func fitting(l *lock.Lock, path string) (definition.Distribution, error) {
+	d, err := definition.Load(path)
+	if err != nil {
+		return definition.Distribution{}, err
+	}
+	dist, err := d.Distribution(l.Distribution)
+	if err != nil {
+		return definition.Distribution{}, err
+	}
+	return dist, l.Fits(dist)
+}
+
+// selection is the text of one selection, with the path rules of its set.
+func selection(l *lock.Lock, sets map[string]definition.Set, set, source string) ([]byte, error) {
+	s, err := pick(l, set, source)
+	if err != nil {
+		return nil, err
+	}
+	if set != "" {
+		s.Paths = sets[set].Paths
+	}
+	return s.Encode()
+}
+
+func selectAll(l *lock.Lock, sets map[string]definition.Set, dir string) error {
+	write := func(name, set, source string) error {
+		text, err := selection(l, sets, set, source)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name+".json"), text, 0o644)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, s := range l.Sets {
+		if err := write(s.Name, s.Name, ""); err != nil {
+			return err
+		}
+	}
+	for _, b := range l.Build {
+		name, _, _ := strings.Cut(b, "=")
+		if err := write("source-"+name, "", name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func pick(l *lock.Lock, set, source string) (*lock.Selection, error) {
