@@ -61,13 +61,13 @@ type Made struct {
 }
 
 const (
-	programs   = "/in/program/"
-	program    = programs + "debian"
-	sandbox    = programs + "sandbox"
-	record     = programs + "record"
-	selections = "/in/selection/"
-	lockFile   = "/in/source/debian.lock.json"
-	definition = "/in/source/mangos.toml"
+	programs       = "/in/program/"
+	program        = programs + "debian"
+	sandbox        = programs + "sandbox"
+	record         = programs + "record"
+	selections     = "/in/selection/"
+	lockFile       = "/in/source/debian.lock.json"
+	definitionFile = "/in/source/mangos.toml"
 )
 
 // Lock makes a lock from the archive's signed Releases. It asks the archive
@@ -93,13 +93,13 @@ func (m *Debian) Lock(
 func (m *Debian) Selections(
 	lock *dagger.File,
 	// mangos.toml: the lock must fit it.
-	definitionFile *dagger.File,
+	definition *dagger.File,
 ) *Made {
 	ctr := m.container().
 		WithMountedFile(lockFile, lock).
-		WithMountedFile(definition, definitionFile).
+		WithMountedFile(definitionFile, definition).
 		WithExec([]string{record, "--step", "lock", "--record", "/record", "--",
-			program, "select", "--lock", lockFile, "--definition", definition, "--all", "/out/selection"})
+			program, "select", "--lock", lockFile, "--definition", definitionFile, "--all", "/out/selection"})
 	return &Made{Files: ctr.Directory("/out/selection"), Records: one("lock", ctr)}
 }
 
@@ -202,6 +202,7 @@ func (m *Debian) container() *dagger.Container {
 		WithMountedFile(program, m.Program).
 		WithMountedFile(sandbox, m.Sandbox).
 		WithMountedFile(record, m.Record).
+		WithDirectory("/out", dag.Directory()).
 		WithNewFile("/tmp/.keep", "")
 }
 

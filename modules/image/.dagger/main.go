@@ -1,6 +1,8 @@
 // Image makes images of the device out of root file systems, a kernel and keys.
 // Each function is a run or a few of the image program; what it depends on is in
-// its arguments.
+// its arguments. Each step leaves a record of what went in and what came out
+// (attest/record), for which its files lie in /in and /out under the names that
+// they have in the record.
 package main
 
 import (
@@ -16,8 +18,12 @@ type Image struct {
 	Program *dagger.File
 	// The sandbox program (modules/sandbox).
 	Sandbox *dagger.File
+	// The record program (attest/cmd/record).
+	Record *dagger.File
 	// The root file system with the tools: package set "imagetools".
 	Tools *dagger.Directory
+	// The selection that it was made from.
+	Selection *dagger.File
 	// Seconds since 1970: every time in the images.
 	Epoch string
 	// Not empty: makes everything in another world (see modules/sandbox).
@@ -29,21 +35,20 @@ func New(
 	program *dagger.File,
 	// The sandbox program, static (modules/sandbox).
 	sandbox *dagger.File,
+	// The record program, static (attest/cmd/record).
+	record *dagger.File,
 	// The root file system with the tools: package set "imagetools".
 	tools *dagger.Directory,
+	// The selection that it was made from.
+	selection *dagger.File,
 	// Seconds since 1970: every time in the images.
 	epoch string,
 	// Not empty: makes everything in another world (see modules/sandbox).
 	// +optional
 	variation string,
 ) *Image {
-	return &Image{Program: program, Sandbox: sandbox, Tools: tools, Epoch: epoch, Variation: variation}
+	return &Image{Program: program, Sandbox: sandbox, Record: record, Tools: tools, Selection: selection, Epoch: epoch, Variation: variation}
 }
-
-const (
-	program = "/usr/bin/image"
-	sandbox = "/usr/bin/sandbox"
-)
 
 // The files of an unsigned set.
 const (
@@ -73,9 +78,9 @@ func (m *Image) Plan(
 	// +optional
 	version string,
 ) (string, error) {
-	return m.step().
+	return m.container().
 		WithMountedFile("/in/mangos.toml", definition).
-		With(run("plan", "--definition", "/in/mangos.toml", "--version", version)).
+		With(unrecorded("plan", "--definition", "/in/mangos.toml", "--version", version)).
 		Stdout(ctx)
 }
 
@@ -89,29 +94,28 @@ func (m *Image) Root(
 	programs *dagger.Directory,
 	// What Plan returns.
 	plan string,
-) (*dagger.Directory, error) {
+) (*Made, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
 	}
-	return m.step().
-		WithMountedDirectory("/in/tree", tree).
-		WithMountedDirectory("/in/overlay", overlay).
-		WithMountedDirectory("/in/programs", programs).
-		With(run("root", "--tree", "/in/tree", "--overlay", "/in/overlay", "--overlay", "/in/programs",
-			"--name", p.Name, "--version", p.Version, "--out", "/out/"+rootImage, "--os-release", "/out/"+osRelease)).
-		Directory("/out"), nil
+	return m.step("erofs").version(p).
+		folder("root.tree", tree).
+		folder("source/modules/image/tree/root", overlay).
+		folder("device/root", programs).
+		run("root", "--tree", "/in/root.tree", "--overlay", "/in/source/modules/image/tree/root", "--overlay", "/in/device/root",
+			"--name", p.Name, "--version", p.Version, "--out", "/out/"+rootImage, "--os-release", "/out/"+osRelease), nil
 }
 
 // Verity returns the hash tree (root.verity) and the root hash of an image.
-func (m *Image) Verity(image *dagger.File) *dagger.Directory {
-	return m.step().
-		WithMountedFile("/in/root", image).
-		With(run("verity", "--root", "/in/root", "--tree", "/out/"+hashTree, "--root-hash", "/out/"+rootHash)).
-		Directory("/out")
+func (m *Image) Verity(image *dagger.File) *Made {
+	return m.step("verity").
+		file(rootImage, image).
+		run("verity", "--root", "/in/"+rootImage, "--tree", "/out/"+hashTree, "--root-hash", "/out/"+rootHash)
 }
 
-// Initrd returns the initrd, without the command line that belongs to a root.
+// Initrd returns the initrd (initrd.cpio), without the command line that belongs
+// to a root.
 func (m *Image) Initrd(
 	// The unpacked package set "initrd".
 	tree *dagger.Directory,
@@ -119,26 +123,23 @@ func (m *Image) Initrd(
 	overlay *dagger.Directory,
 	// The programs, in their places.
 	programs *dagger.Directory,
-) *dagger.File {
-	return m.step().
-		WithMountedDirectory("/in/tree", tree).
-		WithMountedDirectory("/in/overlay", overlay).
-		WithMountedDirectory("/in/programs", programs).
-		With(run("initrd", "--tree", "/in/tree", "--overlay", "/in/overlay", "--overlay", "/in/programs", "--out", "/out/initrd")).
-		Directory("/out").
-		File("initrd")
+) *Made {
+	return m.step("initrd").
+		folder("initrd.tree", tree).
+		folder("source/modules/image/tree/initrd", overlay).
+		folder("device/initrd", programs).
+		run("initrd", "--tree", "/in/initrd.tree", "--overlay", "/in/source/modules/image/tree/initrd",
+			"--overlay", "/in/device/initrd", "--out", "/out/initrd.cpio")
 }
 
-// Microcode returns the early archive of processor microcode.
+// Microcode returns the early archive of processor microcode (microcode.cpio).
 func (m *Image) Microcode(
 	// The unpacked package set "microcode".
 	tree *dagger.Directory,
-) *dagger.File {
-	return m.step().
-		WithMountedDirectory("/in/tree", tree).
-		With(run("microcode", "--tree", "/in/tree", "--out", "/out/microcode.cpio")).
-		Directory("/out").
-		File("microcode.cpio")
+) *Made {
+	return m.step("microcode").
+		folder("microcode.tree", tree).
+		run("microcode", "--tree", "/in/microcode.tree", "--out", "/out/microcode.cpio")
 }
 
 // Unsigned returns what is the same for everybody, whatever their keys.
@@ -157,7 +158,7 @@ func (m *Image) Unsigned(
 	programs *dagger.Directory,
 	// What Plan returns.
 	plan string,
-) (*dagger.Directory, error) {
+) (*Made, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
@@ -166,23 +167,33 @@ func (m *Image) Unsigned(
 	if err != nil {
 		return nil, err
 	}
-	tree := m.Verity(image.File(rootImage))
+	tree := m.Verity(image.Files.File(rootImage))
+	base := m.Initrd(initrd, overlays.Directory("initrd"), programs.Directory("initrd"))
+	list := p.Name + "_" + p.Version + "." + manifest
 	args := []string{"unsigned", "--name", p.Name, "--version", p.Version,
-		"--root", "/in/image/" + rootImage, "--os-release", "/in/image/" + osRelease,
-		"--tree", "/in/tree/" + hashTree, "--root-hash", "/in/tree/" + rootHash,
-		"--initrd", "/in/initrd", "--kernel", "/in/kernel", "--cmdline", p.CommandLine, "--out", "/out"}
-	step := m.step().
-		With(files("/in/image", image, rootImage, osRelease)).
-		With(files("/in/tree", tree, hashTree, rootHash)).
-		WithMountedFile("/in/initrd", m.Initrd(initrd, overlays.Directory("initrd"), programs.Directory("initrd"))).
-		With(files("/in/kernel", kernel, "vmlinux", "bzImage", "release", "ranges.json"))
+		"--root", "/in/" + rootImage, "--os-release", "/in/" + osRelease, "--tree", "/in/" + hashTree, "--root-hash", "/in/" + rootHash,
+		"--initrd", "/in/initrd.cpio", "--kernel", "/in/kernel", "--cmdline", p.CommandLine, "--out", "/out", "--manifest", "/out/" + list}
+	step := m.step("uki").version(p).
+		files("", image.Files, rootImage, osRelease).
+		files("", tree.Files, hashTree, rootHash).
+		files("", base.Files, "initrd.cpio").
+		files("kernel/", kernel, "vmlinux", "bzImage", "release", "ranges.json")
+	records := together(image, tree, base)
 	if p.Microcode {
-		step = step.WithMountedFile("/in/microcode.cpio", m.Microcode(microcode))
+		early := m.Microcode(microcode)
+		step.files("", early.Files, "microcode.cpio")
 		args = append(args, "--microcode", "/in/microcode.cpio")
+		records = records.WithDirectory("/", early.Records)
 	}
-	return step.With(run(args...)).Directory("/out").
-		WithDirectory("/", image).
-		WithDirectory("/", tree), nil
+	made := step.run(args...)
+	return &Made{
+		Files: made.Files.
+			WithoutFile(list).
+			WithFile(manifest, made.Files.File(list)).
+			WithDirectory("/", image.Files).
+			WithDirectory("/", tree.Files),
+		Records: records.WithDirectory("/", made.Records),
+	}, nil
 }
 
 // Split returns root and hash tree, compressed, as updates fetch them. No key
@@ -192,18 +203,15 @@ func (m *Image) Split(
 	unsigned *dagger.Directory,
 	// What Plan returns.
 	plan string,
-) (*dagger.Directory, error) {
+) (*Made, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
 	}
-	return m.step().
-		WithMountedFile("/in/root", unsigned.File(rootImage)).
-		WithMountedFile("/in/tree", unsigned.File(hashTree)).
-		WithMountedFile("/in/roothash", unsigned.File(rootHash)).
-		With(run("split", "--root", "/in/root", "--tree", "/in/tree", "--root-hash", "/in/roothash",
-			"--name", p.Name, "--version", p.Version, "--out", "/out")).
-		Directory("/out"), nil
+	return m.step("update").version(p).
+		files("", unsigned, rootImage, hashTree, rootHash).
+		run("split", "--root", "/in/"+rootImage, "--tree", "/in/"+hashTree, "--root-hash", "/in/"+rootHash,
+			"--name", p.Name, "--version", p.Version, "--out", "/out"), nil
 }
 
 // Predict returns the values of PCR 11 that an organisation's image leaves, from
@@ -225,11 +233,11 @@ func (m *Image) Predict(
 	if err != nil {
 		return nil, err
 	}
-	return m.step().
+	return m.container().
 		WithMountedFile("/in/uki.efi", unsigned.File(normal)).
 		WithMountedFile("/in/bzImage", bzImage).
 		WithMountedFile("/in/pcr.pub", pcrPublic).
-		With(run("predict", "--normal-form", "/in/uki.efi", "--kernel", "/in/bzImage", "--pcr-public", "/in/pcr.pub",
+		With(unrecorded("predict", "--normal-form", "/in/uki.efi", "--kernel", "/in/bzImage", "--pcr-public", "/in/pcr.pub",
 			"--try-out="+strconv.FormatBool(tryOut), "--name", p.Name, "--version", p.Version, "--out", "/out/pcrs.json")).
 		Directory("/out").
 		File("pcrs.json"), nil
@@ -238,34 +246,4 @@ func (m *Image) Predict(
 func readPlan(text string) (plan, error) {
 	var p plan
 	return p, json.Unmarshal([]byte(text), &p)
-}
-
-// step is a container with the tools and the two programs, and an empty /out.
-func (m *Image) step() *dagger.Container {
-	return dag.Container().WithRootfs(m.Tools).
-		WithFile(program, m.Program).
-		WithFile(sandbox, m.Sandbox).
-		WithEnvVariable("SOURCE_DATE_EPOCH", m.Epoch).
-		WithEnvVariable("MANGOS_VARIATION", m.Variation).
-		WithDirectory("/out", dag.Directory())
-}
-
-// files mounts files of a folder one by one. A file of a folder is known by its
-// content, and the step is done again only when it is another; a folder that a
-// step made is known by how it was made.
-func files(at string, from *dagger.Directory, names ...string) func(*dagger.Container) *dagger.Container {
-	return func(c *dagger.Container) *dagger.Container {
-		for _, name := range names {
-			c = c.WithMountedFile(at+"/"+name, from.File(name))
-		}
-		return c
-	}
-}
-
-// run runs a step of the image program in the sandbox.
-func run(args ...string) func(*dagger.Container) *dagger.Container {
-	return func(c *dagger.Container) *dagger.Container {
-		return c.WithExec(append([]string{sandbox, "--", program}, args...),
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
-	}
 }

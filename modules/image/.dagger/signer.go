@@ -17,7 +17,8 @@ import (
 type Signer struct {
 	// +private
 	Image *Image
-	// Public holds secure-boot.crt, verity.crt, pcr.pub and release.pub.
+	// Public holds secure-boot.crt, verity.crt, pcr.pub, release.pub and
+	// attest.pub.
 	Public *dagger.Directory
 	// The private keys; nil where they are the try-out keys in the volume.
 	// +private
@@ -28,6 +29,8 @@ type Signer struct {
 	PCR *dagger.Secret
 	// +private
 	Release *dagger.Secret
+	// +private
+	Attest *dagger.Secret
 	// +private
 	P11 *dagger.Socket
 }
@@ -43,6 +46,8 @@ func (m *Image) Signer(
 	pcrPublic *dagger.File,
 	releaseKey *dagger.Secret,
 	releasePublic *dagger.File,
+	attestKey *dagger.Secret,
+	attestPublic *dagger.File,
 	// The socket of a p11-kit server, for keys that are PKCS#11 URIs.
 	// +optional
 	p11 *dagger.Socket,
@@ -53,15 +58,16 @@ func (m *Image) Signer(
 			WithFile("secure-boot.crt", secureBootCertificate).
 			WithFile("verity.crt", verityCertificate).
 			WithFile("pcr.pub", pcrPublic).
-			WithFile("release.pub", releasePublic),
-		SecureBoot: secureBootKey, Verity: verityKey, PCR: pcrKey, Release: releaseKey, P11: p11,
+			WithFile("release.pub", releasePublic).
+			WithFile("attest.pub", attestPublic),
+		SecureBoot: secureBootKey, Verity: verityKey, PCR: pcrKey, Release: releaseKey, Attest: attestKey, P11: p11,
 	}
 }
 
 const (
 	tryOutVolume = "mangos-try-out-keys"
 	keys         = "/keys"
-	publicKeys   = "/in/public"
+	publicKeys   = "/in/keys"
 )
 
 // TryOut returns a signer with keys that are made once per engine and stay in a
@@ -72,8 +78,8 @@ func (m *Image) TryOut(
 	// The attest program, static (attest/cmd/attest).
 	attest *dagger.File,
 ) (*Signer, error) {
-	made := m.step().
-		WithFile("/usr/bin/attest", attest).
+	made := m.container().
+		WithMountedFile("/usr/bin/attest", attest).
 		WithMountedCache(keys, dag.CacheVolume(tryOutVolume), dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}).
 		// The volume may have been emptied since the last time.
 		WithEnvVariable("MANGOS_RUN", time.Now().String()).
@@ -112,22 +118,26 @@ func (m *Image) TryOutVolume() *dagger.CacheVolume { return dag.CacheVolume(tryO
 func (s *Signer) Certificate(name string) *dagger.File { return s.Public.File(name) }
 
 // step is a step that signs with one key, whose file it has as keyFile.
-func (s *Signer) step(ctx context.Context, key *dagger.Secret, role, public string) (*dagger.Container, error) {
+func (s *Signer) step(ctx context.Context, name string, key *dagger.Secret, role, public string) (*step, error) {
 	digest, err := s.Public.File(public).Digest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := s.Image.step().
-		With(files(publicKeys, s.Public, "secure-boot.crt", "verity.crt", "pcr.pub", "release.pub")).
-		WithEnvVariable("MANGOS_KEY_"+role, digest)
+	step := s.Image.step(name).file("keys/"+public, s.Public.File(public))
+	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_"+role, digest)
+	step.record = append(step.record, "--secret", keys)
 	if key == nil {
-		return c.WithMountedCache(keys, dag.CacheVolume(tryOutVolume)), nil
+		step.ctr = step.ctr.WithMountedCache(keys, dag.CacheVolume(tryOutVolume))
+		return step, nil
 	}
-	c = c.WithMountedSecret(keyFile(role), key)
+	step.ctr = step.ctr.WithMountedSecret(keyFile(role), key)
 	if s.P11 != nil {
-		c = c.WithUnixSocket(p11Socket, s.P11)
+		step.ctr = step.ctr.WithUnixSocket(p11Socket, s.P11)
+		step.record = append(step.record, "--secret", p11Socket)
+		step.sandbox = append(step.sandbox, "--env", "P11_KIT_SERVER_ADDRESS=unix:path="+p11Socket,
+			"--env", "PKCS11_PROVIDER_MODULE=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so")
 	}
-	return c, nil
+	return step, nil
 }
 
 const p11Socket = "/run/p11-kit/pkcs11"
@@ -135,72 +145,32 @@ const p11Socket = "/run/p11-kit/pkcs11"
 // keyFile is where a step finds a private key.
 func keyFile(role string) string { return keys + "/set/" + role + ".key" }
 
-// sign runs a step of the image program, which may talk to the p11-kit server.
-func (s *Signer) sign(args ...string) func(*dagger.Container) *dagger.Container {
-	return func(c *dagger.Container) *dagger.Container {
-		command := []string{sandbox}
-		if s.P11 != nil {
-			command = append(command, "--env", "P11_KIT_SERVER_ADDRESS=unix:path="+p11Socket,
-				"--env", "PKCS11_PROVIDER_MODULE=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so")
-		}
-		return c.WithExec(append(append(command, "--", program), args...),
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
-	}
-}
-
-// SignVerity returns the content of the signature partition for a root hash.
-func (s *Signer) SignVerity(ctx context.Context, rootHash *dagger.File) (*dagger.File, error) {
-	step, err := s.step(ctx, s.Verity, "verity", "verity.crt")
+// signVerity makes the content of the signature partition for a root hash.
+func (s *Signer) signVerity(ctx context.Context, unsigned *dagger.Directory, out string) (*Made, error) {
+	step, err := s.step(ctx, "sign-verity", s.Verity, "verity", "verity.crt")
 	if err != nil {
 		return nil, err
 	}
 	return step.
-		WithMountedFile("/in/roothash", rootHash).
-		With(s.sign("sign-verity", "--root-hash", "/in/roothash", "--key", keyFile("verity"),
-			"--certificate", publicKeys+"/verity.crt", "--out", "/out/signature")).
-		Directory("/out").
-		File("signature"), nil
+		files("", unsigned, rootHash).
+		run("sign-verity", "--root-hash", "/in/"+rootHash, "--key", keyFile("verity"),
+			"--certificate", publicKeys+"/verity.crt", "--out", "/out/"+out), nil
 }
 
-// SignProgram returns an EFI program signed for Secure Boot; without one given,
-// the boot loader from the tools.
-func (s *Signer) SignProgram(
-	ctx context.Context,
-	// +optional
-	efi *dagger.File,
-) (*dagger.File, error) {
-	step, err := s.step(ctx, s.SecureBoot, "secure-boot", "secure-boot.crt")
+// signBoot makes the signed boot loader, boot.efi.
+func (s *Signer) signBoot(ctx context.Context) (*Made, error) {
+	step, err := s.step(ctx, "sign-boot", s.SecureBoot, "secure-boot", "secure-boot.crt")
 	if err != nil {
 		return nil, err
 	}
-	in := "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"
-	if efi != nil {
-		in = "/in/program.efi"
-		step = step.WithMountedFile(in, efi)
-	}
-	return step.
-		With(s.sign("sign-program", "--in", in, "--key", keyFile("secure-boot"),
-			"--certificate", publicKeys+"/secure-boot.crt", "--out", "/out/signed.efi")).
-		Directory("/out").
-		File("signed.efi"), nil
+	return step.run("sign-program", "--in", "/usr/lib/systemd/boot/efi/systemd-bootx64.efi", "--key", keyFile("secure-boot"),
+		"--certificate", publicKeys+"/secure-boot.crt", "--out", "/out/boot.efi"), nil
 }
 
-// SignImage returns the signed unified kernel image (uki.efi) and the values of
-// PCR 11 that it leaves (pcrs.json).
-func (s *Signer) SignImage(
-	ctx context.Context,
-	// What Unsigned returns.
-	unsigned *dagger.Directory,
-	// The kernel with the certificate of the verity key.
-	bzImage *dagger.File,
-	// What Plan returns.
-	plan string,
-) (*dagger.Directory, error) {
-	p, err := readPlan(plan)
-	if err != nil {
-		return nil, err
-	}
-	step, err := s.step(ctx, s.SecureBoot, "secure-boot", "secure-boot.crt")
+// signImage makes the signed unified kernel image and the values of PCR 11 that
+// it leaves.
+func (s *Signer) signImage(ctx context.Context, unsigned *dagger.Directory, bzImage *dagger.File, p plan, n names) (*Made, error) {
+	step, err := s.step(ctx, "sign", s.SecureBoot, "secure-boot", "secure-boot.crt")
 	if err != nil {
 		return nil, err
 	}
@@ -209,17 +179,17 @@ func (s *Signer) SignImage(
 		return nil, err
 	}
 	if s.PCR != nil {
-		step = step.WithMountedSecret(keyFile("pcr"), s.PCR)
+		step.ctr = step.ctr.WithMountedSecret(keyFile("pcr"), s.PCR)
 	}
-	return step.
-		WithEnvVariable("MANGOS_KEY_pcr", digest).
-		WithMountedFile("/in/uki.efi", unsigned.File(normal)).
-		WithMountedFile("/in/bzImage", bzImage).
-		With(s.sign("sign-image", "--normal-form", "/in/uki.efi", "--kernel", "/in/bzImage",
+	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_pcr", digest)
+	return step.version(p).
+		file("keys/pcr.pub", s.Public.File("pcr.pub")).
+		files("", unsigned, normal).
+		file("certified/bzImage", bzImage).
+		run("sign-image", "--normal-form", "/in/"+normal, "--kernel", "/in/certified/bzImage",
 			"--pcr-key", keyFile("pcr"), "--pcr-public", publicKeys+"/pcr.pub",
 			"--key", keyFile("secure-boot"), "--certificate", publicKeys+"/secure-boot.crt",
-			"--name", p.Name, "--version", p.Version, "--out", "/out/uki.efi", "--pcrs", "/out/pcrs.json")).
-		Directory("/out"), nil
+			"--name", p.Name, "--version", p.Version, "--out", "/out/"+n.Image, "--pcrs", "/out/"+n.PCRs), nil
 }
 
 // Extension returns a signed extension image.
@@ -238,31 +208,32 @@ func (s *Signer) Extension(
 	// +optional
 	reload bool,
 ) (*dagger.File, error) {
-	step, err := s.step(ctx, s.Verity, "verity", "verity.crt")
+	step, err := s.step(ctx, "extension", s.Verity, "verity", "verity.crt")
 	if err != nil {
 		return nil, err
 	}
 	out := fmt.Sprintf("%s.%s.raw", name, class)
 	return step.
-		WithMountedDirectory("/in/tree", tree).
-		With(s.sign("extension", "--tree", "/in/tree", "--class", class, "--name", name, "--purpose", purpose,
+		folder("extension.tree", tree).
+		run("extension", "--tree", "/in/extension.tree", "--class", class, "--name", name, "--purpose", purpose,
 			"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload),
-			"--key", keyFile("verity"), "--certificate", publicKeys+"/verity.crt", "--out", "/out/"+out)).
-		Directory("/out").File(out), nil
+			"--key", keyFile("verity"), "--certificate", publicKeys+"/verity.crt", "--out", "/out/"+out).
+		Files.File(out), nil
 }
 
 // names are the names of a release's files.
 type names struct {
 	TryOut                                                  bool
+	Entry                                                   string
 	Disk, Image, PCRs, Unsigned, Org, Signature, Tree, Root string
 }
 
 func (s *Signer) names(ctx context.Context, unsigned *dagger.Directory, p plan) (names, error) {
 	var n names
-	text, err := s.Image.step().
+	text, err := s.Image.container().
 		WithMountedFile("/in/roothash", unsigned.File(rootHash)).
 		WithMountedFile("/in/secure-boot.crt", s.Public.File("secure-boot.crt")).
-		With(run("names", "--name", p.Name, "--version", p.Version,
+		With(unrecorded("names", "--name", p.Name, "--version", p.Version,
 			"--root-hash", "/in/roothash", "--certificate", "/in/secure-boot.crt")).
 		Stdout(ctx)
 	if err != nil {
@@ -271,12 +242,15 @@ func (s *Signer) names(ctx context.Context, unsigned *dagger.Directory, p plan) 
 	return n, json.Unmarshal([]byte(text), &n)
 }
 
-// Disk returns the bootable disk image (disk.raw) and what was signed for it:
-// uki.efi, pcrs.json and signature.
-func (s *Signer) Disk(
+// Files returns the files of a release, without evidence and checksums: the
+// disk image, the unified kernel image, the files for updates, the PCR values,
+// the list of the unsigned set.
+func (s *Signer) Files(
 	ctx context.Context,
 	// What Unsigned returns.
 	unsigned *dagger.Directory,
+	// What Split returns.
+	split *dagger.Directory,
 	// The kernel with the certificate of the verity key.
 	bzImage *dagger.File,
 	// The organisation's configuration extension.
@@ -284,7 +258,7 @@ func (s *Signer) Disk(
 	org *dagger.File,
 	// What Plan returns.
 	plan string,
-) (*dagger.Directory, error) {
+) (*Made, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
@@ -293,51 +267,62 @@ func (s *Signer) Disk(
 	if err != nil {
 		return nil, err
 	}
-	signature, err := s.SignVerity(ctx, unsigned.File(rootHash))
+	signature, err := s.signVerity(ctx, unsigned, n.Signature)
 	if err != nil {
 		return nil, err
 	}
-	boot, err := s.SignProgram(ctx, nil)
+	boot, err := s.signBoot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	image, err := s.SignImage(ctx, unsigned, bzImage, plan)
+	image, err := s.signImage(ctx, unsigned, bzImage, p, n)
 	if err != nil {
 		return nil, err
 	}
 	args := []string{"disk", "--name", p.Name, "--version", p.Version,
-		"--root", "/in/" + rootImage, "--tree", "/in/" + hashTree, "--signature", "/in/signature",
-		"--boot-loader", "/in/boot.efi", "--uki", "/in/uki.efi", "--tries", strconv.Itoa(p.Tries),
+		"--root", "/in/" + rootImage, "--tree", "/in/" + hashTree, "--signature", "/in/" + n.Signature,
+		"--boot-loader", "/in/boot.efi", "--uki", "/in/" + n.Image, "--tries", strconv.Itoa(p.Tries),
 		"--esp-size", strconv.FormatInt(p.ESPSize, 10), "--root-size", strconv.FormatInt(p.RootSize, 10),
 		"--verity-size", strconv.FormatInt(p.VeritySize, 10),
-		"--try-out=" + strconv.FormatBool(n.TryOut), "--out", "/out/disk.raw"}
-	step := s.Image.step().
-		WithMountedFile("/in/"+rootImage, unsigned.File(rootImage)).
-		WithMountedFile("/in/"+hashTree, unsigned.File(hashTree)).
-		WithMountedFile("/in/signature", signature).
-		WithMountedFile("/in/boot.efi", boot).
-		WithMountedFile("/in/uki.efi", image.File("uki.efi"))
+		"--try-out=" + strconv.FormatBool(n.TryOut), "--compressed", "/out/" + n.Disk}
+	step := s.Image.step("disk").version(p).
+		files("", unsigned, rootImage, hashTree).
+		files("", signature.Files, n.Signature).
+		files("", boot.Files, "boot.efi").
+		files("", image.Files, n.Image)
+	records := together(signature, boot, image)
+	files := dag.Directory()
 	if org != nil {
-		step = step.WithMountedFile("/in/org.confext.raw", org)
-		args = append(args, "--extension", "org.confext.raw=/in/org.confext.raw")
+		given := s.Image.given("extension", n.Org, org)
+		step.file(n.Org, org)
+		args = append(args, "--extension", "org.confext.raw=/in/"+n.Org)
+		records = records.WithDirectory("/", given.Records)
+		files = files.WithDirectory("/", given.Files)
 	}
-	return step.With(run(args...)).Directory("/out").
-		WithDirectory("/", image).
-		WithFile("signature", signature), nil
+	disk := step.run(args...)
+	return &Made{
+		Files: files.
+			WithDirectory("/", split).
+			WithDirectory("/", disk.Files).
+			WithDirectory("/", image.Files).
+			WithDirectory("/", signature.Files).
+			WithFile(p.Name+"_"+p.Version+"."+manifest, unsigned.File(manifest)),
+		Records: records.WithDirectory("/", disk.Records),
+	}, nil
 }
 
-// Files returns the files of a release, without attestations and checksums.
-func (s *Signer) Files(
+// Evidence adds to the files of a release what the records of its steps say:
+// statements, links and layout, signed.
+func (s *Signer) Evidence(
 	ctx context.Context,
+	// The files of a release.
+	files *dagger.Directory,
+	// The records of all steps, STEP.json.
+	records *dagger.Directory,
+	// The attest program, static (attest/cmd/attest).
+	attest *dagger.File,
 	// What Unsigned returns.
 	unsigned *dagger.Directory,
-	// What Split returns.
-	split *dagger.Directory,
-	// What Disk returns.
-	disk *dagger.Directory,
-	// The organisation's configuration extension.
-	// +optional
-	org *dagger.File,
 	// What Plan returns.
 	plan string,
 ) (*dagger.Directory, error) {
@@ -349,40 +334,33 @@ func (s *Signer) Files(
 	if err != nil {
 		return nil, err
 	}
-	compressed := s.Image.step().
-		WithMountedFile("/in/disk.raw", disk.File("disk.raw")).
-		With(run("compress", "--in", "/in/disk.raw", "--out", "/out/disk.zst")).
-		Directory("/out").
-		File("disk.zst")
-	files := split.
-		WithFile(n.Disk, compressed).
-		WithFile(n.Image, disk.File("uki.efi")).
-		WithFile(n.PCRs, disk.File("pcrs.json")).
-		WithFile(n.Signature, disk.File("signature")).
-		WithFile(n.Unsigned, unsigned.File(manifest))
-	if org != nil {
-		files = files.WithFile(n.Org, org)
+	step, err := s.step(ctx, "evidence", s.Attest, "attest", "attest.pub")
+	if err != nil {
+		return nil, err
 	}
-	return files, nil
+	return files.WithDirectory("/", step.
+		file("program/attest", attest).
+		folder("records", records).
+		sign(programs+"attest", "evidence", "--records", "/in/records", "--name", n.Entry, "--key", keyFile("attest"),
+			"--epoch", s.Image.Epoch, "--out", "/out")), nil
 }
 
 // Seal adds SHA256SUMS and its signature to the files of a release. Nothing may
 // be added afterwards.
 func (s *Signer) Seal(ctx context.Context, files *dagger.Directory) (*dagger.Directory, error) {
-	sums := s.Image.step().
+	sums := s.Image.container().
 		WithMountedDirectory("/in/release", files).
-		With(run("sums", "--release", "/in/release", "--out", "/out/SHA256SUMS")).
+		With(unrecorded("sums", "--release", "/in/release", "--out", "/out/SHA256SUMS")).
 		Directory("/out").
 		File("SHA256SUMS")
-	step, err := s.step(ctx, s.Release, "release", "release.pub")
+	step, err := s.step(ctx, "seal", s.Release, "release", "release.pub")
 	if err != nil {
 		return nil, err
 	}
 	signature := step.
-		WithMountedFile("/in/SHA256SUMS", sums).
-		With(s.sign("sign-sums", "--sums", "/in/SHA256SUMS", "--key", keyFile("release"),
-			"--public", publicKeys+"/release.pub", "--out", "/out/SHA256SUMS.gpg")).
-		Directory("/out").
+		file("SHA256SUMS", sums).
+		sign(program, "sign-sums", "--sums", "/in/SHA256SUMS", "--key", keyFile("release"),
+			"--public", publicKeys+"/release.pub", "--out", "/out/SHA256SUMS.gpg").
 		File("SHA256SUMS.gpg")
 	return files.WithFile("SHA256SUMS", sums).WithFile("SHA256SUMS.gpg", signature), nil
 }

@@ -1,9 +1,13 @@
 // Kernel makes Linux from a Debian source package, and puts an organisation's
-// certificate into it. Each function is one run of the kernel program.
+// certificate into it. Each function is one run of the kernel program. Each
+// step leaves a record of what went in and what came out (attest/record), for
+// which its files lie in /in and /out under the names that they have in the
+// record.
 package main
 
 import (
 	"context"
+	"strings"
 
 	"dagger/kernel/internal/dagger"
 )
@@ -13,6 +17,8 @@ type Kernel struct {
 	Program *dagger.File
 	// The sandbox program (modules/sandbox).
 	Sandbox *dagger.File
+	// The record program (attest/cmd/record).
+	Record *dagger.File
 }
 
 func New(
@@ -20,13 +26,25 @@ func New(
 	program *dagger.File,
 	// The sandbox program, static (modules/sandbox).
 	sandbox *dagger.File,
+	// The record program, static (attest/cmd/record).
+	record *dagger.File,
 ) *Kernel {
-	return &Kernel{Program: program, Sandbox: sandbox}
+	return &Kernel{Program: program, Sandbox: sandbox, Record: record}
+}
+
+// Made is what steps made: the files of the last one, and the records of all.
+type Made struct {
+	Files   *dagger.Directory
+	Records *dagger.Directory
 }
 
 const (
-	program = "/usr/bin/kernel"
-	sandbox = "/usr/bin/sandbox"
+	programs   = "/in/program/"
+	program    = programs + "kernel"
+	sandbox    = programs + "sandbox"
+	record     = programs + "record"
+	selections = "/in/selection/"
+	configs    = "/in/source/modules/kernel/config"
 )
 
 // Compiled returns the kernel as the compiler made it.
@@ -38,8 +56,12 @@ func (m *Kernel) Compiled(
 	ctx context.Context,
 	// The files of the source package linux.
 	sources *dagger.Directory,
+	// The selection that names them.
+	sourcesSelection *dagger.File,
 	// The root file system with the compiler.
 	tools *dagger.Directory,
+	// The selection that it was made from.
+	toolsSelection *dagger.File,
 	// The configuration's fragments, *.config.
 	// +defaultPath="config"
 	fragments *dagger.Directory,
@@ -49,40 +71,47 @@ func (m *Kernel) Compiled(
 	// Not empty and never given before: compiles anew.
 	// +optional
 	afresh string,
-) (*dagger.Directory, error) {
-	ctr := m.confined(dag.Container().WithRootfs(tools)).
-		WithMountedDirectory("/sources", sources).
-		WithMountedDirectory("/fragments", fragments).
+) (*Made, error) {
+	ctr, run, err := m.equipped(ctx, "kernel", tools, toolsSelection)
+	if err != nil {
+		return nil, err
+	}
+	ctr = ctr.
+		WithMountedDirectory("/in/locked", sources).
+		WithMountedFile(selections+"source-linux.json", sourcesSelection).
+		WithMountedDirectory(configs, fragments).
 		WithEnvVariable("MANGOS_VARIATION", variation).
 		WithEnvVariable("MANGOS_RUN", afresh)
-	command := []string{sandbox, "--", program, "compile", "--sources", "/sources", "--fragments", "/fragments", "--out", "/compiled"}
+	command := []string{"--", sandbox, "--", program, "compile", "--sources", "/in/locked", "--fragments", configs, "--out", "/out/compiled"}
 	if variation == "" && afresh == "" {
 		digest, err := tools.Digest(ctx)
 		if err != nil {
 			return nil, err
 		}
 		ctr = ctr.WithMountedCache("/kernels", dag.CacheVolume("mangos-kernels"))
-		command = append(command, "--store", "/kernels", "--tools", digest)
+		command = append([]string{"--cache", "/kernels"}, append(command, "--store", "/kernels", "--tools", digest)...)
 	}
-	return ctr.
-		WithExec(command, dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory("/compiled"), nil
+	return made(ctr, "kernel", "/out/compiled", run, command...), nil
 }
 
 // Packed returns the kernel that is the same for everybody: vmlinux,
 // System.map, bzImage, config, release, and ranges.json, which says which
 // bytes a certificate changes.
 func (m *Kernel) Packed(
+	ctx context.Context,
 	// What Compiled returns.
 	compiled *dagger.Directory,
 	// The root file system with zstd.
 	tools *dagger.Directory,
-) *dagger.Directory {
-	return m.confined(dag.Container().WithRootfs(tools)).
-		WithMountedDirectory("/compiled", compiled).
-		WithExec([]string{sandbox, "--", program, "pack", "--compiled", "/compiled", "--out", "/packed"},
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory("/packed")
+	// The selection that it was made from.
+	toolsSelection *dagger.File,
+) (*Made, error) {
+	ctr, run, err := m.equipped(ctx, "kernel-packed", tools, toolsSelection)
+	if err != nil {
+		return nil, err
+	}
+	return made(ctr.WithMountedDirectory("/in/compiled", compiled), "kernel-packed", "/out/kernel", run,
+		"--", sandbox, "--", program, "pack", "--compiled", "/in/compiled", "--out", "/out/kernel"), nil
 }
 
 // Unsigned compiles and packs.
@@ -90,8 +119,12 @@ func (m *Kernel) Unsigned(
 	ctx context.Context,
 	// The files of the source package linux.
 	sources *dagger.Directory,
+	// The selection that names them.
+	sourcesSelection *dagger.File,
 	// The root file system with the compiler and zstd.
 	tools *dagger.Directory,
+	// The selection that it was made from.
+	toolsSelection *dagger.File,
 	// The configuration's fragments, *.config.
 	// +defaultPath="config"
 	fragments *dagger.Directory,
@@ -101,12 +134,16 @@ func (m *Kernel) Unsigned(
 	// Not empty and never given before: compiles anew.
 	// +optional
 	afresh string,
-) (*dagger.Directory, error) {
-	compiled, err := m.Compiled(ctx, sources, tools, fragments, variation, afresh)
+) (*Made, error) {
+	compiled, err := m.Compiled(ctx, sources, sourcesSelection, tools, toolsSelection, fragments, variation, afresh)
 	if err != nil {
 		return nil, err
 	}
-	return m.Packed(compiled, tools), nil
+	packed, err := m.Packed(ctx, compiled.Files, tools, toolsSelection)
+	if err != nil {
+		return nil, err
+	}
+	return &Made{Files: packed.Files, Records: compiled.Records.WithDirectory("/", packed.Records)}, nil
 }
 
 // Certified returns the kernel with an organisation's certificate in it.
@@ -115,13 +152,12 @@ func (m *Kernel) Certified(
 	packed *dagger.Directory,
 	// The certificate, PEM or DER.
 	certificate *dagger.File,
-) *dagger.Directory {
-	return m.confined(dag.Container()).
-		WithMountedDirectory("/packed", packed).
-		WithMountedFile("/certificate", certificate).
-		WithExec([]string{sandbox, "--", program, "certify", "--kernel", "/packed", "--certificate", "/certificate", "--out", "/certified"},
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory("/certified")
+) *Made {
+	ctr := m.confined(dag.Container()).
+		WithMountedDirectory("/in/kernel", packed).
+		WithMountedFile("/in/keys/verity.crt", certificate)
+	return made(ctr, "certificate", "/out/certified", []string{record, "--step", "certificate", "--record", "/record"},
+		"--", sandbox, "--", program, "certify", "--kernel", "/in/kernel", "--certificate", "/in/keys/verity.crt", "--out", "/out/certified")
 }
 
 // CheckCertified compares a certified vmlinux with what the kernel's own tool
@@ -180,7 +216,26 @@ func (m *Kernel) CheckBoot(
 // confined puts the programs that each step runs into a container.
 func (m *Kernel) confined(ctr *dagger.Container) *dagger.Container {
 	return ctr.
-		WithFile(program, m.Program).
-		WithFile(sandbox, m.Sandbox).
+		WithMountedFile(program, m.Program).
+		WithMountedFile(sandbox, m.Sandbox).
+		WithMountedFile(record, m.Record).
+		WithDirectory("/out", dag.Directory()).
 		WithNewFile("/tmp/.keep", "")
+}
+
+// equipped is a container with tools, and the beginning of the command that
+// runs a step in it.
+func (m *Kernel) equipped(ctx context.Context, step string, tools *dagger.Directory, selection *dagger.File) (*dagger.Container, []string, error) {
+	file, err := selection.Name(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctr := m.confined(dag.Container().WithRootfs(tools)).WithMountedFile(selections+file, selection)
+	return ctr, []string{record, "--step", step, "--record", "/record", "--container", strings.TrimSuffix(file, ".json")}, nil
+}
+
+// made runs a step and returns the folder that it made, and its record.
+func made(ctr *dagger.Container, step, folder string, run []string, command ...string) *Made {
+	ctr = ctr.WithExec(append(run, command...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
+	return &Made{Files: ctr.Directory(folder), Records: dag.Directory().WithFile(step+".json", ctr.File("/record"))}
 }

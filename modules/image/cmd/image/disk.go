@@ -70,78 +70,97 @@ func (v *veritySet) check() (verity.RootHash, error) {
 	return signature.Root, nil
 }
 
+// bootable is a disk image with all that it takes to boot from it.
+type bootable struct {
+	veritySet
+	name, version, boot, uki    string
+	espSize, rootSize, treeSize sizeFlag
+	tries                       int
+	tryOut                      bool
+	extensions                  map[string]string
+}
+
+// write writes the disk image to path, in whose folder it may work.
+func (b *bootable) write(ctx context.Context, path string, root verity.RootHash, epoch int64) error {
+	work := filepath.Dir(path)
+	onESP := map[string]string{}
+	for file, source := range b.extensions {
+		onESP["mangos/extensions/"+file] = source
+	}
+	entry := release.Name(b.name, b.version, root, b.tryOut).Entry
+	if b.tries > 0 {
+		entry += "+" + strconv.Itoa(b.tries)
+	}
+	onESP["EFI/Linux/"+entry+".efi"] = b.uki
+	onESP["EFI/BOOT/BOOTX64.EFI"] = b.boot
+	onESP["loader/loader.conf"] = filepath.Join(work, "loader.conf")
+	if err := os.WriteFile(onESP["loader/loader.conf"], []byte(loaderConf), 0o644); err != nil {
+		return err
+	}
+	esp := filepath.Join(work, "esp")
+	if err := disk.ESP(ctx, esp, int64(b.espSize), epoch, onESP); err != nil {
+		return err
+	}
+	label := b.name + "_" + b.version
+	parts := append([]disk.Part{{Source: esp, Partition: gpt.Partition{
+		Type: gpt.TypeESP, ID: gpt.DeriveGUID("mangos EFI system partition", root.String()), Label: "esp",
+	}}}, disk.VerityParts(root,
+		[3]string{label + "_verity_sig", label + "_verity", label},
+		[3]int64{verity.SignatureSize, int64(b.treeSize), int64(b.rootSize)},
+		[3]string{b.signature, b.tree, b.root})...)
+	return disk.Write(path, 512, gpt.DeriveGUID("mangos disk", root.String()), parts)
+}
+
 func diskStep() *cobra.Command {
-	var (
-		v                             veritySet
-		name, version, boot, uki, out string
-		espSize, rootSize, treeSize   sizeFlag
-		extensions                    []string
-		tries                         int
-		tryOut                        bool
-		epoch                         func() (int64, error)
-	)
+	b := bootable{espSize: 512 << 20}
+	var out, compressed string
+	var extensions []string
+	var epoch func() (int64, error)
 	c := step("disk", "put the parts together to a bootable disk image", func(ctx context.Context) error {
-		if err := rootfs.CheckVersion(name, version); err != nil {
+		if (out == "") == (compressed == "") {
+			return usagef("one of --out and --compressed is needed")
+		}
+		if err := rootfs.CheckVersion(b.name, b.version); err != nil {
 			return err
 		}
 		at, err := epoch()
 		if err != nil {
 			return err
 		}
-		root, err := v.check()
+		root, err := b.check()
 		if err != nil {
 			return err
 		}
-		files, err := pairs("extension", extensions)
-		if err != nil {
+		if b.extensions, err = pairs("extension", extensions); err != nil {
 			return err
 		}
-		return output.Made(out, func(temporary string) error {
-			work := filepath.Dir(temporary)
-			onESP := map[string]string{}
-			for file, source := range files {
-				onESP["mangos/extensions/"+file] = source
-			}
-			entry := release.Name(name, version, root, tryOut).Entry
-			if tries > 0 {
-				entry += "+" + strconv.Itoa(tries)
-			}
-			onESP["EFI/Linux/"+entry+".efi"] = uki
-			onESP["EFI/BOOT/BOOTX64.EFI"] = boot
-			onESP["loader/loader.conf"] = filepath.Join(work, "loader.conf")
-			if err := os.WriteFile(onESP["loader/loader.conf"], []byte(loaderConf), 0o644); err != nil {
+		if out != "" {
+			return output.Made(out, func(temporary string) error { return b.write(ctx, temporary, root, at) })
+		}
+		return output.Made(compressed, func(temporary string) error {
+			raw := filepath.Join(filepath.Dir(temporary), "disk.raw")
+			if err := b.write(ctx, raw, root, at); err != nil {
 				return err
 			}
-			esp := filepath.Join(work, "esp")
-			if err := disk.ESP(ctx, esp, int64(espSize), at, onESP); err != nil {
-				return err
-			}
-			label := name + "_" + version
-			parts := append([]disk.Part{{Source: esp, Partition: gpt.Partition{
-				Type: gpt.TypeESP, ID: gpt.DeriveGUID("mangos EFI system partition", root.String()), Label: "esp",
-			}}}, disk.VerityParts(root,
-				[3]string{label + "_verity_sig", label + "_verity", label},
-				[3]int64{verity.SignatureSize, int64(treeSize), int64(rootSize)},
-				[3]string{v.signature, v.tree, v.root})...)
-			return disk.Write(temporary, 512, gpt.DeriveGUID("mangos disk", root.String()), parts)
+			return release.Zstd(ctx, raw, temporary)
 		})
 	})
 	f := c.Flags()
-	v.flags(c)
-	f.StringVar(&name, "name", "mangos", "name of the image")
-	f.StringVar(&version, "version", "", "its version")
-	f.StringVar(&boot, "boot-loader", "", "signed systemd-boot")
-	f.StringVar(&uki, "uki", "", "signed unified kernel image")
+	b.flags(c)
+	f.StringVar(&b.name, "name", "mangos", "name of the image")
+	f.StringVar(&b.version, "version", "", "its version")
+	f.StringVar(&b.boot, "boot-loader", "", "signed systemd-boot")
+	f.StringVar(&b.uki, "uki", "", "signed unified kernel image")
 	f.StringArrayVar(&extensions, "extension", nil, "NAME=FILE: put an extension image onto the EFI system partition (repeatable)")
-	espSize, rootSize, treeSize = 512<<20, 0, 0
-	f.Var(&espSize, "esp-size", "size of the EFI system partition")
-	f.Var(&rootSize, "root-size", "size of the root partition; 0: that of its content")
-	f.Var(&treeSize, "verity-size", "size of the hash tree's partition; 0: that of its content")
-	f.IntVar(&tries, "tries", 3, "boots until the image counts as bad; 0: no counting")
-	f.BoolVar(&tryOut, "try-out", false, "the image is signed with try-out keys")
+	f.Var(&b.espSize, "esp-size", "size of the EFI system partition")
+	f.Var(&b.rootSize, "root-size", "size of the root partition; 0: that of its content")
+	f.Var(&b.treeSize, "verity-size", "size of the hash tree's partition; 0: that of its content")
+	f.IntVar(&b.tries, "tries", 3, "boots until the image counts as bad; 0: no counting")
+	f.BoolVar(&b.tryOut, "try-out", false, "the image is signed with try-out keys")
 	f.StringVar(&out, "out", "", "the disk image")
+	f.StringVar(&compressed, "compressed", "", "the disk image, compressed with zstd")
 	epoch = epochFlag(c)
-	return require(c, "root", "tree", "signature", "name", "version", "boot-loader", "uki", "out")
+	return require(c, "root", "tree", "signature", "name", "version", "boot-loader", "uki")
 }
 
 // loaderConf is the boot loader's configuration: it shows no menu, lets nobody
@@ -227,16 +246,6 @@ func namesStep() *cobra.Command {
 	c.Flags().StringVar(&hash, "root-hash", "", "file with its root hash")
 	c.Flags().StringVar(&cert, "certificate", "", "Secure Boot certificate, PEM")
 	return require(c, "name", "version", "root-hash", "certificate")
-}
-
-func compressStep() *cobra.Command {
-	var in, out string
-	c := step("compress", "compress a disk image with zstd", func(ctx context.Context) error {
-		return release.Zstd(ctx, in, out)
-	})
-	c.Flags().StringVar(&in, "in", "", "the disk image")
-	c.Flags().StringVar(&out, "out", "", "the compressed image")
-	return require(c, "in", "out")
 }
 
 func sumsStep() *cobra.Command {

@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 		rootStep(), verityStep(), initrdStep(), microcodeStep(), unsignedStep(),
 		signVerityStep(), signProgramStep(), signImageStep(), signSumsStep(), predictStep(),
 		exportDigestsStep(), attachSignaturesStep(),
-		diskStep(), splitStep(), compressStep(), sumsStep(), extensionStep(), planStep(), namesStep(), normalStep(),
+		diskStep(), splitStep(), sumsStep(), extensionStep(), planStep(), namesStep(), normalStep(),
 	)
 	return root
 }

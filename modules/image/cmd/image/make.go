@@ -116,7 +116,7 @@ func unsignedStep() *cobra.Command {
 	var (
 		name, version                                  string
 		root, tree, hash, release, base, ucode, kernel string
-		text, stub, out                                string
+		text, stub, out, list                          string
 		epoch                                          func() (int64, error)
 	)
 	c := step("unsigned", "complete the unsigned set: initrd, command line, normal-form image, manifest", func(ctx context.Context) error {
@@ -168,7 +168,10 @@ func unsignedStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return output.Bytes(in(unsigned.ManifestName), manifest)
+		if list == "" {
+			list = in(unsigned.ManifestName)
+		}
+		return output.Bytes(list, manifest)
 	})
 	f := c.Flags()
 	f.StringVar(&name, "name", "mangos", "name of the image")
@@ -183,6 +186,7 @@ func unsignedStep() *cobra.Command {
 	f.StringVar(&text, "cmdline", "", "built-in kernel command line, without roothash=")
 	f.StringVar(&stub, "stub", defaultStub, "systemd-stub")
 	f.StringVar(&out, "out", "", "folder to write to")
+	f.StringVar(&list, "manifest", "", "where to write the manifest (default unsigned.json in that folder)")
 	epoch = epochFlag(c)
 	return require(c, "name", "version", "root", "tree", "root-hash", "os-release", "initrd", "kernel", "cmdline", "stub", "out")
 }

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"dagger/image/internal/dagger"
+)
+
+const (
+	programs = "/in/program/"
+	program  = programs + "image"
+	sandbox  = programs + "sandbox"
+	record   = programs + "record"
+)
+
+// Made is what steps made: the files of the last one, and the records of all.
+type Made struct {
+	Files   *dagger.Directory
+	Records *dagger.Directory
+}
+
+// together returns the records of several.
+func together(list ...*Made) *dagger.Directory {
+	records := dag.Directory()
+	for _, m := range list {
+		records = records.WithDirectory("/", m.Records)
+	}
+	return records
+}
+
+// container has the tools and the programs, and an empty /out.
+func (m *Image) container() *dagger.Container {
+	return dag.Container().WithRootfs(m.Tools).
+		WithMountedFile(program, m.Program).
+		WithMountedFile(sandbox, m.Sandbox).
+		WithEnvVariable("SOURCE_DATE_EPOCH", m.Epoch).
+		WithEnvVariable("MANGOS_VARIATION", m.Variation).
+		WithDirectory("/out", dag.Directory())
+}
+
+// unrecorded runs the image program for a result that goes into no image.
+func unrecorded(args ...string) func(*dagger.Container) *dagger.Container {
+	return func(c *dagger.Container) *dagger.Container {
+		return c.WithExec(append([]string{sandbox, "--", program}, args...),
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
+	}
+}
+
+// step is a step before it runs: its container, with the inputs in their places,
+// and the arguments for the recorder and the sandbox.
+type step struct {
+	name    string
+	ctr     *dagger.Container
+	record  []string
+	sandbox []string
+}
+
+func (m *Image) step(name string) *step {
+	return &step{name: name, ctr: m.container().
+		WithMountedFile(record, m.Record).
+		WithMountedFile("/in/selection/imagetools.json", m.Selection)}
+}
+
+// file gives the step an input under its name in the record.
+func (s *step) file(name string, f *dagger.File) *step {
+	s.ctr = s.ctr.WithMountedFile("/in/"+name, f)
+	return s
+}
+
+func (s *step) folder(name string, d *dagger.Directory) *step {
+	s.ctr = s.ctr.WithMountedDirectory("/in/"+name, d)
+	return s
+}
+
+// files mounts files of a folder one by one. A file of a folder is known by its
+// content, and the step is done again only when it is another; a folder that a
+// step made is known by how it was made.
+func (s *step) files(prefix string, from *dagger.Directory, names ...string) *step {
+	for _, name := range names {
+		s.file(prefix+name, from.File(name))
+	}
+	return s
+}
+
+// version records the version, which is the caller's to choose.
+func (s *step) version(p plan) *step {
+	s.record = append(s.record, "--parameter", "version="+p.Version)
+	return s
+}
+
+// run runs the image program under recorder and sandbox.
+func (s *step) run(args ...string) *Made {
+	command := []string{record, "--step", s.name, "--record", "/record", "--container", "imagetools"}
+	command = append(append(command, s.record...), "--", sandbox)
+	command = append(append(command, s.sandbox...), "--", program)
+	ctr := s.ctr.WithExec(append(command, args...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
+	return &Made{
+		Files:   ctr.Directory("/out"),
+		Records: dag.Directory().WithFile(s.name+".json", ctr.File("/record")),
+	}
+}
+
+// sign runs a program that signs what is no step's product, without a record:
+// evidence does not account for itself.
+func (s *step) sign(command ...string) *dagger.Directory {
+	run := append(append([]string{sandbox}, s.sandbox...), "--")
+	return s.ctr.
+		WithExec(append(run, command...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Directory("/out")
+}
+
+// given names a file that the organisation brings along.
+func (m *Image) given(step, name string, file *dagger.File) *Made {
+	ctr := dag.Container().
+		WithFile("/bin/record", m.Record).
+		WithMountedFile("/out/"+name, file).
+		WithExec([]string{"/bin/record", "--step", step, "--record", "/record"})
+	return &Made{
+		Files:   dag.Directory().WithFile(name, file),
+		Records: dag.Directory().WithFile(step+".json", ctr.File("/record")),
+	}
+}
