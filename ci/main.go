@@ -76,9 +76,13 @@ func (m *Mangos) Lock() *dagger.File {
 
 // Programs returns the pipeline's own programs, compiled with the pinned
 // toolchain: static, and the same bits whoever compiles them.
-func (m *Mangos) Programs() *dagger.Directory {
+func (m *Mangos) Programs() *dagger.Directory { return m.built().Files() }
+
+// built returns the programs, and the records of how they were made.
+func (m *Mangos) built() *dagger.GolangMade {
 	return m.golang().Build(m.Source, []string{
 		"./attest/cmd/attest",
+		"./attest/cmd/record",
 		"./modules/debian/cmd/debian",
 		"./modules/golang/cmd/gotest",
 		"./modules/image/cmd/image",
@@ -110,45 +114,54 @@ func (m *Mangos) debian() *dagger.Debian { return m.debianWith("") }
 
 // debianWith returns the module that makes trees, with a package cache of its own.
 func (m *Mangos) debianWith(cache string) *dagger.Debian {
-	return dag.Debian(m.program("debian"), m.program("sandbox"), dagger.DebianOpts{Mirrors: m.Mirrors, Cache: cache})
+	return dag.Debian(m.program("debian"), m.program("sandbox"), m.program("record"), dagger.DebianOpts{Mirrors: m.Mirrors, Cache: cache})
 }
 
-// selection returns what a step needs of the lock, as a file that is known by
-// its content.
-func (m *Mangos) selection(ctx context.Context, opts dagger.DebianSelectionOpts) (*dagger.File, error) {
+func (m *Mangos) linux() *dagger.Kernel {
+	return dag.Kernel(m.program("kernel"), m.program("sandbox"), m.program("record"))
+}
+
+// selections returns what each step needs of the lock.
+func (m *Mangos) selections() *dagger.DebianMade {
 	definition := m.kept(m.Definition.WithFile("debian.lock.json", m.Locked))
-	text, err := m.debian().Selection(definition.File("debian.lock.json"), definition.File("mangos.toml"), opts).Contents(ctx)
+	return m.debian().Selections(definition.File("debian.lock.json"), definition.File("mangos.toml"))
+}
+
+// selection returns one of them, as a file that is known by its content. The name
+// is that of a package set, or source-NAME.
+func (m *Mangos) selection(ctx context.Context, name string) (*dagger.File, error) {
+	text, err := m.selections().Files().File(name + ".json").Contents(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return dag.Directory().WithNewFile("selection.json", text).File("selection.json"), nil
+	return dag.Directory().WithNewFile(name+".json", text).File(name + ".json"), nil
 }
 
 // tools returns the root file system of a package set that something is made with.
 func (m *Mangos) tools(ctx context.Context, set string) (*dagger.Directory, error) {
-	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Set: set})
+	selection, err := m.selection(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	return m.debian().Rootfs(selection), nil
+	return m.debian().Rootfs(selection).Files(), nil
 }
 
 // tree returns the root file system of a package set of the image.
 func (m *Mangos) tree(ctx context.Context, set, variation string) (*dagger.Directory, error) {
-	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Set: set})
+	selection, err := m.selection(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	return m.debianWith(m.PackageCache).Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}), nil
+	return m.debianWith(m.PackageCache).Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}).Files(), nil
 }
 
 // unpacked returns the files of a package set; no script of theirs has run.
 func (m *Mangos) unpacked(ctx context.Context, set, variation string) (*dagger.Directory, error) {
-	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Set: set})
+	selection, err := m.selection(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	return m.debianWith(m.PackageCache).Extracted(selection, dagger.DebianExtractedOpts{Variation: variation}), nil
+	return m.debianWith(m.PackageCache).Extracted(selection, dagger.DebianExtractedOpts{Variation: variation}).Files(), nil
 }
 
 // epoch returns the time that everything in an image has: the date of the locked
@@ -180,18 +193,30 @@ func (m *Mangos) Kernel(
 }
 
 func (m *Mangos) kernel(ctx context.Context, variation, afresh string) (*dagger.Directory, error) {
+	made, err := m.compiled(ctx, variation, afresh)
+	if err != nil {
+		return nil, err
+	}
+	return made.Files(), nil
+}
+
+// compiled returns the kernel, and the records of how it was made.
+func (m *Mangos) compiled(ctx context.Context, variation, afresh string) (*dagger.KernelMade, error) {
 	tools, err := m.tools(ctx, "build")
 	if err != nil {
 		return nil, err
 	}
-	selection, err := m.selection(ctx, dagger.DebianSelectionOpts{Source: "linux"})
+	toolsSelection, err := m.selection(ctx, "build")
 	if err != nil {
 		return nil, err
 	}
-	return dag.Kernel(m.program("kernel"), m.program("sandbox")).
-		Unsigned(m.debian().Packages(selection), tools, dagger.KernelUnsignedOpts{
-			Fragments: m.kept(m.Fragments), Variation: variation, Afresh: afresh,
-		}), nil
+	selection, err := m.selection(ctx, "source-linux")
+	if err != nil {
+		return nil, err
+	}
+	return m.linux().Unsigned(m.debian().Packages(selection).Files(), selection, tools, toolsSelection, dagger.KernelUnsignedOpts{
+		Fragments: m.kept(m.Fragments), Variation: variation, Afresh: afresh,
+	}), nil
 }
 
 // image returns the module that makes images, with its tools, and what the
@@ -201,11 +226,16 @@ func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.
 	if err != nil {
 		return nil, "", err
 	}
+	selection, err := m.selection(ctx, "imagetools")
+	if err != nil {
+		return nil, "", err
+	}
 	epoch, err := m.epoch(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	image := dag.Image(m.program("image"), m.program("sandbox"), tools, epoch, dagger.ImageOpts{Variation: variation})
+	image := dag.Image(m.program("image"), m.program("sandbox"), m.program("record"), tools, selection, epoch,
+		dagger.ImageOpts{Variation: variation})
 	plan, err := image.Plan(ctx, m.kept(m.Definition).File("mangos.toml"), dagger.ImagePlanOpts{Version: version})
 	return image, plan, err
 }
@@ -227,6 +257,15 @@ func (m *Mangos) Unsigned(
 }
 
 func (m *Mangos) unsigned(ctx context.Context, kernel *dagger.Directory, version, variation string) (*dagger.Directory, error) {
+	made, err := m.common(ctx, kernel, version, variation)
+	if err != nil {
+		return nil, err
+	}
+	return made.Files(), nil
+}
+
+// common returns the unsigned set, and the records of how it was made.
+func (m *Mangos) common(ctx context.Context, kernel *dagger.Directory, version, variation string) (*dagger.ImageMade, error) {
 	image, plan, err := m.image(ctx, version, variation)
 	if err != nil {
 		return nil, err

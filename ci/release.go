@@ -9,7 +9,8 @@ import (
 
 // BuildImage builds everything from the lock and returns a release: the signed
 // disk image, the files that updates fetch, the expected PCR values, what is the
-// same for everybody, and checksums with their signature.
+// same for everybody, signed statements of how each was made, and checksums with
+// their signature.
 //
 // Without keys it signs with try-out keys, which it makes once per engine, and
 // marks the release as unfit for use. Keys are given all or none; a private key
@@ -43,6 +44,12 @@ func (m *Mangos) BuildImage(
 	// Its public half.
 	// +optional
 	releasePublic *dagger.File,
+	// Private key for attestations, Ed25519.
+	// +optional
+	attestKey *dagger.Secret,
+	// Its public half, PEM.
+	// +optional
+	attestPublic *dagger.File,
 	// The socket of a p11-kit server, for keys that are PKCS#11 URIs.
 	// +optional
 	p11 *dagger.Socket,
@@ -57,7 +64,7 @@ func (m *Mangos) BuildImage(
 	given := 0
 	for _, have := range []bool{
 		secureBootKey != nil, secureBootCertificate != nil, verityKey != nil, verityCertificate != nil,
-		pcrKey != nil, pcrPublic != nil, releaseKey != nil, releasePublic != nil,
+		pcrKey != nil, pcrPublic != nil, releaseKey != nil, releasePublic != nil, attestKey != nil, attestPublic != nil,
 	} {
 		if have {
 			given++
@@ -67,11 +74,11 @@ func (m *Mangos) BuildImage(
 	switch given {
 	case 0:
 		signer = image.TryOut(m.program("attest"))
-	case 8:
+	case 10:
 		signer = image.Signer(secureBootKey, secureBootCertificate, verityKey, verityCertificate,
-			pcrKey, pcrPublic, releaseKey, releasePublic, dagger.ImageSignerOpts{P11: p11})
+			pcrKey, pcrPublic, releaseKey, releasePublic, attestKey, attestPublic, dagger.ImageSignerOpts{P11: p11})
 	default:
-		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr and release, each with its public half")
+		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr, release and attest, each with its public half")
 	}
 	return m.release(ctx, image, signer, plan, version, org)
 }
@@ -79,20 +86,22 @@ func (m *Mangos) BuildImage(
 func (m *Mangos) release(
 	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan, version string, org *dagger.File,
 ) (*dagger.Directory, error) {
-	kernel, err := m.Kernel(ctx, "")
+	kernel, err := m.compiled(ctx, "", "")
 	if err != nil {
 		return nil, err
 	}
-	unsigned, err := m.unsigned(ctx, kernel, version, "")
+	unsigned, err := m.common(ctx, kernel.Files(), version, "")
 	if err != nil {
 		return nil, err
 	}
-	bzImage := dag.Kernel(m.program("kernel"), m.program("sandbox")).
-		Certified(kernel, signer.Certificate("verity.crt")).
-		File("bzImage")
-	disk := signer.Disk(unsigned, bzImage, plan, dagger.ImageSignerDiskOpts{Org: org})
-	files := signer.Files(unsigned, image.Split(unsigned, plan), disk, plan, dagger.ImageSignerFilesOpts{Org: org})
-	return signer.Seal(files), nil
+	certified := m.linux().Certified(kernel.Files(), signer.Certificate("verity.crt"))
+	split := image.Split(unsigned.Files(), plan)
+	files := signer.Files(unsigned.Files(), split.Files(), certified.Files().File("bzImage"), plan, dagger.ImageSignerFilesOpts{Org: org})
+	records, err := m.records(ctx, plan, kernel.Records(), unsigned.Records(), certified.Records(), split.Records(), files.Records())
+	if err != nil {
+		return nil, err
+	}
+	return signer.Seal(signer.Evidence(files.Files(), records, m.program("attest"), unsigned.Files(), plan)), nil
 }
 
 // BuildExtension returns a signed extension image made from a folder: a confext
@@ -127,7 +136,7 @@ func (m *Mangos) BuildExtension(
 	signer := image.TryOut(m.program("attest"))
 	if verityKey != nil {
 		none := dag.Directory().WithNewFile("none", "").File("none")
-		signer = image.Signer(verityKey, none, verityKey, verityCertificate, verityKey, none, verityKey, none)
+		signer = image.Signer(verityKey, none, verityKey, verityCertificate, verityKey, none, verityKey, none, verityKey, none)
 	}
 	return signer.Extension(tree, class, name, purpose, counter, dagger.ImageSignerExtensionOpts{Reload: reload}), nil
 }

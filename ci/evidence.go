@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"dagger/mangos/internal/dagger"
+)
+
+// records returns the records of all steps of a release, STEP.json, as a folder
+// that is known by its content: those of the image's own steps are given.
+func (m *Mangos) records(ctx context.Context, plan string, more ...*dagger.Directory) (*dagger.Directory, error) {
+	var p struct{ Microcode bool }
+	if err := json.Unmarshal([]byte(plan), &p); err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	all := m.sourceRecord().
+		WithDirectory("/", m.built().Records()).
+		WithDirectory("/", m.selections().Records())
+	for _, folder := range more {
+		all = all.WithDirectory("/", folder)
+	}
+	own := m.debianWith(m.PackageCache)
+	for _, s := range []struct {
+		name string
+		make func(*dagger.File) *dagger.DebianMade
+		used bool
+	}{
+		{"root", func(f *dagger.File) *dagger.DebianMade { return own.Rootfs(f) }, true},
+		{"initrd", func(f *dagger.File) *dagger.DebianMade { return own.Extracted(f) }, true},
+		{"microcode", func(f *dagger.File) *dagger.DebianMade { return own.Extracted(f) }, p.Microcode},
+		{"imagetools", func(f *dagger.File) *dagger.DebianMade { return m.debian().Rootfs(f) }, true},
+		{"build", func(f *dagger.File) *dagger.DebianMade { return m.debian().Rootfs(f) }, true},
+		{"source-linux", func(f *dagger.File) *dagger.DebianMade { return m.debian().Packages(f) }, true},
+	} {
+		if !s.used {
+			continue
+		}
+		selection, err := m.selection(ctx, s.name)
+		if err != nil {
+			return nil, err
+		}
+		all = all.WithDirectory("/", s.make(selection).Records())
+	}
+	return copied(ctx, all)
+}
+
+// sourceRecord names all files of this repository that any step may have.
+func (m *Mangos) sourceRecord() *dagger.Directory {
+	source := m.kept(m.Source.
+		WithDirectory("/", m.Definition).
+		WithFile("debian.lock.json", m.Locked).
+		WithDirectory("modules/kernel/config", m.Fragments).
+		WithDirectory("modules/image/tree", m.Trees))
+	return dag.Directory().WithFile("source.json", dag.Container().
+		WithFile("/bin/record", m.program("record")).
+		WithMountedDirectory("/out/source", source).
+		WithExec([]string{"/bin/record", "--step", "source", "--record", "/record"}).
+		File("/record"))
+}
+
+// copied returns a folder of text files as one that is known by its content: what
+// depends on it is done again when a text changed, not when a step ran again.
+func copied(ctx context.Context, folder *dagger.Directory) (*dagger.Directory, error) {
+	names, err := folder.Entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	texts, errs := make([]string, len(names)), make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { texts[i], errs[i] = folder.File(name).Contents(ctx) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	folder = dag.Directory()
+	for i, name := range names {
+		folder = folder.WithNewFile(name, texts[i])
+	}
+	return folder, nil
+}
