@@ -11,6 +11,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	format "github.com/mastercard/mangos/format/xz"
 )
 
 // Algorithm is a way of compressing a whole content.
@@ -143,7 +145,7 @@ func (d *Decompressed) open(s segment) (io.Reader, error) {
 			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 	case XZ:
 		// A block by itself is no stream: it is read behind the header.
-		return xz.NewReader(io.MultiReader(Reader(Section(d.in, 0, xzHeaderSize)), in))
+		return xz.NewReader(io.MultiReader(Reader(Section(d.in, 0, format.HeaderSize)), in))
 	}
 	return gzip.NewReader(in)
 }

@@ -2,8 +2,10 @@ package content
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"hash/crc32"
+
+	"github.com/mastercard/mangos/format/xz"
 )
 
 const maxSegments = 1 << 20
@@ -108,112 +110,24 @@ func zstdBlocks(c Content, off int64) (int64, error) {
 	}
 }
 
-const xzHeaderSize = 12
-
-// xzBlocks lists the blocks of a single xz stream from its index, which lies
-// at the end (The .xz File Format 1.2.1).
+// xzBlocks lists the blocks of a single xz stream, and refuses one whose
+// dictionary is larger than what a decoder may take.
 func xzBlocks(c Content) ([]segment, error) {
-	var footer [12]byte
-	if c.Size() < 2*xzHeaderSize {
-		return nil, fmt.Errorf("%w: cut off", ErrCompressed)
-	}
-	if err := ReadFull(c, footer[:], c.Size()-12); err != nil {
+	f, err := xz.Read(c, c.Size())
+	switch {
+	case errors.Is(err, xz.ErrLimit):
+		return nil, fmt.Errorf("%w: %w", ErrLimit, err)
+	case errors.Is(err, xz.ErrFormat):
+		return nil, fmt.Errorf("%w: %w", ErrCompressed, err)
+	case err != nil:
 		return nil, err
 	}
-	le := binary.LittleEndian
-	if string(footer[10:]) != "YZ" || le.Uint32(footer[:]) != crc32.ChecksumIEEE(footer[4:10]) {
-		return nil, fmt.Errorf("%w: stream footer", ErrCompressed)
-	}
-	size := (int64(le.Uint32(footer[4:])) + 1) * 4
-	start := c.Size() - 12 - size
-	if size > 32<<20 || start < xzHeaderSize {
-		return nil, fmt.Errorf("%w: index of %d bytes", ErrCompressed, size)
-	}
-	index := make([]byte, size)
-	if err := ReadFull(c, index, start); err != nil {
-		return nil, err
-	}
-	if le.Uint32(index[size-4:]) != crc32.ChecksumIEEE(index[:size-4]) {
-		return nil, fmt.Errorf("%w: index checksum", ErrCompressed)
-	}
-	list, end, err := xzRecords(index[:size-4])
-	if err != nil {
-		return nil, err
-	}
-	if end != start {
-		return nil, fmt.Errorf("%w: blocks end at %d, the index is at %d", ErrCompressed, end, start)
-	}
-	for _, s := range list {
-		if err := checkXZBlock(c, s.in); err != nil {
-			return nil, err
+	list := make([]segment, len(f.Blocks))
+	for i, b := range f.Blocks {
+		if b.Dictionary > maxWindow {
+			return nil, fmt.Errorf("dictionary of %d bytes: %w", b.Dictionary, ErrLimit)
 		}
+		list[i] = segment{in: b.Offset, inLength: b.Length, outLength: b.Size}
 	}
 	return list, nil
-}
-
-func xzRecords(index []byte) (list []segment, end int64, err error) {
-	b := index[1:]
-	number := func() int64 {
-		n, k := binary.Uvarint(b)
-		if k <= 0 || n > 1<<50 {
-			err = fmt.Errorf("%w: index", ErrCompressed)
-			return 0
-		}
-		b = b[k:]
-		return int64(n)
-	}
-	if index[0] != 0 {
-		return nil, 0, fmt.Errorf("%w: index", ErrCompressed)
-	}
-	count := number()
-	if count > maxSegments {
-		return nil, 0, fmt.Errorf("%d blocks: %w", count, ErrLimit)
-	}
-	off := int64(xzHeaderSize)
-	for range count {
-		unpadded, out := number(), number()
-		if err != nil {
-			return nil, 0, err
-		}
-		list = append(list, segment{in: off, inLength: (unpadded + 3) &^ 3, outLength: out})
-		off += (unpadded + 3) &^ 3
-	}
-	return list, off, err
-}
-
-// checkXZBlock refuses blocks that are not plain LZMA2, or whose dictionary
-// is larger than what a decoder may take.
-func checkXZBlock(c Content, off int64) error {
-	var b [64]byte
-	n := min(int64(len(b)), c.Size()-off)
-	if n < 8 {
-		return fmt.Errorf("%w: block header", ErrCompressed)
-	}
-	if err := ReadFull(c, b[:n], off); err != nil {
-		return err
-	}
-	if b[1]&3 != 0 {
-		return fmt.Errorf("%w: a chain of filters", ErrLimit)
-	}
-	p := 2
-	for _, flag := range []byte{0x40, 0x80} { // sizes that may stand here
-		if b[1]&flag != 0 {
-			_, k := binary.Uvarint(b[p:])
-			if k <= 0 {
-				return fmt.Errorf("%w: block header", ErrCompressed)
-			}
-			p += k
-		}
-	}
-	if b[p] != 0x21 || b[p+1] != 1 {
-		return fmt.Errorf("%w: filter %#x", ErrCompressed, b[p])
-	}
-	bits := uint(b[p+2])
-	if bits > 40 {
-		return fmt.Errorf("%w: dictionary size", ErrCompressed)
-	}
-	if dictionary := uint64(2|bits&1) << (bits/2 + 11); dictionary > maxWindow {
-		return fmt.Errorf("dictionary of %d bytes: %w", dictionary, ErrLimit)
-	}
-	return nil
 }
