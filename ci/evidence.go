@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"sync"
 
 	"dagger/mangos/internal/dagger"
 )
@@ -45,7 +43,7 @@ func (m *Mangos) records(ctx context.Context, plan string, more ...*dagger.Direc
 		}
 		all = all.WithDirectory("/", s.make(selection).Records())
 	}
-	return copied(ctx, all)
+	return m.kept(all), nil
 }
 
 // sourceRecord names all files of this repository that any step may have.
@@ -60,27 +58,4 @@ func (m *Mangos) sourceRecord() *dagger.Directory {
 		WithMountedDirectory("/out/source", source).
 		WithExec([]string{"/bin/record", "--step", "source", "--record", "/record"}).
 		File("/record"))
-}
-
-// copied returns a folder of text files as one that is known by its content: what
-// depends on it is done again when a text changed, not when a step ran again.
-func copied(ctx context.Context, folder *dagger.Directory) (*dagger.Directory, error) {
-	names, err := folder.Entries(ctx)
-	if err != nil {
-		return nil, err
-	}
-	texts, errs := make([]string, len(names)), make([]error, len(names))
-	var all sync.WaitGroup
-	for i, name := range names {
-		all.Go(func() { texts[i], errs[i] = folder.File(name).Contents(ctx) })
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	folder = dag.Directory()
-	for i, name := range names {
-		folder = folder.WithNewFile(name, texts[i])
-	}
-	return folder, nil
 }

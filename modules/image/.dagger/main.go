@@ -57,7 +57,6 @@ const (
 	rootHash  = "roothash"
 	osRelease = "os-release"
 	normal    = "uki.efi"
-	manifest  = "unsigned.json"
 )
 
 // plan is what the definition says of the image.
@@ -169,10 +168,9 @@ func (m *Image) Unsigned(
 	}
 	tree := m.Verity(image.Files.File(rootImage))
 	base := m.Initrd(initrd, overlays.Directory("initrd"), programs.Directory("initrd"))
-	list := p.Name + "_" + p.Version + "." + manifest
 	args := []string{"unsigned", "--name", p.Name, "--version", p.Version,
 		"--root", "/in/" + rootImage, "--os-release", "/in/" + osRelease, "--tree", "/in/" + hashTree, "--root-hash", "/in/" + rootHash,
-		"--initrd", "/in/initrd.cpio", "--kernel", "/in/kernel", "--cmdline", p.CommandLine, "--out", "/out", "--manifest", "/out/" + list}
+		"--initrd", "/in/initrd.cpio", "--kernel", "/in/kernel", "--cmdline", p.CommandLine, "--out", "/out", "--manifest", "/out/" + p.manifest()}
 	step := m.step("uki").version(p).
 		files("", image.Files, rootImage, osRelease).
 		files("", tree.Files, hashTree, rootHash).
@@ -187,11 +185,7 @@ func (m *Image) Unsigned(
 	}
 	made := step.run(args...)
 	return &Made{
-		Files: made.Files.
-			WithoutFile(list).
-			WithFile(manifest, made.Files.File(list)).
-			WithDirectory("/", image.Files).
-			WithDirectory("/", tree.Files),
+		Files:   made.Files.WithDirectory("/", image.Files).WithDirectory("/", tree.Files),
 		Records: records.WithDirectory("/", made.Records),
 	}, nil
 }
@@ -242,6 +236,9 @@ func (m *Image) Predict(
 		Directory("/out").
 		File("pcrs.json"), nil
 }
+
+// manifest is the name of the list of the unsigned set.
+func (p plan) manifest() string { return p.Name + "_" + p.Version + ".unsigned.json" }
 
 func readPlan(text string) (plan, error) {
 	var p plan

@@ -306,7 +306,7 @@ func (s *Signer) Files(
 			WithDirectory("/", disk.Files).
 			WithDirectory("/", image.Files).
 			WithDirectory("/", signature.Files).
-			WithFile(p.Name+"_"+p.Version+"."+manifest, unsigned.File(manifest)),
+			WithFile(p.manifest(), unsigned.File(p.manifest())),
 		Records: records.WithDirectory("/", disk.Records),
 	}, nil
 }
