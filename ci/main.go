@@ -85,6 +85,7 @@ func (m *Mangos) built() *dagger.GolangMade {
 		"./attest/cmd/record",
 		"./modules/debian/cmd/debian",
 		"./modules/golang/cmd/gotest",
+		"./modules/golang/cmd/tally",
 		"./modules/image/cmd/image",
 		"./modules/kernel/cmd/kernel",
 		"./modules/sandbox",

@@ -3,56 +3,131 @@ package main
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"dagger/mangos/internal/dagger"
 )
 
-// Test runs the checks and reports each; the last line is "N passed, N failed".
-// It fails when one of them did. Nothing of it is taken from an earlier run but
-// what was built.
+// Test runs the checks and reports each; the last line is "N passed, N failed". It
+// fails when one of them did, or when nothing was checked. Nothing of it is taken
+// from an earlier run but what was built.
+//
+// With another lock than the source's (--lock), which ci/dagger gives it when a
+// locked file is gone, the last line goes on: ", lock refreshed".
 // +cache="never"
 func (m *Mangos) Test(
 	ctx context.Context,
 	// The whole source, with its tests.
 	// +defaultPath="/"
-	// +ignore=["**", "!go.mod", "!go.sum", "!mangos.toml", "!debian.lock.json", "!attest/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "modules/*/.dagger"]
+	// +ignore=["**", "!go.mod", "!go.sum", "!mangos.toml", "!debian.lock.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	tests *dagger.Directory,
+	// The checks to make, with commas between.
+	// +default="lint,unit,boot"
+	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
 	// +default="short"
 	scenarios string,
 ) (string, error) {
-	t := &results{run: time.Now().UTC().Format(time.RFC3339Nano)}
-	t.check(ctx, "lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, t.run) })
-	t.check(ctx, "unit tests", func(ctx context.Context) (string, error) { return m.unitTests(ctx, tests, t.run) })
-	t.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) })
-	return t.close()
-}
-
-// lint returns the report of vet and staticcheck.
-func (m *Mangos) lint(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
-	ctr := m.goTools(tests, nil, run).
-		WithExec([]string{"go", "vet", "./..."}).
-		WithExec([]string{"go", "tool", "staticcheck", "./..."})
-	if _, err := ctr.Sync(ctx); err != nil {
+	wanted := strings.Split(checks, ",")
+	for _, name := range wanted {
+		if !slices.Contains([]string{"lint", "unit", "boot"}, name) {
+			return "", fmt.Errorf("test: there is no check %q: want lint, unit or boot", name)
+		}
+	}
+	if err := m.fetch(ctx); err != nil {
 		return "", err
 	}
-	return "2 passed, 0 failed\n", nil
+	r := &results{}
+	run := time.Now().UTC().Format(time.RFC3339Nano)
+	if slices.Contains(wanted, "lint") {
+		r.check(ctx, "lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, run) })
+	}
+	if slices.Contains(wanted, "unit") {
+		for _, module := range goModules {
+			r.check(ctx, "unit tests of "+module, func(ctx context.Context) (string, error) {
+				return m.unitTests(ctx, tests, module, run)
+			})
+		}
+	}
+	if slices.Contains(wanted, "boot") {
+		r.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) })
+	}
+	note, err := m.lockNote(ctx, tests.File("debian.lock.json"))
+	if err != nil {
+		return "", err
+	}
+	return m.tally(ctx, r, note)
 }
 
-// unitTests returns the report of `go test` over the root Go module.
-func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
+// linter is the folder of the program that holds the Go modules against the rules.
+const linter = "modules/golang/lint"
+
+// goModules are the folders of the Go modules with tests; Dagger's modules have none.
+var goModules = []string{".", "ci/bench", "ci/launcher", linter}
+
+// fetch makes sure that all locked files that the checks need can be had. An error
+// has the exit code of the program that fetches: 3 when one of them is gone.
+func (m *Mangos) fetch(ctx context.Context) error {
+	for _, of := range []dagger.DebianSelectionOpts{
+		{Set: "build"}, {Set: "imagetools"}, {Set: "initrd"}, {Set: "microcode"},
+		{Set: "root"}, {Set: "test"}, {Set: "vm"}, {Source: "linux"},
+	} {
+		selection, err := m.selection(ctx, of)
+		if err != nil {
+			return err
+		}
+		if _, err := m.debian().Packages(selection).Sync(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockNote says that the lock is another one than the source's, or nothing.
+func (m *Mangos) lockNote(ctx context.Context, committed *dagger.File) (string, error) {
+	want, err := committed.Contents(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the source's lock: %w", err)
+	}
+	have, err := m.Locked.Contents(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the lock: %w", err)
+	}
+	if have != want {
+		return "lock refreshed", nil
+	}
+	return "", nil
+}
+
+// lint returns the report of vet, gofmt and the analyzers over all Go modules.
+func (m *Mangos) lint(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
+	const program = "/usr/local/bin/lint"
+	return m.goTools(tests, nil, run).
+		WithExec([]string{"go", "build", "-C", linter, "-o", program, "."}).
+		WithExec([]string{program}, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny}).
+		Stdout(ctx)
+}
+
+// unitTests returns the report of `go test` over one Go module.
+func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module, run string) (string, error) {
 	tree, err := m.tools(ctx, "test")
 	if err != nil {
 		return "", err
 	}
 	base := dag.Container().WithRootfs(tree).WithFile("/usr/local/bin/gotest", m.program("gotest"))
+	// The launcher's tests have stand-ins for what its engine runs, and want them
+	// where the real ones would be.
+	for _, file := range []string{
+		"/usr/lib/cni/bridge", "/usr/sbin/dnsmasq", "/usr/sbin/iptables", "/usr/sbin/runc", "/usr/sbin/update-ca-certificates",
+	} {
+		base = base.WithNewFile(file, "")
+	}
 	return m.goTools(tests, base, run).
+		WithWorkdir("/src/"+module).
 		WithExec([]string{"gotest", "./..."}, dagger.ContainerWithExecOpts{
-			InsecureRootCapabilities: true, // the sandbox's tests make namespaces
+			InsecureRootCapabilities: true, // tests of the sandbox and the launcher make namespaces
 			Expect:                   dagger.ReturnTypeAny,
 		}).
 		Stdout(ctx)
@@ -61,7 +136,8 @@ func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, run str
 // goTools returns a container with Go and the source, and a compiler cache that
 // stays. The run's name makes its steps run.
 func (m *Mangos) goTools(tests *dagger.Directory, base *dagger.Container, run string) *dagger.Container {
-	return m.golang().Container(tests, dagger.GolangContainerOpts{Base: base}).
+	return m.golang().
+		Container(tests, dagger.GolangContainerOpts{Base: base, Nested: []string{"ci/launcher", linter}}).
 		WithMountedCache("/root/.cache", dag.CacheVolume("go-cache")).
 		WithEnvVariable("MANGOS_RUN", run)
 }
@@ -144,42 +220,4 @@ func (m *Mangos) MachineScenarios(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return dag.VM(tools, m.Programs()).List(ctx)
-}
-
-// results collects the reports of checks.
-type results struct {
-	run            string
-	text           strings.Builder
-	passed, failed int
-}
-
-var lastLine = regexp.MustCompile(`(?:^|\n)([0-9]+) passed, ([0-9]+) failed\n?$`)
-
-// check runs a check, whose report ends with how many passed and failed. One that
-// ends otherwise has failed.
-func (t *results) check(ctx context.Context, name string, run func(context.Context) (string, error)) {
-	began := time.Now()
-	text, err := run(ctx)
-	counts := lastLine.FindStringSubmatch(text)
-	body := text
-	switch {
-	case err != nil:
-		body, counts = fmt.Sprintf("%s\nFAIL %s: %v\n", text, name, err), []string{"", "0", "1"}
-	case counts == nil:
-		body, counts = fmt.Sprintf("%s\nFAIL %s: ended without a result\n", text, name), []string{"", "0", "1"}
-	}
-	passed, _ := strconv.Atoi(counts[1])
-	failed, _ := strconv.Atoi(counts[2])
-	t.passed += passed
-	t.failed += failed
-	fmt.Fprintf(&t.text, "== %s (%.0f s)\n%s\n", name, time.Since(began).Seconds(), strings.TrimRight(body, "\n"))
-}
-
-// close returns the whole report, as an error when a check failed.
-func (t *results) close() (string, error) {
-	fmt.Fprintf(&t.text, "%d passed, %d failed\n", t.passed, t.failed)
-	if t.failed > 0 || t.passed == 0 {
-		return "", fmt.Errorf("checks failed:\n%s", t.text.String())
-	}
-	return t.text.String(), nil
 }

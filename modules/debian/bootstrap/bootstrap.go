@@ -40,8 +40,7 @@ type Builder struct {
 	Root string
 	// Sandbox is the sandbox program.
 	Sandbox string
-	// Log, if set, gets what dpkg prints, and a line for each step with the
-	// time that it took.
+	// Log, if set, gets a line for each step with the time that it took.
 	Log io.Writer
 }
 
@@ -81,7 +80,7 @@ func (b *Builder) build(ctx context.Context) error {
 	if err := b.prepare(p); err != nil {
 		return err
 	}
-	root := enter.Root{Dir: b.Root, Sandbox: b.Sandbox, Log: b.Log, Env: []string{
+	root := enter.Root{Dir: b.Root, Sandbox: b.Sandbox, Env: []string{
 		"DEBIAN_FRONTEND=noninteractive",
 		"DEBCONF_NONINTERACTIVE_SEEN=true",
 		"SYSTEMD_OFFLINE=1",

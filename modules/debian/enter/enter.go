@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,34 +40,27 @@ type Root struct {
 	Sandbox string
 	// Env is what stands in the environment beside the sandbox's own.
 	Env []string
-	// Log, if set, gets what the programs print.
-	Log io.Writer
 }
 
 // maxTail bounds how much of a failed program's output an error quotes.
 const maxTail = 4096
 
 // Run runs a program and returns what it printed on its standard output. An error
-// quotes the end of what it printed on either.
+// quotes the end of that and of what it printed on its standard error.
 func (r Root) Run(ctx context.Context, argv ...string) ([]byte, error) {
 	args := []string{"--root", r.Dir}
 	for _, e := range r.Env {
 		args = append(args, "--env", e)
 	}
 	cmd := exec.CommandContext(ctx, r.Sandbox, append(append(args, "--"), argv...)...)
-	var out, both bytes.Buffer
-	log := r.Log
-	if log == nil {
-		log = io.Discard
-	}
-	cmd.Stdout = io.MultiWriter(&out, &both, log)
-	cmd.Stderr = io.MultiWriter(&both, log)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := startWithoutSync(cmd)
 	if err == nil {
 		err = cmd.Wait()
 	}
 	if err != nil {
-		tail := both.Bytes()
+		tail := append(out.Bytes(), errs.Bytes()...)
 		if len(tail) > maxTail {
 			tail = tail[len(tail)-maxTail:]
 		}

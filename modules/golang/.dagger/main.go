@@ -40,12 +40,15 @@ func (m *Golang) Container(
 	// What the container has besides.
 	// +optional
 	base *dagger.Container,
+	// Folders of the source with a go.mod of their own, whose modules are wanted, too.
+	// +optional
+	nested []string,
 ) (*dagger.Container, error) {
 	tree, err := m.Toolchain(ctx, source.File("go.mod"))
 	if err != nil {
 		return nil, err
 	}
-	cache, err := m.modules(ctx, source)
+	cache, err := m.modules(ctx, source, nested...)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +161,7 @@ func (m *Golang) Run(
 	// +optional
 	base *dagger.Container,
 ) (string, error) {
-	ctr, err := m.Container(ctx, source, base)
+	ctr, err := m.Container(ctx, source, base, nil)
 	if err != nil {
 		return "", err
 	}
@@ -174,27 +177,30 @@ func compile(out string, packages ...string) []string {
 	return append([]string{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-buildid=", "-o", out}, packages...)
 }
 
-// modules returns the module cache for the source's go.mod and go.sum. The
-// downloads go through a volume, which saves most of them when go.mod changes;
-// the result holds a copy, because a volume may be emptied at any time.
-func (m *Golang) modules(ctx context.Context, source *dagger.Directory) (*dagger.Directory, error) {
-	ctr := m.networked().
-		WithFile("/src/go.mod", source.File("go.mod")).
-		WithFile("/src/go.sum", source.File("go.sum")).
-		WithWorkdir("/src").
-		WithMountedCache(volume, dag.CacheVolume("go-modules"))
-	proxy, err := ctr.WithExec([]string{"go", "env", "GOPROXY"}).Stdout(ctx)
+// modules returns the module cache for the go.mod and go.sum of the source and of
+// the nested folders. The downloads go through a volume, which saves most of them
+// when a go.mod changes; the result holds a copy, because a volume may be emptied
+// at any time.
+func (m *Golang) modules(ctx context.Context, source *dagger.Directory, nested ...string) (*dagger.Directory, error) {
+	ctr := m.networked()
+	for _, folder := range append([]string{"."}, nested...) {
+		for _, name := range []string{folder + "/go.mod", folder + "/go.sum"} {
+			ctr = ctr.WithFile("/src/"+name, source.File(name))
+		}
+	}
+	ctr = ctr.WithMountedCache(volume, dag.CacheVolume("go-modules"))
+	proxy, err := ctr.WithWorkdir("/src").WithExec([]string{"go", "env", "GOPROXY"}).Stdout(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the Go proxy: %w", err)
 	}
-	download := []string{"go", "mod", "download"}
-	return ctr.
-		WithEnvVariable("GOMODCACHE", volume).
-		WithExec(download).
-		WithEnvVariable("GOMODCACHE", modules).
-		WithEnvVariable("GOPROXY", "file://"+volume+"/cache/download,"+strings.TrimSpace(proxy)).
-		WithExec(download).
-		Directory(modules), nil
+	for _, cache := range []string{volume, modules} {
+		ctr = ctr.WithEnvVariable("GOMODCACHE", cache)
+		for _, folder := range append([]string{"."}, nested...) {
+			ctr = ctr.WithWorkdir("/src/" + folder).WithExec([]string{"go", "mod", "download"})
+		}
+		ctr = ctr.WithEnvVariable("GOPROXY", "file://"+volume+"/cache/download,"+strings.TrimSpace(proxy))
+	}
+	return ctr.Directory(modules), nil
 }
 
 // withGo puts the toolchain and its settings into a container.

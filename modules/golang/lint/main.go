@@ -1,0 +1,60 @@
+// Command lint holds Go modules against the project's rules:
+//
+//	lint [FOLDER]
+//
+// looks at each Go module in and below the folder (by default the working folder).
+// It prints what it finds and a last line `N passed, N failed`, which counts the
+// modules, each once for its form (gofmt) and once for its code (the analyzers in
+// analyzers.go). It exits with 1 when something was found.
+//
+// A Dagger module's code is complete only where it is loaded: there it is looked at
+// for its form alone.
+//
+// It is also a tool for the go command, which is how it sees a module's code:
+//
+//	go vet -vettool=/path/to/lint ./...
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+
+	"golang.org/x/tools/go/analysis/unitchecker"
+)
+
+func main() {
+	if vetTool(os.Args[1:]) {
+		unitchecker.Main(suite()...)
+	}
+	folder := "."
+	switch {
+	case len(os.Args) == 2:
+		folder = os.Args[1]
+	case len(os.Args) > 2:
+		fmt.Fprintln(os.Stderr, "usage: lint [FOLDER]")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	failed, err := lintAll(ctx, folder, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lint:", err)
+		os.Exit(2)
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+// vetTool reports whether the go command called (see `go doc unitchecker`).
+func vetTool(args []string) bool {
+	for _, a := range args {
+		if a == "-flags" || strings.HasPrefix(a, "-V=") || strings.HasSuffix(a, ".cfg") {
+			return true
+		}
+	}
+	return false
+}
