@@ -115,7 +115,9 @@ func (m *Mangos) debian() *dagger.Debian { return m.debianWith("") }
 
 // debianWith returns the module that makes trees, with a package cache of its own.
 func (m *Mangos) debianWith(cache string) *dagger.Debian {
-	return dag.Debian(m.program("debian"), m.program("sandbox"), m.program("record"), dagger.DebianOpts{Mirrors: m.Mirrors, Cache: cache})
+	lock := m.kept(dag.Directory().WithFile("debian.lock.json", m.Locked)).File("debian.lock.json")
+	return dag.Debian(m.program("debian"), m.program("sandbox"), m.program("record"),
+		dagger.DebianOpts{Mirrors: m.Mirrors, Lock: lock, Cache: cache})
 }
 
 func (m *Mangos) linux() *dagger.Kernel {

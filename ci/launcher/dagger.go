@@ -35,7 +35,7 @@ func (l *launcher) dagger(args []string) (int, error) {
 	var use *lockfile.Lock
 	if runner == "" {
 		if runtime := machine.ContainerRuntime(ctx); runtime == "" {
-			if use, err = l.ensureEngine(ctx, src); err != nil {
+			if use, err = l.ensureEngine(ctx, src, lockAges(args)); err != nil {
 				return 0, err
 			}
 			defer use.Close()
@@ -53,7 +53,18 @@ func (l *launcher) dagger(args []string) (int, error) {
 		env = append(env, runnerEnv+"="+runner)
 	}
 	stop() // from here on, signals are the client's
-	return l.runCLI(src, args, env, embedded, use)
+	status := 0
+	err = l.withLock(lockAges(args), func(lock string) (err error) {
+		status, err = l.runCLI(src, l.withLockFlag(args, lock), env, embedded, use)
+		if err == nil && status == exitGone {
+			return errGone
+		}
+		return err
+	})
+	if status == exitGone && errors.Is(err, errGone) {
+		return status, nil // the client has said why
+	}
+	return status, err
 }
 
 // binDir is where the programs of one version of ci/engine lie.
@@ -124,8 +135,8 @@ func (l *launcher) clientStatus(cmd *exec.Cmd, err error, embedded bool) (int, e
 }
 
 // ensureEngine returns once an engine of this checkout's version answers on
-// the state folder, with a lock that keeps it there.
-func (l *launcher) ensureEngine(ctx context.Context, src build.Source) (*lockfile.Lock, error) {
+// the state folder, with a lock that keeps it there; ages is that of withLock.
+func (l *launcher) ensureEngine(ctx context.Context, src build.Source, ages bool) (*lockfile.Lock, error) {
 	if err := l.checkMachine(src); err != nil {
 		return nil, err
 	}
@@ -134,7 +145,7 @@ func (l *launcher) ensureEngine(ctx context.Context, src build.Source) (*lockfil
 		return nil, err
 	}
 	defer start.Close()
-	cfg, err := l.furnish(ctx, src)
+	cfg, err := l.furnish(ctx, src, ages)
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func (l *launcher) logs() (int, error) {
 }
 
 // prune empties the cache of the engine and removes programs and images of
-// other versions.
+// other versions, and locks that took the place of one in git.
 func (l *launcher) prune() (int, error) {
 	status, err := l.dagger([]string{"--progress=plain", "core", "engine", "local-cache", "prune"})
 	if err != nil || status != 0 {
@@ -110,6 +110,9 @@ func (l *launcher) prune() (int, error) {
 	}
 	if err := removeSiblings(l.binDir(src)); err != nil {
 		return 0, err
+	}
+	if err := os.RemoveAll(l.freshDir()); err != nil {
+		return 0, fmt.Errorf("prune: %w", err)
 	}
 	if rec != nil {
 		return 0, removeSiblings(rec.Config.Content)

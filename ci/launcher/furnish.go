@@ -36,8 +36,8 @@ func (l *launcher) checkMachine(src build.Source) error {
 }
 
 // furnish makes whatever the engine still lacks and returns the configuration
-// to run it with. The caller holds the start lock.
-func (l *launcher) furnish(ctx context.Context, src build.Source) (daemon.Config, error) {
+// to run it with; ages is that of withLock. The caller holds the start lock.
+func (l *launcher) furnish(ctx context.Context, src build.Source, ages bool) (daemon.Config, error) {
 	var cfg daemon.Config
 	if err := l.installPackages(ctx); err != nil {
 		return cfg, err
@@ -45,7 +45,11 @@ func (l *launcher) furnish(ctx context.Context, src build.Source) (daemon.Config
 	if err := l.compile(ctx, src, programs...); err != nil {
 		return cfg, err
 	}
-	image, digest, err := l.sdkImage(ctx, src)
+	var image, digest string
+	err := l.withLock(ages, func(lock string) (err error) {
+		image, digest, err = l.sdkImage(ctx, src, lock)
+		return err
+	})
 	if err != nil {
 		return cfg, err
 	}

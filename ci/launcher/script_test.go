@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 				"ci/engine/distconsts/go.mod":        "",
 				"ci/engine/distconsts/distconsts.go": "",
 				"debian.lock.json":                   "{}",
+				"mangos.toml":                        "",
 				"dagger.json":                        "{}",
 			} {
 				file := filepath.Join(repo, name)
@@ -171,6 +172,12 @@ func fakeClient() {
 		die(os.WriteFile(arg, nil, 0o644))
 		_, err := os.Open(arg + ".fifo")
 		die(err)
+	case "gone":
+		// A locked file is gone, unless the lock is another one.
+		if !strings.Contains(strings.Join(os.Args, " "), " --lock=") {
+			fmt.Fprintln(os.Stderr, "debian: fetch x 1: locked file is gone")
+			os.Exit(exitGone)
+		}
 	case "await-signal":
 		caught := make(chan os.Signal, 1)
 		signal.Notify(caught, syscall.SIGTERM)
@@ -223,8 +230,8 @@ func fakeEngine() {
 	}
 }
 
-// fakeDebian makes a selection that follows the lock's "sdk" line, and an
-// almost empty root file system.
+// fakeDebian makes a selection that follows the lock's first line, and an almost
+// empty root file system. It does not find the files of a lock that says "gone".
 func fakeDebian() {
 	arg := map[string]string{}
 	for i := 1; i+1 < len(os.Args); i++ {
@@ -236,6 +243,17 @@ func fakeDebian() {
 		die(err)
 		line, _, _ := strings.Cut(string(lock), "\n")
 		die(os.WriteFile(arg["--out"], []byte(line), 0o644))
+	case "fetch":
+		selection, err := os.ReadFile(arg["--selection"])
+		die(err)
+		if strings.HasPrefix(string(selection), "gone") {
+			fmt.Fprintln(os.Stderr, "debian: fetch git 1: locked file is gone: refresh the lock")
+			os.Exit(exitGone)
+		}
+	case "lock":
+		_, err := os.Stat(arg["--sandbox"])
+		die(err)
+		die(os.WriteFile(arg["--out"], []byte(os.Getenv("FAKE_ARCHIVE")), 0o644))
 	case "bootstrap":
 		die(os.MkdirAll(filepath.Join(arg["--root"], "etc"), 0o755))
 		die(os.WriteFile(filepath.Join(arg["--root"], "etc", "os-release"), nil, 0o644))

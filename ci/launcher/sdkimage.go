@@ -21,12 +21,12 @@ import (
 // sdkSet is the set of locked packages behind the SDK image.
 const sdkSet = "sdk"
 
-// sdkImage makes the image in which modules are compiled, unless it is there,
-// and returns its folder and digest. The image is known by what it is made
+// sdkImage makes the image in which modules are compiled from the lock, unless it
+// is there, and returns its folder and digest. The image is known by what it is made
 // from: the selection of packages and the engine's sources. To find it without
 // running anything, each state of the lock has a file that names its image.
-func (l *launcher) sdkImage(ctx context.Context, src build.Source) (dir, digest string, err error) {
-	quick, err := hashFiles(src.Key, filepath.Join(l.repo, "debian.lock.json"))
+func (l *launcher) sdkImage(ctx context.Context, src build.Source, lock string) (dir, digest string, err error) {
+	quick, err := hashFiles(src.Key, lock)
 	if err != nil {
 		return "", "", fmt.Errorf("read the lock: %w", err)
 	}
@@ -43,9 +43,12 @@ func (l *launcher) sdkImage(ctx context.Context, src build.Source) (dir, digest 
 		return "", "", fmt.Errorf("make the SDK image: %w", err)
 	}
 	defer os.RemoveAll(work)
-	selection, err := l.selectPackages(ctx, work)
-	if err != nil {
+	if err := l.compilePackageTools(ctx, work); err != nil {
 		return "", "", err
+	}
+	selection := filepath.Join(work, "selection.json")
+	if err := l.debian(ctx, work, "select", "--set", sdkSet, "--out", selection, "--lock", lock); err != nil {
+		return "", "", fmt.Errorf("make the SDK image: %w", err)
 	}
 	name, err := hashFiles(src.Key, selection)
 	if err != nil {
@@ -54,7 +57,7 @@ func (l *launcher) sdkImage(ctx context.Context, src build.Source) (dir, digest 
 	dir = filepath.Join(images, name)
 	digest, ok := sdk.Digest(dir)
 	if !ok {
-		if digest, err = l.makeImage(ctx, src, work, selection, dir); err != nil {
+		if digest, err = l.makeImage(ctx, src, work, lock, dir); err != nil {
 			return "", "", err
 		}
 	}
@@ -64,38 +67,33 @@ func (l *launcher) sdkImage(ctx context.Context, src build.Source) (dir, digest 
 	return dir, digest, nil
 }
 
-// selectPackages compiles the programs that handle packages into work and
-// returns a file with what the lock says of the image's packages.
-func (l *launcher) selectPackages(ctx context.Context, work string) (string, error) {
-	err := l.say.Do("compile the programs that unpack packages", func() error {
+// compilePackageTools compiles the programs that handle packages into work.
+func (l *launcher) compilePackageTools(ctx context.Context, work string) error {
+	return l.say.Do("compile the programs that handle packages", func() error {
 		log := &strings.Builder{}
 		return build.Go(ctx, l.repo, log, "build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-o", work+"/",
 			"./modules/debian/cmd/debian", "./modules/sandbox")
 	})
-	if err != nil {
-		return "", err
-	}
-	selection := filepath.Join(work, "selection.json")
-	return selection, l.debian(ctx, work, "select", "--set", sdkSet, "--out", selection, "--lock", filepath.Join(l.repo, "debian.lock.json"))
 }
 
 // makeImage fetches the selected packages and the Go toolchain and writes the
 // image to dir.
-func (l *launcher) makeImage(ctx context.Context, src build.Source, work, selection, dir string) (digest string, err error) {
+func (l *launcher) makeImage(ctx context.Context, src build.Source, work, lock, dir string) (digest string, err error) {
+	selection := filepath.Join(work, "selection.json")
 	packages, root := filepath.Join(work, "packages"), filepath.Join(work, "root")
 	err = l.say.Do("fetch the locked packages of set "+sdkSet, func() error {
-		return l.debian(ctx, work, "fetch", "--selection", selection, "--lock", filepath.Join(l.repo, "debian.lock.json"),
+		return l.debian(ctx, work, "fetch", "--selection", selection, "--lock", lock,
 			"--cache", filepath.Join(l.state, "packages"), "--out", packages)
 	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("make the SDK image: %w", err)
 	}
 	err = l.say.Do("unpack and configure them", func() error {
 		return l.debian(ctx, work, "bootstrap", "--selection", selection, "--packages", packages, "--root", root,
 			"--sandbox", filepath.Join(work, "sandbox"))
 	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("make the SDK image: %w", err)
 	}
 	in := sdk.Inputs{Root: root, Codegen: filepath.Join(l.binDir(src), build.Codegen)}
 	err = l.say.Do("fetch Go "+src.Toolchain, func() error {
@@ -112,7 +110,8 @@ func (l *launcher) makeImage(ctx context.Context, src build.Source, work, select
 	return digest, err
 }
 
-// debian runs the program of that name, which says by itself what is wrong.
+// debian runs the program of that name, which says by itself what is wrong. The
+// error wraps errGone when a locked file can be had nowhere.
 func (l *launcher) debian(ctx context.Context, work string, args ...string) error {
 	mirrors := ""
 	if os.Getenv(settingsEnv) != "no" {
@@ -125,10 +124,13 @@ func (l *launcher) debian(ctx context.Context, work string, args ...string) erro
 	cmd.Env = append(os.Environ(), mirrorsEnv+"="+mirrors)
 	cmd.Dir = work
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("make the SDK image: debian %s: %w\n%s", args[0], err, strings.TrimSpace(string(out)))
+	if err == nil {
+		return nil
 	}
-	return nil
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == exitGone {
+		err = errGone
+	}
+	return fmt.Errorf("debian %s: %w\n%s", args[0], err, strings.TrimSpace(string(out)))
 }
 
 // hashFiles names the contents of the files, with salt, in 16 digits.

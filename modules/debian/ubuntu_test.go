@@ -165,7 +165,8 @@ func (u *ubuntu) checkTampered(t *testing.T) {
 	}
 }
 
-// checkGone takes a locked file off the mirror.
+// checkGone takes a locked file off the mirror: the lock cannot be used any more, and
+// one made anew can, with what the mirror still has.
 func (u *ubuntu) checkGone(t *testing.T, l *lock.Lock) {
 	s, err := l.Select("initrd")
 	if err != nil {
@@ -180,6 +181,25 @@ func (u *ubuntu) checkGone(t *testing.T, l *lock.Lock) {
 	err = f.Into(context.Background(), files(s), t.TempDir())
 	if !errors.Is(err, fetch.ErrGone) || !strings.Contains(err.Error(), "hello 1.0-1ubuntu0.2") {
 		t.Errorf("got %v, want ErrGone that names the package", err)
+	}
+
+	text, log := u.lock(t)
+	if !strings.Contains(log, "hello 1.0-1ubuntu0.2 is in the index of noble-security, but no server has its file") {
+		t.Errorf("the log does not say what the mirror withholds:\n%s", log)
+	}
+	fresh, err := lock.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = fresh.Select("initrd"); err != nil {
+		t.Fatal(err)
+	}
+	if s.Packages[0].Version != "1.0-1ubuntu0.1" {
+		t.Errorf("the fresh lock has hello %s, want the next older one", s.Packages[0].Version)
+	}
+	f.Cache = t.TempDir()
+	if err := f.Into(context.Background(), files(s), t.TempDir()); err != nil {
+		t.Errorf("fetch what the fresh lock names: %v", err)
 	}
 }
 

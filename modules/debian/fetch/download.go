@@ -63,11 +63,25 @@ func (f *Fetcher) download(ctx context.Context, file File, partial *os.File, met
 		}
 		failures = append(failures, fmt.Sprintf("%s: %v", redact(base+file.Path), err))
 	}
-	said := strings.Join(failures, "; ")
-	if gone {
-		return fmt.Errorf("%w: no mirror has it any more, and its permanent home cannot be reached or does not have it (%s): refresh the lock (debian lock)", ErrGone, said)
+	if !gone {
+		return fmt.Errorf("%w: %s", ErrUnreachable, strings.Join(failures, "; "))
 	}
-	return fmt.Errorf("%w: %s", ErrUnreachable, said)
+	return fmt.Errorf("%w: %s: %s", ErrGone, dropped(failures[:len(mirrors)], failures[len(mirrors):]), wayOut)
+}
+
+// wayOut is what a person does when a locked file is gone.
+const wayOut = "refresh the lock: ci/dagger call lock -o debian.lock.json (by hand: debian lock)"
+
+// dropped tells where a file was looked for in vain.
+func dropped(mirrors, homes []string) string {
+	where := "there is no mirror"
+	if len(mirrors) > 0 {
+		where = "the mirror dropped it (" + strings.Join(mirrors, "; ") + ")"
+	}
+	if len(homes) == 0 {
+		return where + ", and no permanent home was named"
+	}
+	return where + ", and its permanent home cannot be reached or does not have it (" + strings.Join(homes, "; ") + ")"
 }
 
 // bases returns the servers of an archive, in the order in which they are asked.
