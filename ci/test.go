@@ -70,15 +70,12 @@ var goModules = []string{".", "ci/bench", "ci/launcher", linter}
 // fetch makes sure that all locked files that the checks need can be had. An error
 // has the exit code of the program that fetches: 3 when one of them is gone.
 func (m *Mangos) fetch(ctx context.Context) error {
-	for _, of := range []dagger.DebianSelectionOpts{
-		{Set: "build"}, {Set: "imagetools"}, {Set: "initrd"}, {Set: "microcode"},
-		{Set: "root"}, {Set: "test"}, {Set: "vm"}, {Source: "linux"},
-	} {
-		selection, err := m.selection(ctx, of)
+	for _, name := range []string{"build", "imagetools", "initrd", "microcode", "root", "test", "vm", "source-linux"} {
+		selection, err := m.selection(ctx, name)
 		if err != nil {
 			return err
 		}
-		if _, err := m.debian().Packages(selection).Sync(ctx); err != nil {
+		if _, err := m.debian().Packages(selection).Files().Sync(ctx); err != nil {
 			return err
 		}
 	}
@@ -189,11 +186,11 @@ func (m *Mangos) TestMachines(
 	if err != nil {
 		return "", err
 	}
-	t := &results{}
-	t.check(ctx, "machines", func(ctx context.Context) (string, error) {
+	r := &results{}
+	r.check(ctx, "machines", func(ctx context.Context) (string, error) {
 		return machines.Test(ctx, release, keys, dagger.VMTestOpts{Scenarios: scenarios, Parallel: parallel, Patience: patience})
 	})
-	return t.close()
+	return m.tally(ctx, r, "")
 }
 
 // MachineConsoles does what test-machines does and returns the report (report.json)
