@@ -102,6 +102,30 @@ func (p Package) item(size int64, use string) Item {
 	}
 }
 
+// Items lists every file of a lock, as steps that use it name it.
+func Items(l *lock.Lock) []Item {
+	archives := map[string]string{}
+	for _, s := range l.Suites {
+		archives[s.Name] = s.Archive
+	}
+	var items []Item
+	for _, p := range l.Packages {
+		items = append(items, Package{
+			Name: p.Name, Version: p.Version, Architecture: p.Architecture, Archive: archives[p.Suite],
+			Path: p.Path, SHA256: p.SHA256, Distribution: l.Distribution,
+		}.item(p.Size, ""))
+	}
+	for _, s := range l.Sources {
+		for _, f := range s.Files {
+			items = append(items, Package{
+				Name: s.Name, Version: s.Version, Architecture: "source", Archive: archives[s.Suite],
+				Path: f.Path, SHA256: f.SHA256, Distribution: l.Distribution,
+			}.item(f.Size, ""))
+		}
+	}
+	return items
+}
+
 // container claims the container's packages as tools, after it has made sure
 // that dpkg's database lists exactly those of the selection.
 func (p *Plan) container() ([]Item, error) {

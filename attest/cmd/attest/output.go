@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"unicode"
+
+	"github.com/spf13/cobra"
 )
 
 // printable returns s fit for a terminal: control and invisible characters,
@@ -28,4 +31,31 @@ func writeJSON(w io.Writer, v any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// printer passes on only what is fit for a terminal.
+type printer struct{ to io.Writer }
+
+func (p printer) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(p.to, printable(string(b))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// writeOutput writes a new file, or to standard output for "-".
+func writeOutput(cmd *cobra.Command, path string, text []byte) error {
+	if path == "-" {
+		_, err := cmd.OutOrStdout().Write(text)
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
 }

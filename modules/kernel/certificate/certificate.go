@@ -169,3 +169,32 @@ func usable(c *x509.Certificate) error {
 	}
 	return nil
 }
+
+// Remove undoes [Area.Insert]: it returns a copy of a kernel file as it was
+// before der was put into it. ranges are those of the file, as [Area.Ranges]
+// names them; more may follow. A file that does not hold exactly this
+// certificate is an error that wraps [ErrUsed].
+func Remove(file []byte, ranges []byterange.Range, der []byte) ([]byte, error) {
+	if len(ranges) < 3 || ranges[1].Length != usedSize || ranges[2].Length != listSizeSize {
+		return nil, fmt.Errorf("remove certificate: %w: the ranges are not those of a certificate area", byterange.ErrInvalid)
+	}
+	original := bytes.Clone(file)
+	var parts [3][]byte
+	for i := range parts {
+		r := ranges[i]
+		if r.Offset < 0 || r.Length < 0 || r.Offset > int64(len(file)) || r.Length > int64(len(file))-r.Offset {
+			return nil, fmt.Errorf("remove certificate: %w: %s is outside of the file", byterange.ErrInvalid, r.What)
+		}
+		parts[i] = original[r.Offset : r.Offset+r.Length]
+	}
+	area, used, list := parts[0], parts[1], parts[2]
+	size := binary.LittleEndian.Uint64(list)
+	if len(der) > len(area) || !bytes.Equal(area[:len(der)], der) || !bytes.Equal(area[len(der):], make([]byte, len(area)-len(der))) ||
+		uint64(binary.LittleEndian.Uint32(used)) != uint64(len(der)) || size < uint64(len(der)) {
+		return nil, fmt.Errorf("remove certificate: %w by something else than this certificate", ErrUsed)
+	}
+	clear(area)
+	clear(used)
+	binary.LittleEndian.PutUint64(list, size-uint64(len(der)))
+	return original, nil
+}

@@ -68,6 +68,37 @@ func TestInsertChangesTheDeclaredRangesOnly(t *testing.T) {
 	}
 }
 
+func TestRemove(t *testing.T) {
+	before := kerneltest.Vmlinux()
+	area, err := certificate.Find(before, symbols(t, kerneltest.SystemMap))
+	if err != nil {
+		t.Fatal(err)
+	}
+	der := bytes.Repeat([]byte{0x30}, 1281)
+	certified := bytes.Clone(before)
+	if err := area.Insert(certified, der); err != nil {
+		t.Fatal(err)
+	}
+	got, err := certificate.Remove(certified, area.Ranges(0), der)
+	if err != nil || !bytes.Equal(got, before) {
+		t.Errorf("not as it was before: %v", err)
+	}
+	for name, other := range map[string][]byte{"another certificate": bytes.Repeat([]byte{0x31}, 1281), "a longer one": append(der, 1), "a shorter one": der[:1280]} {
+		if _, err := certificate.Remove(certified, area.Ranges(0), other); !errors.Is(err, certificate.ErrUsed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	certified[area.Certificate+4000] = 1
+	if _, err := certificate.Remove(certified, area.Ranges(0), der); !errors.Is(err, certificate.ErrUsed) {
+		t.Errorf("something behind it: %v", err)
+	}
+	for name, ranges := range map[string][]byterange.Range{"none": nil, "outside": area.Ranges(1 << 40), "of the wrong length": {{Length: 1}, {Length: 1}, {Length: 1}}} {
+		if _, err := certificate.Remove(certified, ranges, der); !errors.Is(err, byterange.ErrInvalid) {
+			t.Errorf("ranges: %s: %v", name, err)
+		}
+	}
+}
+
 func TestSymbolsThatDoNotFit(t *testing.T) {
 	for name, change := range map[string][2]string{
 		"missing":                  {"ffffffff83000050 D system_extra_cert\n", ""},

@@ -12,27 +12,12 @@ import (
 	"github.com/mastercard/mangos/modules/image/unified"
 )
 
-// expected is the content of mangos_<version>.pcrs.json.
-type expected struct {
-	Name    string          `json:"name"`
-	Version string          `json:"version"`
-	PCR     int             `json:"pcr"`
-	Bank    string          `json:"bank"`
-	Phases  []expectedPhase `json:"phases"`
-}
-
-type expectedPhase struct {
-	Phase  string `json:"phase"`
-	Value  string `json:"value"`
-	Policy string `json:"policy"`
-}
-
 func writePCRs(path, name, version string, phases []pcr.Phase) error {
-	e := expected{Name: name, Version: version, PCR: pcr.Kernel, Bank: "sha256"}
-	for _, p := range phases {
-		e.Phases = append(e.Phases, expectedPhase{Phase: p.Path, Value: p.Value.String(), Policy: p.Policy.String()})
+	text, err := unified.Expect(name, version, phases).JSON()
+	if err != nil {
+		return err
 	}
-	return writeJSON(path, e)
+	return output.Bytes(path, text)
 }
 
 func predictStep() *cobra.Command {

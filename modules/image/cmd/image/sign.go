@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -224,12 +223,4 @@ func signSumsStep() *cobra.Command {
 	c.Flags().StringVar(&out, "out", "", "detached signature (SHA256SUMS.gpg)")
 	epoch = epochFlag(c)
 	return require(c, "sums", "key", "public", "out")
-}
-
-func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return output.Bytes(path, append(text, '\n'))
 }

@@ -1,0 +1,298 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/mastercard/mangos/attest/cms"
+	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/format/bzimage"
+	"github.com/mastercard/mangos/format/pcr"
+	"github.com/mastercard/mangos/format/uki"
+	"github.com/mastercard/mangos/format/vfat"
+	"github.com/mastercard/mangos/modules/image/unified"
+	"github.com/mastercard/mangos/modules/image/unsigned"
+	"github.com/mastercard/mangos/modules/kernel/artifact"
+	"github.com/mastercard/mangos/modules/kernel/certificate"
+)
+
+// Places on the EFI system partition.
+const (
+	bootLoader      = "EFI/BOOT/BOOTX64.EFI"
+	entryFolder     = "EFI/Linux/"
+	loaderFile      = "loader/loader.conf"
+	extensionFolder = "mangos/extensions/"
+	orgExtension    = extensionFolder + "org.confext.raw"
+	maxESPFiles     = 1000
+)
+
+// readESP reads the files of the EFI system partition by their paths.
+func (m *image) readESP() (map[string][]byte, error) {
+	v, err := vfat.Open(m.esp, m.esp.Size())
+	if err != nil {
+		return nil, fmt.Errorf("EFI system partition: %w", err)
+	}
+	files := map[string][]byte{}
+	if err := readFAT(v.Root(), "", files, 0); err != nil {
+		return nil, fmt.Errorf("EFI system partition: %w", err)
+	}
+	return files, nil
+}
+
+func readFAT(dir *vfat.File, at string, files map[string][]byte, depth int) error {
+	if depth > 8 || len(files) > maxESPFiles {
+		return errors.New("too many files")
+	}
+	entries, err := dir.ReadDir()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsLabel() || e.Name == "." || e.Name == ".." {
+			continue
+		}
+		name := path.Join(at, e.Name)
+		if e.IsDir() {
+			if err := readFAT(e, name, files, depth+1); err != nil {
+				return err
+			}
+			continue
+		}
+		r, err := e.Open()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if e.Size > maxSmall {
+			return fmt.Errorf("%s has %d bytes", name, e.Size)
+		}
+		b := make([]byte, e.Size)
+		if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		files[name] = b
+	}
+	return nil
+}
+
+// checkBootPartition holds the files that firmware and boot loader find against
+// the release and its statements.
+func (m *image) checkBootPartition(r *folder, all statements, esp map[string][]byte) (string, error) {
+	images := 0
+	for name, content := range esp {
+		switch {
+		case strings.HasPrefix(name, entryFolder):
+			entry, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(name, entryFolder), ".efi"), "+")
+			if entry != m.names.Entry || !bytes.Equal(content, m.uki.Bytes()) {
+				return "", fmt.Errorf("%s is not %s", name, m.names.Image)
+			}
+			images++
+		case name == bootLoader:
+			want, err := all.product("sign-boot", "boot.efi")
+			if err != nil {
+				return "", err
+			}
+			if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != want {
+				return "", fmt.Errorf("%s has SHA-256 %x, the step sign-boot made one with %s", name, sum, want)
+			}
+		case name == loaderFile:
+			if err := checkLoader(content); err != nil {
+				return "", fmt.Errorf("%s: %w", name, err)
+			}
+		case name == orgExtension:
+			f := r.files[m.names.Org]
+			if sum := sha256.Sum256(content); f == nil || hex.EncodeToString(sum[:]) != f.sum {
+				return "", fmt.Errorf("%s is not %s", name, m.names.Org)
+			}
+		default:
+			return "", fmt.Errorf("%s has no place there", name)
+		}
+	}
+	if _, there := esp[bootLoader]; !there || images != 1 {
+		return "", fmt.Errorf("it has %d kernel images and a boot loader (%v)", images, there)
+	}
+	if _, there := esp[loaderFile]; !there {
+		return "", fmt.Errorf("it has no %s", loaderFile)
+	}
+	if _, there := esp[orgExtension]; there != (r.files[m.names.Org] != nil) {
+		return "", fmt.Errorf("%s is in the release or on the partition, not in both", m.names.Org)
+	}
+	return fmt.Sprintf("%d files, all accounted for", len(esp)), nil
+}
+
+// checkLoader wants the boot loader's configuration to let nobody edit a command
+// line or enrol keys.
+func checkLoader(text []byte) error {
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	for _, want := range []string{"editor no", "secure-boot-enroll off"} {
+		if !slices.Contains(lines, want) {
+			return fmt.Errorf("it does not say %q", want)
+		}
+	}
+	for _, line := range lines {
+		switch key, _, _ := strings.Cut(line, " "); key {
+		case "timeout", "editor", "secure-boot-enroll", "":
+		default:
+			return fmt.Errorf("it says %.80q", line)
+		}
+	}
+	if len(lines) != 3 {
+		return fmt.Errorf("it has %d lines", len(lines))
+	}
+	return nil
+}
+
+// checkSecureBoot verifies the signature of every EFI program.
+func (m *image) checkSecureBoot(esp map[string][]byte, trust *policy.Image) (string, error) {
+	var signers []string
+	for name, content := range map[string][]byte{m.names.Image: m.uki.Bytes(), bootLoader: esp[bootLoader]} {
+		c, err := cms.Image(bytes.NewReader(content), int64(len(content)), trust.SecureBoot)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		signers = append(signers, c.Subject.CommonName)
+	}
+	return fmt.Sprintf("%d programs, by %q", len(signers), signers[0]), nil
+}
+
+// kernel is the organisation's kernel without its certificate.
+func (m *image) kernel(trust *policy.Image) (bare []byte, c *x509.Certificate, err error) {
+	ranges, err := m.manifest.Signing.Kernel.File(artifact.BzImage)
+	if err != nil {
+		return nil, nil, err
+	}
+	content := m.uki.Section(".linux")
+	if int64(len(content)) < ranges.Size || len(ranges.Ranges) != 4 {
+		return nil, nil, fmt.Errorf("the kernel has %d bytes, the list of the unsigned set says %d", len(content), ranges.Size)
+	}
+	for _, c = range trust.Verity {
+		if bare, err = certificate.Remove(content[:ranges.Size], ranges.Ranges, c.Raw); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := bzimage.Parse(bare)
+	if err != nil {
+		return nil, nil, err
+	}
+	b.SetChecksum()
+	return bare, c, nil
+}
+
+// checkKernel makes sure that the kernel is the common one, but for a trusted
+// certificate, and nothing behind it.
+func (m *image) checkKernel(trust *policy.Image) (string, error) {
+	bare, c, err := m.kernel(trust)
+	if err != nil {
+		return "", err
+	}
+	if rest := m.uki.Section(".linux")[len(bare):]; len(rest) > 0 {
+		return "", fmt.Errorf("%d bytes follow the kernel", len(rest))
+	}
+	if err := m.listed(unsigned.BzImage, bare); err != nil {
+		return "", fmt.Errorf("without the certificate: %w", err)
+	}
+	return fmt.Sprintf("the common one, with the certificate of %q", c.Subject.CommonName), nil
+}
+
+// checkPCRs computes the values anew: from the unsigned set and the
+// organisation's public certificate and key.
+func (m *image) checkPCRs(r *folder, trust *policy.Image) (string, error) {
+	phases, err := m.predict(trust)
+	if err != nil {
+		return "", err
+	}
+	text, err := r.small(m.names.PCRs)
+	if err != nil {
+		return "", err
+	}
+	got, err := unified.ReadExpected(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", m.names.PCRs, err)
+	}
+	want := unified.Expect(m.manifest.Name, m.manifest.Version, phases)
+	if got.PCR != want.PCR || got.Bank != want.Bank || got.Name != want.Name || got.Version != want.Version || !slices.Equal(got.Phases, want.Phases) {
+		return "", fmt.Errorf("%s is not what the image gives: %+v", m.names.PCRs, want.Phases)
+	}
+	return fmt.Sprintf("%d phases, %.16s… at the end", len(phases), phases[len(phases)-1].Value), nil
+}
+
+// predict computes the phases from the normal form, the common kernel with the
+// certificate put in, and the policy's public key.
+func (m *image) predict(trust *policy.Image) ([]pcr.Phase, error) {
+	key, err := m.pcrKey(trust)
+	if err != nil {
+		return nil, err
+	}
+	bare, _, err := m.kernel(trust)
+	if err != nil {
+		return nil, err
+	}
+	form, err := unified.NormalForm(m.uki, bare)
+	if err != nil {
+		return nil, err
+	}
+	normal, err := uki.Parse(form)
+	if err != nil {
+		return nil, err
+	}
+	// kernel() has shown that the certified kernel is the common one and the
+	// certificate.
+	return unified.Organisation{Kernel: m.uki.Section(".linux"), PCRPublic: key, TryOut: m.tryOut}.Predict(normal)
+}
+
+// pcrKey is the image's PCR key, which must be one that the policy trusts.
+func (m *image) pcrKey(trust *policy.Image) ([]byte, error) {
+	section := m.uki.Section(".pcrpkey")
+	key, err := pcr.ParsePublicKey(section)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range trust.PCR {
+		if k.Equal(key) {
+			return section, nil
+		}
+	}
+	return nil, fmt.Errorf("the image's PCR key (%s) is not one of the policy's", pcr.Fingerprint(key))
+}
+
+// checkPCRSignatures verifies the signatures over the policies of all phases.
+func (m *image) checkPCRSignatures(trust *policy.Image) (string, error) {
+	phases, err := m.predict(trust)
+	if err != nil {
+		return "", err
+	}
+	section, err := m.pcrKey(trust)
+	if err != nil {
+		return "", err
+	}
+	key, err := pcr.ParsePublicKey(section)
+	if err != nil {
+		return "", err
+	}
+	signatures, err := pcr.ParseSignatures(m.uki.Section(".pcrsig"))
+	if err != nil {
+		return "", err
+	}
+	if len(signatures) != len(phases) {
+		return "", fmt.Errorf("there are %d signatures, and %d phases", len(signatures), len(phases))
+	}
+	for i, p := range phases {
+		if err := signatures[i].Verify(key, p.Policy); err != nil {
+			return "", fmt.Errorf("phase %s: %w", p.Path, err)
+		}
+	}
+	return fmt.Sprintf("%d, by the key %.16s…", len(signatures), pcr.Fingerprint(key)), nil
+}

@@ -1,0 +1,36 @@
+// Package verify judges the folder of a release: whether every file of it is
+// what a trusted organisation says that it is, made as it says, and signed for
+// the devices as they will check it.
+//
+// Nothing in the folder is believed before it is checked, and every check that
+// could not be made counts as failed. What is trusted is the policy (package
+// policy) alone. Each file is opened once and hashed once, from that one
+// descriptor; small ones are read into memory, and what is read is what was
+// hashed.
+//
+// # The checks
+//
+//   - files, checksums, checksums-signature: the folder holds regular files,
+//     SHA256SUMS lists exactly these, and the release key signed it.
+//   - statements: each step's provenance is signed by enough distinct keys, by
+//     their bytes; those of one step agree; builder and caches are allowed.
+//   - layout, links: the layout is its owners' and in force, the links follow
+//     its rules, and say of each step what its statement says.
+//   - accounted: every file is a subject of a statement, or evidence itself.
+//   - inputs: every input of a step is another's product, or the organisation's
+//     public key.
+//   - lock: every file of the distribution stands in the lock with this digest,
+//     and every package of a set was fetched.
+//   - distribution: the lock's suites are Releases that the distribution signed,
+//     and what the lock names stands in their indexes.
+//   - disk, root-hash, root-hash-signature, update-files: partitions, hash tree
+//     and signature belong together; the files for updates hold the same.
+//   - secure-boot, boot-partition: each EFI program is signed; the partition that
+//     firmware reads holds what it should and nothing else.
+//   - kernel: it is the common one with the organisation's certificate.
+//   - unsigned-set: what should be the same for everybody is what the list says.
+//   - pcr-values, pcr-signatures: what the TPM will measure, computed anew, and
+//     the signatures over it.
+//   - sbom: it lists exactly the root's files.
+//   - extension: the organisation's configuration is signed.
+package verify

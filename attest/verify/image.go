@@ -1,0 +1,274 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mastercard/mangos/attest/cms"
+	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/uki"
+	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/format/xz"
+	"github.com/mastercard/mangos/modules/image/release"
+	"github.com/mastercard/mangos/modules/image/unsigned"
+)
+
+// manifestSuffix ends the name of the list of the unsigned set.
+const manifestSuffix = "." + unsigned.ManifestName
+
+// image is what a release holds for a device.
+type image struct {
+	manifest *unsigned.Manifest
+	root     verity.RootHash
+	names    release.Names
+	disk     *sparse
+	esp      *io.SectionReader
+	volume   *volume
+	uki      *uki.Image
+	tryOut   bool
+}
+
+// volume is a file system that dm-verity protects, in its three partitions.
+type volume struct {
+	root, tree, signature *io.SectionReader
+	hashes                *verity.Tree
+	data                  *io.SectionReader // the part of root that the tree covers
+}
+
+// readManifest reads the list of the unsigned set, which tells the names of the
+// release's files.
+func (m *image) readManifest(r *folder) error {
+	name, err := r.one(manifestSuffix)
+	if err != nil {
+		return err
+	}
+	text, err := r.small(name)
+	if err != nil {
+		return err
+	}
+	if m.manifest, err = unsigned.Read(bytes.NewReader(text)); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if m.root, err = verity.ParseRootHash(m.manifest.RootHash); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, tryOut := range []bool{false, true} {
+		names := release.Name(m.manifest.Name, m.manifest.Version, m.root, tryOut)
+		if r.files[names.Image] != nil {
+			m.names, m.tryOut = names, tryOut
+		}
+	}
+	if m.names.Image == "" || m.names.Unsigned != name {
+		return fmt.Errorf("there is no unified kernel image of %s %s", m.manifest.Name, m.manifest.Version)
+	}
+	data, err := r.small(m.names.Image)
+	if err != nil {
+		return err
+	}
+	if m.uki, err = uki.Parse(data); err != nil {
+		return fmt.Errorf("%s: %w", m.names.Image, err)
+	}
+	return nil
+}
+
+// dissect holds the partition table against the root hash: the partitions are
+// those of an image and no other, and their identifiers are the hash's halves.
+func (m *image) dissect() error {
+	t, err := gpt.Read(m.disk, m.disk.size)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.names.Disk, err)
+	}
+	label := m.manifest.Name + "_" + m.manifest.Version
+	want := []gpt.Partition{
+		{Type: gpt.TypeESP, Label: "esp"},
+		{Type: gpt.TypeRootVeritySig, Label: label + "_verity_sig"},
+		{Type: gpt.TypeRootVerity, Label: label + "_verity", ID: gpt.GUID(m.root[16:])},
+		{Type: gpt.TypeRoot, Label: label, ID: gpt.GUID(m.root[:16])},
+	}
+	if len(t.Partitions) != len(want) {
+		return fmt.Errorf("%s has %d partitions, want %d", m.names.Disk, len(t.Partitions), len(want))
+	}
+	var parts [4]*io.SectionReader
+	for i, p := range t.Partitions {
+		w := want[i]
+		if p.Type != w.Type || p.Label != w.Label || w.ID != (gpt.GUID{}) && p.ID != w.ID {
+			return fmt.Errorf("partition %d is %s %q %s, want %s %q %s", i+1, p.Type, p.Label, p.ID, w.Type, w.Label, w.ID)
+		}
+		parts[i] = io.NewSectionReader(m.disk, p.Start, p.Size)
+	}
+	m.esp = parts[0]
+	m.volume = &volume{signature: parts[1], tree: parts[2], root: parts[3]}
+	return nil
+}
+
+// open checks the hash tree from the root hash down.
+func (v *volume) open(root verity.RootHash) error {
+	tree, err := verity.Open(io.NewSectionReader(v.tree, 0, v.tree.Size()), v.tree.Size(), root)
+	if err != nil {
+		return err
+	}
+	if tree.Size() > v.root.Size() {
+		return fmt.Errorf("the hash tree covers %d bytes, the partition has %d", tree.Size(), v.root.Size())
+	}
+	v.hashes, v.data = tree, io.NewSectionReader(v.root, 0, tree.Size())
+	return nil
+}
+
+// checkRootHash verifies the whole root file system.
+func (m *image) checkRootHash() (string, error) {
+	v := m.volume
+	if err := v.hashes.Verify(v.data); err != nil {
+		return "", err
+	}
+	if err := allZero(io.NewSectionReader(v.root, v.data.Size(), v.root.Size()-v.data.Size())); err != nil {
+		return "", fmt.Errorf("behind the file system: %w", err)
+	}
+	return fmt.Sprintf("%s, all %d blocks", m.root, v.data.Size()/verity.BlockSize), nil
+}
+
+// allZero makes sure that nothing hides in the rest of a partition.
+func allZero(r io.Reader) error {
+	block, zeros := make([]byte, 1<<20), make([]byte, 1<<20)
+	for {
+		n, err := r.Read(block)
+		if !bytes.Equal(block[:n], zeros[:n]) {
+			return errors.New("there is something else than zeros")
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// checkSignature verifies the signature over the root hash, in the partition and
+// in the file for updates, which are the same.
+func (m *image) checkSignature(r *folder, trust *policy.Image) (string, error) {
+	inDisk := make([]byte, m.volume.signature.Size())
+	if _, err := m.volume.signature.ReadAt(inDisk, 0); err != nil && err != io.EOF {
+		return "", err
+	}
+	f := r.files[m.names.Signature]
+	if f == nil {
+		return "", fmt.Errorf("there is no %s", m.names.Signature)
+	}
+	if sum := sha256.Sum256(inDisk); hex.EncodeToString(sum[:]) != f.sum {
+		return "", fmt.Errorf("the signature partition of the disk is not %s", f.name)
+	}
+	return m.volume.checkSignature(inDisk, m.root, trust)
+}
+
+func (v *volume) checkSignature(partition []byte, root verity.RootHash, trust *policy.Image) (string, error) {
+	s, err := verity.ParseSignature(partition)
+	if err != nil {
+		return "", err
+	}
+	if s.Root != root {
+		return "", fmt.Errorf("it is over the root hash %s", s.Root)
+	}
+	c, err := cms.Detached(s.PKCS7, []byte(root.String()), trust.Verity)
+	if err != nil {
+		return "", err
+	}
+	if sum := sha256.Sum256(c.Raw); sum != s.Fingerprint {
+		return "", fmt.Errorf("it names the certificate %x, and is by %x", s.Fingerprint, sum)
+	}
+	return fmt.Sprintf("by %q", c.Subject.CommonName), nil
+}
+
+// checkUpdates holds the files for updates against the partitions: each block of
+// them bears the digest of what lies there, so that is what a decoder gives, or
+// nothing.
+func (m *image) checkUpdates(ctx context.Context, r *folder) (string, error) {
+	tree := m.volume.hashes.Bytes()
+	for _, f := range []struct {
+		name string
+		want io.ReaderAt
+		size int64
+	}{{m.names.Root, m.volume.data, m.volume.data.Size()}, {m.names.Tree, bytes.NewReader(tree), int64(len(tree))}} {
+		packed := r.files[f.name]
+		if packed == nil {
+			return "", fmt.Errorf("there is no %s", f.name)
+		}
+		if err := samePacked(ctx, packed, f.want, f.size); err != nil {
+			return "", fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return "root and hash tree as in the disk", nil
+}
+
+// samePacked compares the digests of an xz file's blocks with content.
+func samePacked(ctx context.Context, packed *file, content io.ReaderAt, size int64) error {
+	x, err := xz.Read(packed.f, packed.size)
+	if err != nil {
+		return err
+	}
+	if x.Size != size {
+		return fmt.Errorf("it unpacks to %d bytes, the disk has %d", x.Size, size)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, b := range x.Blocks {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			want, err := x.Digest(packed.f, i)
+			if err != nil {
+				return err
+			}
+			h := sha256.New()
+			if _, err := io.CopyBuffer(h, struct{ io.Reader }{io.NewSectionReader(content, b.Start, b.Size)}, make([]byte, 256<<10)); err != nil {
+				return err
+			}
+			if !bytes.Equal(h.Sum(nil), want[:]) {
+				return fmt.Errorf("bytes %d to %d are not those of the disk", b.Start, b.Start+b.Size)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// checkTryOut refuses try-out builds that the policy does not accept, and a
+// mark that is in one place and not in the other.
+func (m *image) checkTryOut(trust *policy.Image) (string, error) {
+	marked := bytes.Contains(m.uki.Section(".osrel"), []byte("\nMANGOS_TRY_OUT="))
+	if marked != m.tryOut {
+		return "", fmt.Errorf("%s is marked as a try-out build in its name (%v) or in its os-release (%v), not in both", m.names.Image, m.tryOut, marked)
+	}
+	if marked && !trust.TryOut {
+		return "", errors.New("it is signed with try-out keys, which the policy does not accept")
+	}
+	if marked {
+		return "a TRY-OUT build, which the policy accepts: unfit for use", nil
+	}
+	return "no mark of a try-out build", nil
+}
+
+// statementPrefix is what the names of the statements' files begin with.
+func (m *image) statementPrefix() string { return m.names.Entry + "." }
+
+// checkNames makes sure that every statement is filed under this release.
+func (m *image) checkNames(all statements) error {
+	for _, s := range all {
+		for _, f := range s.files {
+			if !strings.HasPrefix(f, m.statementPrefix()) {
+				return fmt.Errorf("%s does not bear the name %s", f, m.names.Entry)
+			}
+		}
+	}
+	return nil
+}

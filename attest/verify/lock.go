@@ -1,0 +1,135 @@
+package verify
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+// readLock reads the lock among the release's files, which accounted for is the
+// repository's.
+func readLock(r *folder) (*lock.Lock, error) {
+	name, err := r.one(".lock.json")
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.small(name)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lock.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return l, nil
+}
+
+// checkLock holds every file of the distribution that a step used or fetched
+// against the lock, every set that was fetched against the lock's, and every Go
+// module against go.sum.
+func checkLock(r *folder, all statements, l *lock.Lock) (string, error) {
+	locked := map[string]record.Item{}
+	for _, item := range record.Items(l) {
+		locked[item.Name] = item
+	}
+	modules, err := readGoSum(r)
+	if err != nil {
+		return "", err
+	}
+	files := map[string]bool{}
+	for _, s := range all.sorted() {
+		for _, side := range []map[string]descriptor{s.inputs, s.products} {
+			for name, d := range side {
+				switch first, rest, _ := strings.Cut(name, "/"); first {
+				case "locked":
+					item, ok := locked[name]
+					if !ok {
+						return "", fmt.Errorf("step %s: %s is not in the lock", s.name, name)
+					}
+					if item.SHA256 != d.SHA256() || item.URI != d.URI {
+						return "", fmt.Errorf("step %s: %s has SHA-256 %s (%s), the lock says %s (%s)", s.name, name, d.SHA256(), d.URI, item.SHA256, item.URI)
+					}
+					files[name] = true
+				case "go":
+					if !modules[strings.TrimSuffix(rest, ".zip")] {
+						return "", fmt.Errorf("step %s: %s is not in go.sum", s.name, name)
+					}
+				}
+			}
+		}
+	}
+	sets, err := checkSets(all, l)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d files of the distribution, %d sets, %d Go modules", len(files), sets, len(modules)), nil
+}
+
+// checkSets makes sure that what was fetched for a set is the whole set.
+func checkSets(all statements, l *lock.Lock) (int, error) {
+	var selections []*lock.Selection
+	for _, set := range l.Sets {
+		if _, ok := all["packages-"+set.Name]; !ok {
+			continue
+		}
+		s, err := l.Select(set.Name)
+		if err != nil {
+			return 0, err
+		}
+		selections = append(selections, s)
+	}
+	for _, b := range l.Build {
+		name, _, _ := strings.Cut(b, "=")
+		s, err := l.SelectSource(name)
+		if err != nil {
+			return 0, err
+		}
+		s.Name = "source-" + name
+		selections = append(selections, s)
+	}
+	for _, s := range selections {
+		fetched := all["packages-"+s.Name]
+		if fetched == nil {
+			return 0, fmt.Errorf("there is no statement of the step packages-%s", s.Name)
+		}
+		want := record.Packages(s)
+		if len(want) != len(fetched.products) {
+			return 0, fmt.Errorf("the step %s fetched %d files, the lock has %d", fetched.name, len(fetched.products), len(want))
+		}
+		for _, p := range want {
+			name := record.LockedName(p.Archive, p.Path)
+			if d := fetched.products[name]; d.SHA256() != p.SHA256 {
+				return 0, fmt.Errorf("the step %s did not fetch %s", fetched.name, name)
+			}
+		}
+	}
+	return len(selections), nil
+}
+
+// readGoSum lists the modules in the release's go.sum, as PATH@VERSION.
+func readGoSum(r *folder) (map[string]bool, error) {
+	name, err := r.one(".go.sum")
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.small(name)
+	if err != nil {
+		return nil, err
+	}
+	modules := map[string]bool{}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		if len(words) != 3 || !strings.HasPrefix(words[2], "h1:") {
+			return nil, fmt.Errorf("%s: line %.120q", name, lines.Text())
+		}
+		if !strings.HasSuffix(words[1], "/go.mod") {
+			modules[words[0]+"@"+words[1]] = true
+		}
+	}
+	return modules, lines.Err()
+}

@@ -1,0 +1,171 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/mastercard/mangos/attest/bundle"
+	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/provenance"
+	"github.com/mastercard/mangos/attest/statement"
+)
+
+type descriptor = statement.Descriptor
+
+// step is what the statements of one step say.
+type step struct {
+	name       string
+	files      []string // of the statements
+	voters     map[string]bool
+	products   map[string]descriptor
+	inputs     map[string]descriptor
+	definition provenance.BuildDefinition
+}
+
+// statements are the steps of a release by their names.
+type statements map[string]*step
+
+// readStatements verifies every statement among the files and puts those of a
+// step together.
+func readStatements(r *folder, trust *policy.Statements) (statements, error) {
+	all := statements{}
+	for _, name := range r.names {
+		if !strings.HasSuffix(name, bundle.Suffix) {
+			continue
+		}
+		if err := all.add(r, name, trust); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("there is no statement")
+	}
+	for _, s := range all {
+		if len(s.voters) < trust.Threshold {
+			return nil, fmt.Errorf("step %s: %d trusted keys signed its statement, %d are needed", s.name, len(s.voters), trust.Threshold)
+		}
+	}
+	return all, nil
+}
+
+// add verifies one statement. A file that no trusted key signed is an error,
+// even where others did.
+func (all statements) add(r *folder, file string, trust *policy.Statements) error {
+	data, err := r.small(file)
+	if err != nil {
+		return err
+	}
+	e, err := bundle.Parse(data)
+	if err != nil {
+		return err
+	}
+	if e.PayloadType != statement.PayloadType {
+		return fmt.Errorf("payload type %.80q", e.PayloadType)
+	}
+	voters, err := e.Verify(trust.Keys, 1)
+	if err != nil {
+		return err
+	}
+	st, err := statement.Parse(e.Payload)
+	if err != nil {
+		return err
+	}
+	p, err := provenance.Parse(st)
+	if err != nil {
+		return err
+	}
+	s := &step{
+		name: p.BuildDefinition.ExternalParameters.Step, files: []string{file}, voters: map[string]bool{},
+		products: byName(st.Subject), inputs: byName(p.BuildDefinition.ResolvedDependencies), definition: p.BuildDefinition,
+	}
+	if err := s.check(file, p, trust); err != nil {
+		return err
+	}
+	for _, v := range voters {
+		s.voters[v] = true
+	}
+	return all.join(s)
+}
+
+// check holds a statement against the name of its file and the policy.
+func (s *step) check(file string, p *provenance.Predicate, trust *policy.Statements) error {
+	if named, ok := statementStep(file); !ok || named != s.name {
+		return fmt.Errorf("it is about the step %s, its name says %q", s.name, named)
+	}
+	if !slices.Contains(trust.Builders, p.RunDetails.Builder.ID) {
+		return fmt.Errorf("builder %q is not one that the policy names", p.RunDetails.Builder.ID)
+	}
+	if in := p.BuildDefinition.InternalParameters; in != nil && len(in.Caches) > 0 && !trust.MayCache(s.name) {
+		return fmt.Errorf("step %s had a cache (%s), which the policy does not allow", s.name, strings.Join(in.Caches, ", "))
+	}
+	return nil
+}
+
+// join puts a statement beside others of its step. They must say the same: one
+// that dissents is an error, not outvoted.
+func (all statements) join(s *step) error {
+	before, ok := all[s.name]
+	if !ok {
+		all[s.name] = s
+		return nil
+	}
+	if !reflect.DeepEqual(before.products, s.products) || !reflect.DeepEqual(before.inputs, s.inputs) ||
+		!reflect.DeepEqual(before.definition.ExternalParameters, s.definition.ExternalParameters) {
+		return fmt.Errorf("it says something else of step %s than %s", s.name, before.files[0])
+	}
+	before.files = append(before.files, s.files...)
+	maps.Copy(before.voters, s.voters)
+	return nil
+}
+
+// statementStep returns the step that the name of a statement's file tells:
+// NAME.STEP.sigstore.json, or NAME.STEP.KEYID8.sigstore.json where several
+// organisations vouch for a step.
+func statementStep(file string) (string, bool) {
+	base, ok := strings.CutSuffix(file, bundle.Suffix)
+	if !ok {
+		return "", false
+	}
+	at := strings.LastIndexByte(base, '.')
+	last := base[at+1:]
+	if at < 0 {
+		return "", false
+	}
+	if rest := base[:at]; len(last) == 8 && strings.Trim(last, "0123456789abcdef") == "" {
+		if before := strings.LastIndexByte(rest, '.'); before >= 0 && provenance.CheckStep(rest[before+1:]) == nil {
+			last = rest[before+1:]
+		}
+	}
+	return last, provenance.CheckStep(last) == nil
+}
+
+func byName(list []statement.Descriptor) map[string]descriptor {
+	m := make(map[string]descriptor, len(list))
+	for _, d := range list {
+		d.Annotations = nil // says what it was used for
+		m[d.Name] = d
+	}
+	return m
+}
+
+// sorted are the steps in the order of their names.
+func (all statements) sorted() []*step {
+	return slices.SortedFunc(maps.Values(all), func(a, b *step) int { return strings.Compare(a.name, b.name) })
+}
+
+// product returns the digest that a step's product has.
+func (all statements) product(step, name string) (string, error) {
+	s, ok := all[step]
+	if !ok {
+		return "", fmt.Errorf("there is no statement of the step %s", step)
+	}
+	d, ok := s.products[name]
+	if !ok {
+		return "", fmt.Errorf("the step %s did not make %s", step, name)
+	}
+	return d.SHA256(), nil
+}

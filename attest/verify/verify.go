@@ -1,0 +1,204 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mastercard/mangos/attest/bundle"
+	"github.com/mastercard/mangos/attest/layout"
+	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+// Release verifies the release in the folder dir. The layout must be in force at
+// the time at. What is wrong with the release is in the report; an error tells
+// that there is no report.
+func Release(ctx context.Context, dir string, p *policy.Policy, at time.Time) (*Report, error) {
+	start := time.Now()
+	r, err := openFolder(dir)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	defer r.close()
+	v := newVerifier(ctx, r, p, at)
+	report := &Report{Policy: p.SHA256, At: at.UTC().Format(time.RFC3339), Bytes: r.bytes, Files: map[string]string{}}
+	report.Checks = v.run()
+	if v.image.disk != nil {
+		v.image.disk.Close()
+	}
+	if m := v.image.manifest; m != nil {
+		report.Release = m.Name + " " + m.Version
+	}
+	for _, name := range r.names {
+		report.Files[name] = r.files[name].sum
+		if strings.HasSuffix(name, bundle.Suffix) {
+			report.Attestations = append(report.Attestations, name)
+		}
+	}
+	report.Verified = len(report.Checks) > 0
+	for _, c := range report.Checks {
+		report.Verified = report.Verified && c.Passed
+	}
+	report.Seconds = time.Since(start).Seconds()
+	return report, ctx.Err()
+}
+
+// fact is something that several checks need; it is found out once.
+type fact func() error
+
+// verifier holds what is known of a release.
+type verifier struct {
+	ctx    context.Context
+	r      *folder
+	policy *policy.Policy
+	at     time.Time
+
+	image  image
+	all    statements
+	layout *layout.Result
+	lock   *lock.Lock
+	esp    map[string][]byte
+
+	loaded, unpacked, stated, laidOut, listed, dissected, opened, booted, locked fact
+}
+
+// errNeeds: a check could not be made because another failed.
+var errNeeds = errors.New("not checked")
+
+// after makes a fact that others have to precede.
+func after(find func() error, needs ...*fact) fact {
+	return sync.OnceValue(func() error {
+		for _, n := range needs {
+			if err := (*n)(); err != nil {
+				if !errors.Is(err, errNeeds) {
+					err = fmt.Errorf("%w: %w", errNeeds, err)
+				}
+				return err
+			}
+		}
+		return find()
+	})
+}
+
+func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time) *verifier {
+	v := &verifier{ctx: ctx, r: r, policy: p, at: at}
+	disk, diskErr := r.one(".raw.zst")
+	v.loaded = after(func() error { return r.load(ctx, disk) })
+	v.unpacked = after(func() (err error) {
+		if diskErr != nil {
+			return diskErr
+		}
+		v.image.disk, err = r.files[disk].unpack(ctx)
+		return err
+	})
+	v.stated = after(func() (err error) {
+		v.all, err = readStatements(r, &p.Statements)
+		return err
+	}, &v.loaded)
+	v.laidOut = after(func() (err error) {
+		files := map[string][]byte{}
+		for name, f := range r.files {
+			if name == layout.FileName || strings.HasSuffix(name, ".link") {
+				files[name] = f.data
+			}
+		}
+		v.layout, err = layout.Verify(files, layout.Trust{Owners: p.Layout.Owners, Threshold: p.Layout.Threshold, At: at})
+		return err
+	}, &v.loaded)
+	v.listed = after(func() error { return v.image.readManifest(r) }, &v.loaded)
+	v.dissected = after(func() error { return v.image.dissect() }, &v.listed, &v.unpacked)
+	v.opened = after(func() error { return v.image.volume.open(v.image.root) }, &v.dissected)
+	v.booted = after(func() (err error) {
+		v.esp, err = v.image.readESP()
+		return err
+	}, &v.dissected)
+	v.locked = after(func() (err error) {
+		v.lock, err = readLock(r)
+		return err
+	}, &v.loaded)
+	return v
+}
+
+// check is one line of the report: what it finds when its needs are known.
+type check struct {
+	name  string
+	needs []*fact
+	find  func() (string, error)
+}
+
+// checks lists all of them, in the order of the report.
+func (v *verifier) checks() []check {
+	m, trust := &v.image, &v.policy.Image
+	needs := func(f ...*fact) []*fact { return f }
+	list := []check{
+		{"files", needs(&v.loaded, &v.unpacked), func() (string, error) {
+			return fmt.Sprintf("%d files, %.1f MB", len(v.r.names), float64(v.r.bytes)/1e6), nil
+		}},
+		{"checksums", needs(&v.loaded, &v.unpacked), func() (string, error) { return checkSums(v.r) }},
+		{"checksums-signature", needs(&v.loaded), func() (string, error) { return checkSumsSignature(v.r, v.policy.Checksums) }},
+		{"statements", needs(&v.stated, &v.listed), v.checkStatements},
+		{"layout", needs(&v.laidOut), func() (string, error) {
+			return fmt.Sprintf("%d steps, in force until %s", len(v.layout.Layout.Steps), v.layout.Layout.Expires), nil
+		}},
+		{"links", needs(&v.stated, &v.laidOut), func() (string, error) { return checkLinks(v.all, v.layout) }},
+		{"accounted", needs(&v.stated, &v.laidOut, &v.unpacked), func() (string, error) { return checkAccounted(v.r, v.all, v.layout) }},
+		{"inputs", needs(&v.stated), func() (string, error) { return checkInputs(v.all) }},
+		{"lock", needs(&v.stated, &v.locked), func() (string, error) { return checkLock(v.r, v.all, v.lock) }},
+		{"disk", needs(&v.dissected), func() (string, error) {
+			return fmt.Sprintf("%.1f MB unpacked, root and hash tree named by the root hash", float64(m.disk.size)/1e6), nil
+		}},
+		{"root-hash", needs(&v.opened), m.checkRootHash},
+		{"root-hash-signature", needs(&v.dissected), func() (string, error) { return m.checkSignature(v.r, trust) }},
+		{"update-files", needs(&v.opened), func() (string, error) { return m.checkUpdates(v.ctx, v.r) }},
+		{"secure-boot", needs(&v.booted), func() (string, error) { return m.checkSecureBoot(v.esp, trust) }},
+		{"boot-partition", needs(&v.booted, &v.stated), func() (string, error) { return m.checkBootPartition(v.r, v.all, v.esp) }},
+		{"kernel", needs(&v.listed), func() (string, error) { return m.checkKernel(trust) }},
+		{"unsigned-set", needs(&v.opened, &v.stated), func() (string, error) { return m.checkUnsigned(v.all, trust) }},
+		{"pcr-values", needs(&v.listed), func() (string, error) { return m.checkPCRs(v.r, trust) }},
+		{"pcr-signatures", needs(&v.listed), func() (string, error) { return m.checkPCRSignatures(trust) }},
+		{"try-out", needs(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
+	}
+	return list
+}
+
+func (v *verifier) checkStatements() (string, error) {
+	if err := v.image.checkNames(v.all); err != nil {
+		return "", err
+	}
+	voters := map[string]bool{}
+	for _, s := range v.all {
+		for k := range s.voters {
+			voters[k] = true
+		}
+	}
+	return fmt.Sprintf("%d steps, by %d trusted keys, %d needed for each", len(v.all), len(voters), v.policy.Statements.Threshold), nil
+}
+
+// run makes all checks at once.
+func (v *verifier) run() []Check {
+	list := v.checks()
+	outcomes := make([]Check, len(list))
+	var all sync.WaitGroup
+	for i, c := range list {
+		all.Go(func() { outcomes[i] = c.run() })
+	}
+	all.Wait()
+	return outcomes
+}
+
+func (c check) run() (o Check) {
+	o.Name = c.name
+	err := after(func() (err error) {
+		o.Detail, err = c.find()
+		return err
+	}, c.needs...)()
+	if err != nil {
+		o.Detail = err.Error()
+	}
+	o.Passed = err == nil
+	return o
+}
