@@ -46,6 +46,19 @@ func (m *Mangos) records(ctx context.Context, plan string, more ...*dagger.Direc
 	return m.kept(all), nil
 }
 
+// lockFiles returns what names every input of a release, the lock and go.sum, under
+// names of the release: with them it is verified and traced offline.
+func (m *Mangos) lockFiles(plan string) (*dagger.Directory, error) {
+	var p struct{ Name, Version string }
+	if err := json.Unmarshal([]byte(plan), &p); err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	name := p.Name + "_" + p.Version
+	return dag.Directory().
+		WithFile(name+".lock.json", m.Locked).
+		WithFile(name+".go.sum", m.Source.File("go.sum")), nil
+}
+
 // sourceRecord names all files of this repository that any step may have.
 func (m *Mangos) sourceRecord() *dagger.Directory {
 	source := m.kept(m.Source.

@@ -101,7 +101,11 @@ func (m *Mangos) release(
 	if err != nil {
 		return nil, err
 	}
-	return signer.Seal(signer.Evidence(files.Files(), records, m.program("attest"), unsigned.Files(), plan)), nil
+	locked, err := m.lockFiles(plan)
+	if err != nil {
+		return nil, err
+	}
+	return signer.Seal(signer.Evidence(files.Files().WithDirectory("/", locked), records, m.program("attest"), unsigned.Files(), plan)), nil
 }
 
 // BuildExtension returns a signed extension image made from a folder: a confext

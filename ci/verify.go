@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+
+	"dagger/mangos/internal/dagger"
+)
+
+// Policy returns the policy that trusts an organisation's keys and the archive
+// keys of the definition: what verify judges a release by. Without keys it is
+// that of the try-out keys.
+// +cache="never"
+func (m *Mangos) Policy(
+	ctx context.Context,
+	// The folder of the public keys, as attest keys generate names them; a private
+	// key in it is not read.
+	// +optional
+	// +ignore=["**", "!*.pub", "!*.crt"]
+	keys *dagger.Directory,
+) (*dagger.File, error) {
+	if keys == nil {
+		image, _, err := m.image(ctx, "", "")
+		if err != nil {
+			return nil, err
+		}
+		keys = image.TryOut(m.program("attest")).Public()
+	}
+	return m.attest().
+		WithMountedDirectory("/keys", keys).
+		WithMountedDirectory("/definition", m.Definition).
+		WithExec([]string{"attest", "policy", "--keys", "/keys", "--definition", "/definition/mangos.toml", "--out", "/policy.toml"}).
+		File("/policy.toml"), nil
+}
+
+// Verify verifies a release and returns a line for each check, and the verdict. It
+// fails when one of them did.
+// +cache="never"
+func (m *Mangos) Verify(
+	ctx context.Context,
+	// The folder of the release.
+	release *dagger.Directory,
+	// Who is trusted (see policy).
+	policy *dagger.File,
+	// When the layout must be in force, such as 2030-12-31T00:00:00Z; now by default.
+	// +optional
+	at string,
+	// Return JSON.
+	// +optional
+	asJSON bool,
+) (string, error) {
+	command := []string{"attest", "verify", "--release", "/release", "--policy", "/policy.toml", "--at", at}
+	if asJSON {
+		command = append(command, "--json")
+	}
+	return m.attest().
+		WithMountedDirectory("/release", release).
+		WithMountedFile("/policy.toml", policy).
+		WithExec(command).
+		Stdout(ctx)
+}
+
+// attest returns a container with the attest program and nothing else.
+func (m *Mangos) attest() *dagger.Container {
+	return dag.Container().
+		WithFile("/usr/bin/attest", m.program("attest")).
+		WithNewFile("/tmp/.keep", "").
+		WithEnvVariable("PATH", "/usr/bin")
+}
