@@ -6,58 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mastercard/mangos/format/uki/ukitest"
 )
 
-// part is a section to put into an image.
-type part struct{ name, content string }
+type part = ukitest.Part
 
-var stubParts = []part{{".text", "code"}, {".data", strings.Repeat("d", 600)}, {".sbat", "sbat,1"}}
-
-const (
-	testAlign     = 512
-	testAlignment = 4096
-	headers       = 1024
-)
-
-// image makes a PE image with these sections, laid out as linkers and ukify do.
-func image(parts []part) []byte {
-	b := make([]byte, headers)
-	copy(b, "MZ")
-	const start = 64
-	le.PutUint32(b[60:], start)
-	copy(b[start:], "PE\x00\x00")
-	coff := b[start:]
-	le.PutUint16(coff[4:], 0x8664)
-	le.PutUint16(coff[coffSections:], uint16(len(parts)))
-	const optional = 240
-	le.PutUint16(coff[20:], optional)
-	opt := coff[optionalStart:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[optSectionAlign:], testAlignment)
-	le.PutUint32(opt[optFileAlign:], testAlign)
-	le.PutUint32(opt[108:], 16) // data directories
-	address, initialized := int64(testAlignment), 0
-	for i, p := range parts {
-		b = append(b, make([]byte, pad(int64(len(b)), testAlign))...)
-		h := b[start+24+optional+i*sectionHeader:]
-		copy(h[:8], p.name)
-		le.PutUint32(h[secVirtualSize:], uint32(len(p.content)))
-		le.PutUint32(h[secAddress:], uint32(address))
-		le.PutUint32(h[secRawSize:], uint32(int64(len(p.content))+pad(int64(len(p.content)), testAlign)))
-		le.PutUint32(h[secRawPointer:], uint32(len(b)))
-		le.PutUint32(h[36:], 0x40000040)
-		b = append(b, p.content...)
-		b = append(b, make([]byte, pad(int64(len(p.content)), testAlign))...)
-		address += int64(len(p.content))
-		le.PutUint32(b[start+optionalStart+optImageSize:], uint32(address+pad(address, testAlignment)))
-		address += pad(address, testAlignment)
-		if i >= len(stubParts) {
-			initialized += len(p.content)
-		}
-	}
-	le.PutUint32(b[start+optionalStart+optInitialized:], uint32(initialized))
-	return b
-}
+var with, image = ukitest.With, ukitest.Image
 
 // sign adds a certificate table and a checksum, as a signing tool does.
 func sign(b []byte) []byte {
@@ -68,8 +23,6 @@ func sign(b []byte) []byte {
 	return append(b, "a signature, sir"...)
 }
 
-func with(parts ...part) []part { return append(slices.Clone(stubParts), parts...) }
-
 var unsignedParts = with(part{".osrel", "ID=mangos\n"}, part{".cmdline", "quiet"}, part{".uname", "6.12"},
 	part{".linux", strings.Repeat("kernel", 300)}, part{".initrd", strings.Repeat("i", 5000)})
 
@@ -79,8 +32,8 @@ func TestSections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range unsignedParts {
-		if got := u.Section(p.name); string(got) != p.content {
-			t.Errorf("%s: %.20q, want %.20q", p.name, got, p.content)
+		if got := u.Section(p[0]); string(got) != p[1] {
+			t.Errorf("%s: %.20q, want %.20q", p[0], got, p[1])
 		}
 	}
 	if u.Section(".pcrsig") != nil || u.Signed() {
@@ -117,7 +70,7 @@ func TestNormalForm(t *testing.T) {
 func TestNormalFormShowsChanges(t *testing.T) {
 	for i, p := range unsignedParts {
 		changed := slices.Clone(unsignedParts)
-		changed[i].content = "X" + p.content[1:]
+		changed[i][1] = "X" + p[1][1:]
 		u, err := Parse(image(changed))
 		if err != nil {
 			t.Fatal(err)
@@ -127,7 +80,7 @@ func TestNormalFormShowsChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bytes.Equal(got, image(unsignedParts)) {
-			t.Errorf("a change of %s does not show", p.name)
+			t.Errorf("a change of %s does not show", p[0])
 		}
 	}
 }
@@ -142,7 +95,7 @@ func TestRefuses(t *testing.T) {
 		"cut off":                         image(unsignedParts)[:3000],
 		"two command lines":               image(twice),
 		"two configurations":              image(profile),
-		"a stub alone":                    image(stubParts),
+		"a stub alone":                    image(ukitest.Stub),
 		"a section larger than its bytes": short,
 	} {
 		if _, err := Parse(b); !errors.Is(err, ErrFormat) {
@@ -155,7 +108,7 @@ func TestNormalFormRefusesDisorder(t *testing.T) {
 	b := image(unsignedParts)
 	table := b[64+24+240:]
 	// The second section's data overlaps the first's.
-	le.PutUint32(table[sectionHeader+secRawPointer:], headers)
+	le.PutUint32(table[sectionHeader+secRawPointer:], 1024)
 	u, err := Parse(b)
 	if err != nil {
 		t.Fatal(err)
