@@ -61,8 +61,14 @@ type Set struct {
 	Sources []Identity `json:"sources"`
 }
 
-// Find returns the identity of a source, nil if there is none.
+// Of reports whether the identity was computed from these files.
+func (id *Identity) Of(files []lock.File) bool { return slices.Equal(id.Files, files) }
+
+// Find returns the identity of a source, nil if there is none; a nil set has none.
 func (s *Set) Find(name, version string) *Identity {
+	if s == nil {
+		return nil
+	}
 	for i := range s.Sources {
 		if s.Sources[i].Name == name && s.Sources[i].Version == version {
 			return &s.Sources[i]

@@ -97,6 +97,26 @@ func Load(dir string) (*Tree, error) {
 	return t, nil
 }
 
+// Pick reads the given files of dir, with the folders above them made anew.
+func Pick(dir string, names ...string) (*Tree, error) {
+	t := New()
+	for _, name := range names {
+		var st unix.Stat_t
+		p := filepath.Join(dir, name)
+		if err := unix.Lstat(p, &st); err != nil {
+			return nil, fmt.Errorf("pick: %w", &os.PathError{Op: "lstat", Path: p, Err: err})
+		}
+		e, err := read(dir, name, &st)
+		if err != nil {
+			return nil, fmt.Errorf("pick: %w", err)
+		}
+		if err := errors.Join(t.MakeDirs(path.Dir(name)), t.put(name, e)); err != nil {
+			return nil, fmt.Errorf("pick: %w", err)
+		}
+	}
+	return t, nil
+}
+
 // Overlay puts the files of dir over the tree. They belong to root; a file's
 // mode is 0755 if its owner may execute it and 0644 otherwise, which is what a
 // checkout keeps. A folder that is in the tree already keeps its owner and

@@ -1,0 +1,172 @@
+package sbom
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
+	"github.com/mastercard/mangos/attest/purl"
+	"github.com/mastercard/mangos/attest/sourceid"
+	"github.com/mastercard/mangos/modules/debian/copyright"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+// debs adds the packages of a component. groups holds the files of each element.
+func (b *builder) debs(c *Component, groups map[common.ElementID][]*spdx.File) error {
+	for _, installed := range c.Packages {
+		locked := b.packages[installed.Name]
+		if locked == nil || locked.Version != installed.Version {
+			return fmt.Errorf("%s %s: %w", installed.Name, installed.Version, ErrUnlocked)
+		}
+		p := b.locked(locked.Name, locked.Version, locked.Suite, locked.Path, locked.SHA256)
+		p.PackageSPDXIdentifier = packageID(c.Name, locked.Name)
+		p.PackageExternalReferences = []*spdx.PackageExternalReference{
+			purlRef(purl.Deb(b.in.Lock.Distribution, locked.Name, locked.Version, locked.Architecture)),
+		}
+		b.licence(p, c.Copyright[locked.Name])
+		if err := analysed(p, groups[p.PackageSPDXIdentifier], ""); err != nil {
+			return err
+		}
+		b.doc.Packages = append(b.doc.Packages, p)
+		b.relate(componentID(c.Name), common.TypeRelationshipContains, p.PackageSPDXIdentifier)
+		if err := b.partOf(p.PackageSPDXIdentifier, locked.Suite); err != nil {
+			return err
+		}
+		source, err := b.source(locked.Source + "=" + locked.SourceVersion)
+		if err != nil {
+			return err
+		}
+		b.relate(p.PackageSPDXIdentifier, common.TypeRelationshipGeneratedFrom, source)
+	}
+	return nil
+}
+
+// locked makes the element of a locked file.
+func (b *builder) locked(name, version, suite, file, sha256 string) *spdx.Package {
+	return &spdx.Package{
+		PackageName: name, PackageVersion: version, PackageFileName: path.Base(file),
+		PackageSupplier:         &common.Supplier{SupplierType: "Organization", Supplier: b.in.Lock.Distribution},
+		PackageDownloadLocation: b.archives[suite].Home + file,
+		PackageChecksums:        []common.Checksum{{Algorithm: common.SHA256, Value: sha256}},
+		PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
+	}
+}
+
+// licence takes the declared licence from a copyright file.
+func (b *builder) licence(p *spdx.Package, text []byte) {
+	if text == nil {
+		p.PackageLicenseComments = "the package's copyright file is not here"
+		return
+	}
+	l, err := copyright.Parse(text)
+	if err != nil {
+		p.PackageLicenseComments = err.Error()
+		return
+	}
+	p.PackageLicenseDeclared = l.Expression
+	for _, t := range l.Texts {
+		if b.texts[t.ID] {
+			continue
+		}
+		b.texts[t.ID] = true
+		other := &spdx.OtherLicense{LicenseIdentifier: t.ID, LicenseName: t.Name, ExtractedText: t.Text}
+		if t.Text == "" {
+			other.ExtractedText = t.Name
+			other.LicenseComment = "the copyright file names this licence and has no text for it"
+		}
+		b.doc.OtherLicenses = append(b.doc.OtherLicenses, other)
+	}
+}
+
+// partOf relates an element to its suite, the signed Release that names it.
+func (b *builder) partOf(id common.ElementID, name string) error {
+	for _, s := range b.in.Lock.Suites {
+		if s.Name != name {
+			continue
+		}
+		p := b.locked(s.Name, s.Date, s.Name, "dists/"+s.Name+"/Release", s.Release)
+		p.PackageSPDXIdentifier = suiteID(s.Name)
+		p.PrimaryPackagePurpose = "OTHER"
+		p.PackageComment = signedBy + strings.Join(s.Signers, ", ")
+		b.add(p)
+		b.relate(id, common.TypeRelationshipPackageOf, p.PackageSPDXIdentifier)
+		return nil
+	}
+	return fmt.Errorf("suite %s: %w", name, ErrUnlocked)
+}
+
+// signedBy begins the comment of a suite.
+const signedBy = "the archive's signed Release; signed by "
+
+// source adds a source package, "name=version", with its files and what is known
+// of its origin.
+func (b *builder) source(key string) (common.ElementID, error) {
+	s := b.sources[key]
+	if s == nil {
+		return "", fmt.Errorf("source %s: %w", key, ErrUnlocked)
+	}
+	description := s.Files[0]
+	for _, f := range s.Files {
+		if strings.HasSuffix(f.Path, ".dsc") {
+			description = f
+		}
+	}
+	p := b.locked(s.Name, s.Version, s.Suite, description.Path, description.SHA256)
+	p.PackageSPDXIdentifier = sourceID(s.Name, s.Version)
+	p.PrimaryPackagePurpose = "SOURCE"
+	p.PackageExternalReferences = []*spdx.PackageExternalReference{
+		purlRef(purl.Deb(b.in.Lock.Distribution, s.Name, s.Version, "source")),
+	}
+	if !b.add(p) {
+		return p.PackageSPDXIdentifier, nil
+	}
+	b.identify(p, s)
+	for _, f := range s.Files {
+		x := b.locked(path.Base(f.Path), s.Version, s.Suite, f.Path, f.SHA256)
+		x.PackageSPDXIdentifier, x.PrimaryPackagePurpose = sourceFileID(f.Path), "ARCHIVE"
+		if strings.HasSuffix(f.Path, ".dsc") || strings.HasSuffix(f.Path, ".asc") {
+			x.PrimaryPackagePurpose = "FILE"
+		}
+		b.add(x)
+		b.relate(p.PackageSPDXIdentifier, common.TypeRelationshipContains, x.PackageSPDXIdentifier)
+	}
+	return p.PackageSPDXIdentifier, b.partOf(p.PackageSPDXIdentifier, s.Suite)
+}
+
+// identify adds the identity of a source. One that was computed from other files
+// than the locked ones counts for nothing.
+func (b *builder) identify(p *spdx.Package, s *lock.Source) {
+	id := b.in.Sources.Find(s.Name, s.Version)
+	if id == nil || !id.Of(s.Files) {
+		id = &sourceid.Identity{Level: sourceid.LevelVersion}
+	}
+	b.levels[id.Level]++
+	p.PackageSourceInfo = "identity: " + string(id.Level)
+	if id.SWHID != "" {
+		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
+			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: id.SWHID,
+			ExternalRefComment: "the tree in " + id.Tree,
+		})
+	}
+	if id.Commit != "" {
+		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
+			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: "swh:1:rev:" + id.Commit,
+			ExternalRefComment: "proven by: " + id.CommitProof,
+		})
+	}
+	if id.VcsGit != "" {
+		p.PackageSourceInfo += "\ndeclared Vcs-Git: " + id.VcsGit
+	}
+	if id.Tag != "" {
+		p.PackageSourceInfo += "\ndeclared tag object: " + id.Tag
+	}
+}
+
+func purlRef(locator string) *spdx.PackageExternalReference {
+	return &spdx.PackageExternalReference{
+		Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: locator,
+	}
+}

@@ -1,0 +1,26 @@
+// Package sbom writes the bill of materials of an image as SPDX 2.3, JSON, and
+// finds things in it.
+//
+// The document describes components: the root file system, the initrd, the
+// kernel, the boot programs, the microcode. A component contains packages of the
+// distribution and Go programs, these contain files, and every file of a tree is
+// in exactly one of them; a file that no package owns is contained by its
+// component, and its comment says which step made it.
+//
+//	SPDXRef-DOCUMENT DESCRIBES component
+//	component CONTAINS package, program, file
+//	package   CONTAINS file, GENERATED_FROM source, PACKAGE_OF suite
+//	source    CONTAINS source file, PACKAGE_OF suite
+//	program   CONTAINS file, STATIC_LINK Go module
+//	component GENERATED_FROM source (the kernel)
+//
+// A package stands once for each component, with the files that are there. A
+// suite is a signed Release of the distribution's archive; its comment names the
+// keys. A symbolic link is a file whose content is its target; its comment says
+// so. A comment says, too, where a file is not as its package brought it.
+//
+// The same inputs give the same bytes: the namespace is made from the content,
+// the date is the epoch of the image, everything is sorted, and each element is
+// a line of its own, so that a difference is easy to read and an element easy to
+// find (see [Open]).
+package sbom

@@ -1,0 +1,135 @@
+package sbom
+
+import (
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"path"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+	"golang.org/x/mod/module"
+
+	"github.com/mastercard/mangos/attest/purl"
+)
+
+// programs adds the Go programs of a component with the modules that are linked
+// into them.
+func (b *builder) programs(c *Component, groups map[common.ElementID][]*spdx.File) error {
+	for i := range c.Files {
+		f := &c.Files[i]
+		if f.Program == nil {
+			continue
+		}
+		id := programID(c.Name, f.Path)
+		p := &spdx.Package{
+			PackageName: path.Base(f.Path), PackageSPDXIdentifier: id, PackageVersion: b.in.Version,
+			PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
+			PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "APPLICATION",
+			PackageSourceInfo: buildSettings(f.Program),
+			PackageExternalReferences: []*spdx.PackageExternalReference{
+				purlRef(purl.Golang(f.Program.Main.Path, "") + "#" + strings.TrimPrefix(strings.TrimPrefix(f.Program.Path, f.Program.Main.Path), "/")),
+			},
+		}
+		if err := analysed(p, groups[id], ""); err != nil {
+			return err
+		}
+		b.doc.Packages = append(b.doc.Packages, p)
+		b.relate(componentID(c.Name), common.TypeRelationshipContains, id)
+		if err := b.modules(id, f.Program); err != nil {
+			return fmt.Errorf("/%s: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
+const noModuleLicence = "Go modules do not declare their licence in a form that a program can read"
+
+// buildSettings says how a program was compiled.
+func buildSettings(info *buildinfo.BuildInfo) string {
+	text := "Go program " + info.Path + ", compiled by " + info.GoVersion
+	revision := ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "-trimpath", "-ldflags", "CGO_ENABLED":
+			text += ", " + s.Key + "=" + s.Value
+		case "vcs.revision":
+			revision = s.Value
+		}
+	}
+	if revision == "" {
+		return text + "; it does not name its commit (-buildvcs=false): its source is that of the build"
+	}
+	return text + "; commit " + revision
+}
+
+// modules adds the modules of a program, the standard library among them.
+func (b *builder) modules(program common.ElementID, info *buildinfo.BuildInfo) error {
+	version := strings.TrimPrefix(info.GoVersion, "go")
+	std := &spdx.Package{
+		PackageName: "stdlib", PackageSPDXIdentifier: moduleID("stdlib", version), PackageVersion: info.GoVersion,
+		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
+		PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "LIBRARY",
+		PackageSourceInfo:         "the standard library of the Go toolchain " + info.GoVersion,
+		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(purl.Golang("stdlib", version))},
+	}
+	b.add(std)
+	b.relate(program, common.TypeRelationshipStaticLink, std.PackageSPDXIdentifier)
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		if err := b.checkSum(m); err != nil {
+			return err
+		}
+		p := &spdx.Package{
+			PackageName: m.Path, PackageSPDXIdentifier: moduleID(m.Path, m.Version), PackageVersion: m.Version,
+			PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
+			PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "LIBRARY",
+			PackageSourceInfo:         "go.sum: " + m.Sum + moduleRevision(m.Version),
+			PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(purl.Golang(m.Path, m.Version))},
+		}
+		b.add(p)
+		b.relate(program, common.TypeRelationshipStaticLink, p.PackageSPDXIdentifier)
+	}
+	return nil
+}
+
+// moduleRevision is the commit that a pseudo-version names. A version that is a
+// tag names none, and what a proxy says of a tag is signed by nobody.
+func moduleRevision(version string) string {
+	revision, err := module.PseudoVersionRev(version)
+	if err != nil {
+		return "\ncommit: none proven; the sum identifies the tree"
+	}
+	return "\ncommit: " + revision + "… (of the version, to which the checksum database binds the sum)"
+}
+
+// checkSum holds a module against go.sum.
+func (b *builder) checkSum(m *debug.Module) error {
+	if m.Sum == "" {
+		return fmt.Errorf("%s %s has no sum: %w", m.Path, m.Version, ErrModule)
+	}
+	if b.in.GoSum != nil && b.in.GoSum[m.Path+" "+m.Version] != m.Sum {
+		return fmt.Errorf("%s %s with sum %s: %w", m.Path, m.Version, m.Sum, ErrModule)
+	}
+	return nil
+}
+
+// ParseGoSum reads a go.sum file into the form of [Input.GoSum].
+func ParseGoSum(text []byte) (map[string]string, error) {
+	sums := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if len(words) != 3 {
+			return nil, fmt.Errorf("read go.sum: %.100q: %w", line, errors.New("not a module, a version and a sum"))
+		}
+		sums[words[0]+" "+words[1]] = words[2]
+	}
+	return sums, nil
+}

@@ -1,0 +1,296 @@
+package sbom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mastercard/mangos/attest/tree"
+	"github.com/mastercard/mangos/format/dpkg"
+	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/image/fstree"
+	"github.com/mastercard/mangos/modules/image/initrd"
+	"github.com/mastercard/mangos/modules/image/rootfs"
+	"github.com/mastercard/mangos/modules/kernel/artifact"
+)
+
+// InstalledPath is where an image holds its bill of materials.
+const InstalledPath = "usr/share/mangos/sbom.spdx.json.zst"
+
+// Layers are the folders that a tree is put together from; see packages rootfs
+// and initrd.
+type Layers struct {
+	// Tree has the packages, Database dpkg's database where it is not in Tree.
+	Tree, Database string
+	// Overlay is laid over it, then Programs.
+	Overlay, Programs string
+}
+
+// Product is where the parts of an image lie.
+type Product struct {
+	Name, Version string
+	Root          Layers
+	// Document is a folder with the installed bill of materials in its place.
+	// Empty: there is none yet, and the document is to be that one.
+	Document string
+	// RootImage is the finished image of the root; may be empty.
+	RootImage string
+	Initrd    Layers
+	Microcode Layers // may be empty
+	// Boot are files of the file system Boot.Tree that go into the image as they
+	// are: the boot loader, the kernel image's stub.
+	BootTree string
+	Boot     []string
+	// KernelSource is the name of the kernel's source package, Kernel the folder
+	// of a kernel without certificate. Empty: it is not compiled yet.
+	KernelSource, Kernel string
+	Lock                 *lock.Lock
+}
+
+// What the layers are, in the words of the document.
+const (
+	configuredWords = "made while the packages were configured (maintainer scripts, dpkg)"
+	unpackedWords   = "brought by a package that does not list it"
+	overlayWords    = "from modules/image/tree of the repository"
+	programsWords   = "of our own programs"
+	documentWords   = "this product's bill of materials, without itself"
+	madeWords       = "made when the image was put together"
+)
+
+// Components lists the parts of the product.
+func (p *Product) Components(ctx context.Context) ([]Component, error) {
+	var list []Component
+	copyrights := map[string][]byte{}
+	for _, make := range []func(context.Context, map[string][]byte) (*Component, error){
+		p.root, p.initrd, p.microcode, p.boot, p.kernel,
+	} {
+		c, err := make(ctx, copyrights)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			list = append(list, *c)
+		}
+	}
+	return list, nil
+}
+
+func (p *Product) root(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
+	o := rootfs.Options{Tree: p.Root.Tree, Name: p.Name, Version: p.Version}
+	t := p.Root.tree(configuredWords)
+	for _, dir := range []string{p.Root.Overlay, p.Root.Programs, p.Document} {
+		if dir != "" {
+			o.Overlays = append(o.Overlays, dir)
+		}
+	}
+	if p.Document != "" {
+		t.Overlays[p.Document] = documentWords
+	}
+	files, _, err := rootfs.Finalise(o)
+	if err != nil {
+		return nil, err
+	}
+	t.Tree = files
+	c := &Component{
+		Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM", Copyright: copyrights,
+		Comment: "The read-only root of the device. /dev, /proc, /run, /sys, /tmp and /var are empty folders in it.",
+	}
+	if (files.Get(InstalledPath) != nil) != (p.Document != "") {
+		return nil, fmt.Errorf("collect root: /%s: there when it should not be, or not there when it should: %w", InstalledPath, ErrFile)
+	}
+	if p.Document == "" {
+		c.LeftOut = InstalledPath
+	}
+	if p.RootImage != "" {
+		digest, _, err := tree.HashFile(p.RootImage, true)
+		if err != nil {
+			return nil, err
+		}
+		c.Artifact = &Artifact{Name: filepath.Base(p.RootImage), SHA256: digest}
+	}
+	return c, t.Collect(ctx, c)
+}
+
+func (p *Product) initrd(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
+	t := p.Initrd.tree(unpackedWords)
+	o := initrd.Options{Tree: p.Initrd.Tree}
+	for _, dir := range []string{p.Initrd.Overlay, p.Initrd.Programs} {
+		if dir != "" {
+			o.Overlays = append(o.Overlays, dir)
+		}
+	}
+	files, err := initrd.Finalise(o)
+	if err != nil {
+		return nil, err
+	}
+	t.Tree = files
+	c := &Component{
+		Name: "initrd", Title: "initrd", Purpose: "OPERATING-SYSTEM", Copyright: copyrights,
+		Comment: "The initial RAM file system, as it is before the kernel command line with the root hash is appended (/" +
+			initrd.CommandLinePath + ").",
+	}
+	return c, t.Collect(ctx, c)
+}
+
+func (p *Product) microcode(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
+	if p.Microcode.Tree == "" {
+		return nil, nil
+	}
+	files, err := fstree.Load(p.Microcode.Tree)
+	if err != nil {
+		return nil, err
+	}
+	t := p.Microcode.tree(unpackedWords)
+	t.Tree = files
+	c := &Component{
+		Name: "microcode", Title: "processor microcode", Purpose: "FIRMWARE", Copyright: copyrights,
+		Comment: "The files of the packages, of which the .bin files, joined for each vendor, are in the kernel image.",
+	}
+	return c, t.Collect(ctx, c)
+}
+
+func (p *Product) boot(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
+	if len(p.Boot) == 0 {
+		return nil, nil
+	}
+	files, err := fstree.Pick(p.BootTree, p.Boot...)
+	if err != nil {
+		return nil, err
+	}
+	t := Tree{Tree: files, Base: p.BootTree, Configured: configuredWords, Database: dpkg.Dir(p.BootTree), Made: madeWords}
+	c := &Component{
+		Name: "boot", Title: "boot programs", Purpose: "APPLICATION", Copyright: copyrights,
+		Comment: "The boot loader, and the program that starts the kernel image; unsigned, as their package has them.",
+	}
+	if err := t.Collect(ctx, c); err != nil {
+		return nil, err
+	}
+	c.onlyOwners()
+	for _, pkg := range c.Packages {
+		if text, err := dpkg.Dir(p.BootTree).ReadFile("usr/share/doc/"+pkg.Name+"/copyright", 1<<20); err == nil {
+			c.Copyright[pkg.Name] = text
+		}
+	}
+	return c, nil
+}
+
+// onlyOwners drops the packages that have no file in the component: those of the
+// machine that a few files were taken from.
+func (c *Component) onlyOwners() {
+	owners := map[string]bool{}
+	for _, f := range c.Files {
+		owners[f.Package] = true
+	}
+	var kept []dpkg.Package
+	for _, p := range c.Packages {
+		if owners[p.Name] {
+			kept = append(kept, p)
+		}
+	}
+	c.Packages = kept
+}
+
+func (p *Product) kernel(_ context.Context, _ map[string][]byte) (*Component, error) {
+	if p.KernelSource == "" {
+		return nil, nil
+	}
+	c := &Component{
+		Name: "kernel", Title: "kernel", Purpose: "OPERATING-SYSTEM",
+		Comment: "Linux, compiled from source without an organisation's certificate.",
+	}
+	for _, key := range p.Lock.Build {
+		if name, version, _ := strings.Cut(key, "="); name == p.KernelSource {
+			c.Source, c.Version = key, upstream(version)
+		}
+	}
+	if c.Source == "" {
+		return nil, fmt.Errorf("kernel: source %s: %w", p.KernelSource, ErrUnlocked)
+	}
+	if p.Kernel == "" {
+		c.Comment += " This document is older than the kernel: its files stand in the release's bill of materials."
+	} else if err := c.kernelFiles(p.Kernel); err != nil {
+		return nil, fmt.Errorf("kernel: %w", err)
+	}
+	c.CPE = "cpe:2.3:o:linux:linux_kernel:" + c.Version + ":*:*:*:*:*:*:*"
+	return c, nil
+}
+
+// kernelFiles lists the files of a compiled kernel.
+func (c *Component) kernelFiles(dir string) error {
+	names := []string{artifact.BzImage, artifact.SystemMap, artifact.Config, artifact.Ranges, artifact.Release, artifact.Vmlinux}
+	files, err := fstree.Pick(dir, names...)
+	if err != nil {
+		return err
+	}
+	for _, name := range files.Paths() {
+		e := files.Get(name)
+		if e.IsDir() {
+			continue
+		}
+		f := File{Path: name, Origin: nobody + "compiled from the kernel's source"}
+		if _, err := digests(&f, e, false); err != nil {
+			return err
+		}
+		c.Files = append(c.Files, f)
+	}
+	release, err := files.ReadFile(artifact.Release, 4<<10)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSpace(string(release))
+	if name != c.Version && !strings.HasPrefix(name, c.Version+"-") || !printable(name) {
+		return fmt.Errorf("it calls itself %.60q, its source is of %q: %w", name, c.Version, errKernel)
+	}
+	c.Comment += " It calls itself " + name + "."
+	return nil
+}
+
+var errKernel = errors.New("the kernel is not of the locked source")
+
+// upstream is the version of upstream in a version of the distribution.
+func upstream(version string) string {
+	if _, rest, ok := strings.Cut(version, ":"); ok {
+		version = rest
+	}
+	if i := strings.LastIndexByte(version, '-'); i >= 0 {
+		version = version[:i]
+	}
+	return version
+}
+
+// tree says where the parts of a tree are from.
+func (l Layers) tree(configured string) Tree {
+	t := Tree{Base: l.Tree, Configured: configured, Overlays: map[string]string{}, Programs: l.Programs, Made: madeWords}
+	if l.Overlay != "" {
+		t.Overlays[l.Overlay] = overlayWords
+	}
+	if l.Programs != "" {
+		t.Overlays[l.Programs] = programsWords
+	}
+	if l.Database != "" {
+		t.Database = dualFiles{dpkg.Dir(l.Database), l.Tree}
+	}
+	return t
+}
+
+// dualFiles reads dpkg's database from one folder and the links of a merged /usr
+// from another.
+type dualFiles struct {
+	dpkg.Dir
+	tree string
+}
+
+// Readlink implements [dpkg.Files].
+func (d dualFiles) Readlink(name string) (string, error) { return dpkg.Dir(d.tree).Readlink(name) }
+
+// LoadGoSum reads a go.sum file.
+func LoadGoSum(path string) (map[string]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGoSum(text)
+}
