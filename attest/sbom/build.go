@@ -17,9 +17,7 @@ import (
 const (
 	noAssertion = "NOASSERTION"
 	documentID  = "DOCUMENT"
-	// namespace is completed by the image's name and version and the digest of
-	// the document.
-	namespace = "https://github.com/mastercard/mangos/spdx/"
+	namespace   = "https://github.com/mastercard/mangos/spdx/"
 )
 
 // builder is a document in the making.
@@ -62,7 +60,7 @@ func Build(in Input) (*spdx.Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bill of materials: %w", err)
 	}
-	b.doc.DocumentNamespace = namespace + in.Name + "-" + in.Version + "-" + digest
+	b.doc.DocumentNamespace = namespaceOf(&b.doc, digest)
 	return &b.doc, nil
 }
 

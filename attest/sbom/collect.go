@@ -38,13 +38,14 @@ type Tree struct {
 	Made string
 }
 
-// The origins that the collector itself finds.
+// What the collector itself finds; before it or after it stands who did it.
 const (
-	fromDatabase     = "in no package: dpkg's database, "
-	fromAlternatives = "in no package: set by update-alternatives, "
-	changed          = "not as the package brought it: changed, "
-	replaced         = "not as the package brought it: "
-	nobody           = "in no package: "
+	nobody       = "in no package: "
+	replaced     = "not as the package brought it: "
+	alternatives = "; set by update-alternatives"
+	databaseFile = "dpkg's database, "
+	named        = "; named in "
+	linked       = "; its target is of "
 )
 
 // Collect lists the files of a tree in a component, with its packages and their
@@ -124,13 +125,9 @@ func (o *owners) file(f *File, e *fstree.Entry) error {
 		prefix = replaced
 	}
 	switch overlay, over := o.Overlays[e.Origin]; {
-	case o.Programs != "" && e.Origin == o.Programs:
+	case o.Programs != "" && e.Origin == o.Programs && e.IsRegular():
 		f.Package = ""
-		if e.IsRegular() {
-			f.Program, err = buildinfo.ReadFile(e.Source)
-		} else {
-			f.Origin = nobody + overlay
-		}
+		f.Program, err = buildinfo.ReadFile(e.Source)
 		return err
 	case over:
 		f.Origin = prefix + overlay
@@ -138,16 +135,31 @@ func (o *owners) file(f *File, e *fstree.Entry) error {
 		f.Origin = prefix + o.Made
 	case e.Origin != o.Base:
 		return fmt.Errorf("from the folder %s, of which nothing is known: %w", e.Origin, ErrFile)
+	case dpkg.Contains("/" + f.Path):
+		f.Origin = databaseFile + o.Configured
 	case owned && known != "" && known != sum:
-		f.Origin = changed + o.Configured
-	case !owned && dpkg.Contains("/"+f.Path):
-		f.Origin = fromDatabase + o.Configured
-	case !owned && (path.Dir(f.Path) == "etc/alternatives" || path.Dir(f.Target) == "/etc/alternatives"):
-		f.Origin = fromAlternatives + o.Configured
+		f.Origin = replaced + o.Configured
 	case !owned:
-		f.Origin = nobody + o.Configured + o.mentions(f.Path)
+		f.Origin = nobody + o.Configured + o.hint(f)
 	}
 	return nil
+}
+
+// hint adds what can be said of a file that came about while packages were
+// configured.
+func (o *owners) hint(f *File) string {
+	target := f.Target
+	if f.Link && !path.IsAbs(target) {
+		target = path.Join("/", path.Dir(f.Path), target)
+	}
+	if path.Dir(f.Path) == "etc/alternatives" || path.Dir(target) == "/etc/alternatives" {
+		return alternatives
+	}
+	text := o.mentions(f.Path)
+	if p, ok := o.database.Owner(target); ok && f.Link {
+		text += linked + p.Name
+	}
+	return text
 }
 
 // digests hashes a file's content, or a link's target. It returns the MD5 where
@@ -272,7 +284,7 @@ func (o *owners) mentions(name string) string {
 			}
 		}
 		if len(list) > 0 && len(list) <= 8 {
-			return "; named in " + strings.Join(list, ", ")
+			return named + strings.Join(list, ", ")
 		}
 	}
 	return ""

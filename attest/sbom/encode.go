@@ -86,6 +86,12 @@ func contentDigest(doc *spdx.Document) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// namespaceOf is the namespace of a document with that content digest: a URI that
+// no other content has.
+func namespaceOf(doc *spdx.Document, digest string) string {
+	return namespace + doc.DocumentName + "/" + digest
+}
+
 // printable reports whether a name can be written down and read again: it is
 // UTF-8, and has no control characters.
 func printable(name string) bool {

@@ -50,14 +50,16 @@ type Product struct {
 	Lock                 *lock.Lock
 }
 
-// What the layers are, in the words of the document.
+// Where files are from, in the words of the document. A step is one of package
+// pipeline's.
 const (
-	configuredWords = "made while the packages were configured (maintainer scripts, dpkg)"
-	unpackedWords   = "brought by a package that does not list it"
-	overlayWords    = "from modules/image/tree of the repository"
-	programsWords   = "of our own programs"
-	documentWords   = "this product's bill of materials, without itself"
-	madeWords       = "made when the image was put together"
+	configured   = "made by step tree-root, by maintainer scripts and dpkg while the packages were configured"
+	unpacked     = "of step tree-%s; no package lists it"
+	fromSource   = "modules/image/tree/%s of the repository (step source)"
+	fromPrograms = "our own programs (step programs)"
+	fromSBOM     = "this product's bill of materials, without itself (step sbom)"
+	assembled    = "made by step %s, which puts the image together"
+	compiled     = "compiled from the kernel's source (step %s)"
 )
 
 // Components lists the parts of the product.
@@ -80,14 +82,14 @@ func (p *Product) Components(ctx context.Context) ([]Component, error) {
 
 func (p *Product) root(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
 	o := rootfs.Options{Tree: p.Root.Tree, Name: p.Name, Version: p.Version}
-	t := p.Root.tree(configuredWords)
+	t := p.Root.tree("root", configured, "erofs")
 	for _, dir := range []string{p.Root.Overlay, p.Root.Programs, p.Document} {
 		if dir != "" {
 			o.Overlays = append(o.Overlays, dir)
 		}
 	}
 	if p.Document != "" {
-		t.Overlays[p.Document] = documentWords
+		t.Overlays[p.Document] = fromSBOM
 	}
 	files, _, err := rootfs.Finalise(o)
 	if err != nil {
@@ -115,7 +117,7 @@ func (p *Product) root(ctx context.Context, copyrights map[string][]byte) (*Comp
 }
 
 func (p *Product) initrd(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
-	t := p.Initrd.tree(unpackedWords)
+	t := p.Initrd.tree("initrd", fmt.Sprintf(unpacked, "initrd"), "initrd")
 	o := initrd.Options{Tree: p.Initrd.Tree}
 	for _, dir := range []string{p.Initrd.Overlay, p.Initrd.Programs} {
 		if dir != "" {
@@ -143,7 +145,7 @@ func (p *Product) microcode(ctx context.Context, copyrights map[string][]byte) (
 	if err != nil {
 		return nil, err
 	}
-	t := p.Microcode.tree(unpackedWords)
+	t := p.Microcode.tree("microcode", fmt.Sprintf(unpacked, "microcode"), "microcode")
 	t.Tree = files
 	c := &Component{
 		Name: "microcode", Title: "processor microcode", Purpose: "FIRMWARE", Copyright: copyrights,
@@ -160,7 +162,7 @@ func (p *Product) boot(ctx context.Context, copyrights map[string][]byte) (*Comp
 	if err != nil {
 		return nil, err
 	}
-	t := Tree{Tree: files, Base: p.BootTree, Configured: configuredWords, Database: dpkg.Dir(p.BootTree), Made: madeWords}
+	t := Tree{Tree: files, Base: p.BootTree, Configured: fmt.Sprintf(unpacked, "imagetools"), Database: dpkg.Dir(p.BootTree)}
 	c := &Component{
 		Name: "boot", Title: "boot programs", Purpose: "APPLICATION", Copyright: copyrights,
 		Comment: "The boot loader, and the program that starts the kernel image; unsigned, as their package has them.",
@@ -230,7 +232,11 @@ func (c *Component) kernelFiles(dir string) error {
 		if e.IsDir() {
 			continue
 		}
-		f := File{Path: name, Origin: nobody + "compiled from the kernel's source"}
+		step := "kernel"
+		if name == artifact.BzImage || name == artifact.Ranges {
+			step = "kernel-packed"
+		}
+		f := File{Path: name, Origin: nobody + fmt.Sprintf(compiled, step)}
 		if _, err := digests(&f, e, false); err != nil {
 			return err
 		}
@@ -261,14 +267,18 @@ func upstream(version string) string {
 	return version
 }
 
-// tree says where the parts of a tree are from.
-func (l Layers) tree(configured string) Tree {
-	t := Tree{Base: l.Tree, Configured: configured, Overlays: map[string]string{}, Programs: l.Programs, Made: madeWords}
+// tree says where the parts of a tree are from: of the component of that name,
+// which the step puts together.
+func (l Layers) tree(name, configured, step string) Tree {
+	t := Tree{
+		Base: l.Tree, Configured: configured, Overlays: map[string]string{}, Programs: l.Programs,
+		Made: fmt.Sprintf(assembled, step),
+	}
 	if l.Overlay != "" {
-		t.Overlays[l.Overlay] = overlayWords
+		t.Overlays[l.Overlay] = fmt.Sprintf(fromSource, name)
 	}
 	if l.Programs != "" {
-		t.Overlays[l.Programs] = programsWords
+		t.Overlays[l.Programs] = fromPrograms
 	}
 	if l.Database != "" {
 		t.Database = dualFiles{dpkg.Dir(l.Database), l.Tree}

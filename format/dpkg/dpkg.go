@@ -232,12 +232,13 @@ func (d *Database) canonical(name string) string {
 	return name
 }
 
-// Owner is the package that owns the absolute path.
+// Owner is the package that owns the absolute path, which may lead over the links
+// of a merged /usr.
 func (d *Database) Owner(name string) (Package, bool) {
 	if d == nil {
 		return Package{}, false
 	}
-	k, ok := d.files[name]
+	k, ok := d.files[d.canonical(name)]
 	if !ok {
 		return Package{}, false
 	}

@@ -76,6 +76,7 @@ func TestOwners(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"/usr/bin/bash":                  "bash",
+		"/bin/bash":                      "bash",
 		"/usr/bin/tool":                  "", // molly has taken the name
 		"/usr/bin/tool.real":             "bash",
 		"/usr/lib/x":                     "bash", // the name taken is another spelling

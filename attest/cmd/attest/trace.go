@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/trace"
+)
+
+func newTrace() *cobra.Command {
+	var (
+		dir           string
+		o             trace.Options
+		keyFiles      []string
+		asJSON, draws bool
+	)
+	c := &cobra.Command{
+		Use:   "trace --release DIR PATH|SHA256|NAME...",
+		Short: "tell where a file of a release is from",
+		Long: "Tell where a file is from: package, source, signed Release of the distribution, builder.\n" +
+			"A PATH is absolute, as on the device (initrd:/PATH for the initrd alone). A NAME is that of\n" +
+			"a part (root, initrd, kernel, boot, microcode) or of a file of the release.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range keyFiles {
+				key, err := keys.LoadPublic(keys.Attest, name)
+				if err != nil {
+					return err
+				}
+				o.Keys = append(o.Keys, key)
+			}
+			r, err := trace.Open(dir, o)
+			if err != nil {
+				return err
+			}
+			var results []*trace.Result
+			unknown := false
+			for _, a := range args {
+				result, err := r.Trace(a)
+				if errors.Is(err, trace.ErrUnknown) {
+					unknown = true
+					fmt.Fprintf(cmd.ErrOrStderr(), "attest: %s\n", printable(err.Error()))
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				results = append(results, result)
+			}
+			switch out := cmd.OutOrStdout(); {
+			case asJSON:
+				err = writeJSON(out, results)
+			default:
+				for _, result := range results {
+					text := result.Text()
+					if draws {
+						text = result.Tree()
+					}
+					fmt.Fprint(out, printable(text))
+				}
+			}
+			if err == nil && unknown {
+				err = errFailed
+			}
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&dir, "release", "", "folder of the release")
+	f.StringVar(&o.Lock, "lock", "", "lock to hold packages against (default: the one in the release)")
+	f.StringArrayVar(&keyFiles, "key", nil, "attest key, public, to check the statements' signatures by (repeatable)")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.BoolVar(&draws, "tree", false, "draw it")
+	cobra.CheckErr(c.MarkFlagRequired("release"))
+	c.MarkFlagsMutuallyExclusive("json", "tree")
+	return c
+}

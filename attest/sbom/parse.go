@@ -1,0 +1,41 @@
+package sbom
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
+	"github.com/mastercard/mangos/attest/strictjson"
+)
+
+// Parse reads a whole document. It must be spelled as [Encode] spells it, and its
+// namespace must be made from its content.
+func Parse(text []byte) (*spdx.Document, error) {
+	if len(text) > MaxSize {
+		return nil, fmt.Errorf("parse bill of materials: more than %d bytes: %w", MaxSize, ErrDocument)
+	}
+	if err := strictjson.Check(text); err != nil {
+		return nil, fmt.Errorf("parse bill of materials: %w: %w", ErrDocument, err)
+	}
+	var doc spdx.Document
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return nil, fmt.Errorf("parse bill of materials: %w: %w", ErrDocument, err)
+	}
+	again, err := Encode(&doc)
+	if err != nil {
+		return nil, fmt.Errorf("parse bill of materials: %w: %w", ErrDocument, err)
+	}
+	if !bytes.Equal(again, text) {
+		return nil, fmt.Errorf("parse bill of materials: it is not spelled as this program spells it: %w", ErrDocument)
+	}
+	digest, err := contentDigest(&doc)
+	if err != nil {
+		return nil, fmt.Errorf("parse bill of materials: %w", err)
+	}
+	if want := namespaceOf(&doc, digest); doc.DocumentNamespace != want {
+		return nil, fmt.Errorf("parse bill of materials: its namespace is %.200q, its content's %q: %w", doc.DocumentNamespace, want, ErrDocument)
+	}
+	return &doc, nil
+}

@@ -1,0 +1,199 @@
+package trace
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
+	"github.com/mastercard/mangos/attest/sbom"
+)
+
+// components are the parts of an image in which paths are looked for, in this
+// order.
+var components = []string{"root", "initrd", "kernel", "boot", "microcode"}
+
+// maxLinks bounds the symbolic links on the way, as in Linux.
+const maxLinks = 40
+
+// Trace answers a question, which is the absolute path of a file, with
+// "COMPONENT:" before it if not in all components; the name of a component; the
+// name of a file of the release; or a SHA-256. [ErrUnknown] if there is no such
+// thing.
+func (r *Release) Trace(asked string) (*Result, error) {
+	result := &Result{Asked: asked, Built: []Built{}, Document: &r.document}
+	var err error
+	component, name, qualified := strings.Cut(asked, ":")
+	switch {
+	case isDigest(asked):
+		err = r.digest(result, asked)
+	case qualified && slices.Contains(components, component):
+		err = r.path(result, []string{component}, name)
+	case strings.HasPrefix(asked, "/"):
+		err = r.path(result, components, asked)
+	case slices.Contains(components, asked):
+		err = r.component(result, asked)
+	case r.sums[asked] != "":
+		result.SHA256, result.Title = r.sums[asked], "file of the release"
+	default:
+		err = ErrUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("trace %s: %w", asked, err)
+	}
+	return result, r.built(result)
+}
+
+// path looks for a file by its path in the components, of which the first that
+// has it answers.
+func (r *Release) path(result *Result, in []string, name string) error {
+	var found *spdx.File
+	for _, component := range in {
+		f, links, err := r.resolve(component, name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case f == nil:
+		case found == nil:
+			found, result.Links = f, links
+		default:
+			elsewhere := component + ":" + strings.TrimPrefix(f.FileName, ".")
+			if sbom.SHA256(f.Checksums) == sbom.SHA256(found.Checksums) {
+				elsewhere += " (the same bytes)"
+			} else {
+				elsewhere += " (other bytes)"
+			}
+			result.Elsewhere = append(result.Elsewhere, elsewhere)
+		}
+	}
+	if found == nil {
+		return ErrUnknown
+	}
+	return r.file(result, found)
+}
+
+// at is the file or link at a path of a component; nil if there is none.
+func (r *Release) at(component, name string) (*spdx.File, error) {
+	list, err := r.index.FilesAt(strings.TrimPrefix(name, "/"))
+	if err != nil {
+		return nil, err
+	}
+	var found *spdx.File
+	for _, f := range list {
+		if sbom.ComponentOf(f.FileSPDXIdentifier) != component {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("%s stands twice in the component %s: %w", name, component, sbom.ErrDocument)
+		}
+		found = f
+	}
+	return found, nil
+}
+
+// resolve follows a path over the symbolic links of a component.
+func (r *Release) resolve(component, name string) (*spdx.File, []Link, error) {
+	rest := strings.Split(strings.Trim(path.Clean("/"+name), "/"), "/")
+	at := "/"
+	var links []Link
+	for len(rest) > 0 {
+		next := path.Join(at, rest[0])
+		rest = rest[1:]
+		f, err := r.at(component, next)
+		if err != nil {
+			return nil, nil, err
+		}
+		if f == nil {
+			at = next // a folder, or nothing
+			continue
+		}
+		target, isLink := sbom.Target(f)
+		if !isLink {
+			if len(rest) > 0 {
+				return nil, nil, nil
+			}
+			return f, links, nil
+		}
+		if len(links) == maxLinks {
+			return nil, nil, nil
+		}
+		link := Link{Path: next, Target: target, Origin: sbom.Origin(f)}
+		if link.Owner, err = r.owner(f); err != nil {
+			return nil, nil, err
+		}
+		links = append(links, link)
+		if !path.IsAbs(target) {
+			target = path.Join(at, target)
+		}
+		rest = append(strings.Split(strings.Trim(path.Clean(target), "/"), "/"), rest...)
+		at = "/"
+	}
+	// A link that leads nowhere in this component is still a thing to explain.
+	if n := len(links); n > 0 {
+		last := links[n-1]
+		f, err := r.at(component, last.Path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if path.Clean("/"+name) == last.Path || n > 1 {
+			return f, links[:n-1], nil
+		}
+	}
+	return nil, nil, nil
+}
+
+// owner is the name of the package that contains a file; empty if none does.
+func (r *Release) owner(f *spdx.File) (string, error) {
+	p, err := r.container(f)
+	if err != nil || p == nil || !isPackage(p.PackageSPDXIdentifier) {
+		return "", err
+	}
+	return p.PackageName, nil
+}
+
+// container is the element that contains a file.
+func (r *Release) container(f *spdx.File) (*spdx.Package, error) {
+	ids, err := r.index.To(f.FileSPDXIdentifier, common.TypeRelationshipContains)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	if len(ids) > 1 {
+		return nil, fmt.Errorf("%s is contained by %d elements: %w", f.FileName, len(ids), sbom.ErrDocument)
+	}
+	return r.index.Package(ids[0])
+}
+
+func isPackage(id common.ElementID) bool { return strings.Contains(string(id), "-deb-") }
+func isProgram(id common.ElementID) bool { return strings.Contains(string(id), "-program-") }
+
+// digest looks for files, and then for anything else, with a digest.
+func (r *Release) digest(result *Result, digest string) error {
+	files, err := r.index.FilesOf(digest)
+	if err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		for _, f := range files[1:] {
+			result.Elsewhere = append(result.Elsewhere, sbom.ComponentOf(f.FileSPDXIdentifier)+":"+strings.TrimPrefix(f.FileName, ".")+" (the same bytes)")
+		}
+		return r.file(result, files[0])
+	}
+	packages, err := r.index.PackagesOf(digest)
+	if err != nil {
+		return err
+	}
+	if len(packages) > 0 {
+		return r.element(result, packages[0], digest)
+	}
+	for name, sum := range r.sums {
+		if sum == digest {
+			result.SHA256, result.Title, result.Path = digest, "file of the release", name
+			return nil
+		}
+	}
+	return ErrUnknown
+}

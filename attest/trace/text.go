@@ -1,0 +1,237 @@
+package trace
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Screen is the size that a result's text fits into.
+const (
+	columns = 80
+	lines   = 25
+)
+
+// Text is a result for people: at most 25 lines of at most 80 columns. What does
+// not fit ends in "…"; the JSON form has all of it.
+func (r *Result) Text() string {
+	t := &text{}
+	t.row("", r.Asked)
+	for _, l := range r.Links {
+		by := ""
+		if l.Owner != "" {
+			by = " (" + l.Owner + ")"
+		}
+		t.row("link", l.Path+" -> "+l.Target+by)
+	}
+	t.place(r)
+	for i, e := range r.Elsewhere {
+		if i == 2 {
+			t.row("also", fmt.Sprintf("%d more places", len(r.Elsewhere)-2))
+			break
+		}
+		t.row("also", e)
+	}
+	t.wrapped("origin", r.Origin, 3)
+	t.pkg(r.Package)
+	t.program(r.Program)
+	t.source(r.Source)
+	t.locked(r.Locked)
+	t.built(r)
+	return t.close()
+}
+
+// text is rows in the making.
+type text struct{ rows []string }
+
+const labelWidth = 10
+
+// row adds a line; a label that is the same as the one above is left out.
+func (t *text) row(label, value string) {
+	value = clean(value)
+	if label == "" {
+		t.rows = append(t.rows, cut(value, columns))
+		return
+	}
+	t.rows = append(t.rows, fmt.Sprintf(" %-*s%s", labelWidth-1, label, cut(value, columns-labelWidth)))
+}
+
+// wrapped adds a text in as many lines as it needs, at most limit.
+func (t *text) wrapped(label, value string, limit int) {
+	words := strings.Fields(clean(value))
+	for n := 0; len(words) > 0; n++ {
+		line := words[0]
+		words = words[1:]
+		for len(words) > 0 && (utf8.RuneCountInString(line)+1+utf8.RuneCountInString(words[0]) <= columns-labelWidth-2 || n == limit-1) {
+			line += " " + words[0]
+			words = words[1:]
+		}
+		t.row(label, line)
+		label = " "
+	}
+}
+
+func (t *text) place(r *Result) {
+	switch {
+	case r.Component != "" && r.Path != "":
+		t.row("file", r.Path+", in "+r.Title)
+	case r.Path != "":
+		t.row("is", r.Path+": "+r.Title)
+	default:
+		t.row("is", r.Title)
+	}
+	if r.SHA256 != "" {
+		t.row("sha256", r.SHA256)
+	}
+}
+
+func (t *text) pkg(p *Package) {
+	if p == nil {
+		return
+	}
+	t.row("package", p.Name+" "+p.Version)
+	t.row(" ", p.PURL)
+	licence := p.Licence
+	if p.LicenceNote != "" {
+		licence += ": " + p.LicenceNote
+	}
+	t.wrapped("licence", licence, 2)
+}
+
+func (t *text) program(p *Program) {
+	if p == nil {
+		return
+	}
+	t.row("program", p.PURL)
+	t.wrapped(" ", p.Build, 4)
+	for i, m := range p.Modules {
+		if i == 4 && len(p.Modules) > 5 {
+			t.row(" ", fmt.Sprintf("%d more modules", len(p.Modules)-i))
+			break
+		}
+		info, _, _ := strings.Cut(m.Info, "\n")
+		t.row("module", m.Path+" "+m.Version+" "+strings.TrimPrefix(info, "go.sum: "))
+	}
+}
+
+func (t *text) source(s *Source) {
+	if s == nil {
+		return
+	}
+	t.row("source", s.Name+" "+s.Version)
+	for i, f := range s.Files {
+		if i == 3 && len(s.Files) > 4 {
+			t.row(" ", fmt.Sprintf("%d more files", len(s.Files)-i))
+			break
+		}
+		t.row(" ", short(f.SHA256)+"  "+f.Name)
+	}
+	switch {
+	case s.Commit != "":
+		t.row("identity", "commit "+s.Commit+" proven")
+		t.row(" ", "by: "+s.Proof)
+	case s.SWHID != "":
+		t.row("identity", s.Level+" only")
+	default:
+		t.row("identity", "version only: its tree was not identified")
+	}
+	if s.SWHID != "" {
+		t.row(" ", s.SWHID)
+		t.row(" ", "the tree in "+s.Tree)
+	}
+	for i, d := range s.Declared {
+		if i == 1 && s.Commit != "" {
+			break
+		}
+		t.row(" ", d)
+	}
+}
+
+func (t *text) locked(l *Locked) {
+	if l == nil {
+		return
+	}
+	t.row("locked", l.Name)
+	t.row("sha256", l.SHA256)
+	if l.Lock != "" {
+		t.row("lock", l.Lock+" has the same")
+	} else {
+		t.row("lock", "none at hand; --lock FILE compares with one")
+	}
+	t.row("Release", l.Suite+" of "+l.Date+", sha256 "+short(l.Release))
+	for key := range strings.SplitSeq(l.Signed, ", ") {
+		t.row(" ", "signed by "+key)
+	}
+}
+
+// built says who built it, or that nobody says so.
+func (t *text) built(r *Result) {
+	if len(r.Built) == 0 {
+		t.row("built", "no statement in the release tells of it: by whom is not known")
+	}
+	byBuilder := map[string][]string{}
+	var order []string
+	for _, b := range r.Built {
+		key := b.Builder
+		if b.Signed == "" {
+			key += " (signature not checked)"
+		} else {
+			key += " (signed by " + short(b.Signed) + ")"
+		}
+		if byBuilder[key] == nil {
+			order = append(order, key)
+		}
+		byBuilder[key] = append(byBuilder[key], b.Step)
+	}
+	for _, key := range order {
+		t.row("built", strings.Join(byBuilder[key], ", "))
+		t.row(" ", "by "+key)
+	}
+	if r.Document != nil && !r.Document.Listed {
+		t.row("beware", "SHA256SUMS does not list this "+r.Document.Name)
+	}
+}
+
+// close returns the lines; what a screen cannot hold is left out from where it
+// matters least.
+func (t *text) close() string {
+	if len(t.rows) > lines-1 {
+		t.rows = append(t.rows[:lines-2], fmt.Sprintf(" … %d more lines: see --json", len(t.rows)-lines+2))
+	}
+	return strings.Join(t.rows, "\n") + "\n"
+}
+
+// short is the beginning of a digest.
+func short(digest string) string {
+	if len(digest) <= 16 {
+		return digest
+	}
+	return digest[:16] + "…"
+}
+
+// cut shortens a line.
+func cut(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	r := []rune(s)
+	return string(r[:width-1]) + "…"
+}
+
+// clean makes a text of one line, fit for a terminal: what comes from a document
+// cannot make a line of its own.
+func clean(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n':
+			b.WriteByte(' ')
+		case !unicode.IsPrint(r):
+			fmt.Fprintf(&b, "\\u%04x", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,140 @@
+// Package trace answers where a file of a release is from: which package it is
+// of, from which source that was built, how well that source is known, by which
+// signed Release of the distribution it was locked, and who built the image.
+//
+// All of it stands in the release: in the bill of materials, in the statements
+// of the steps, in SHA256SUMS. Tracing reads them and believes them; whether
+// they can be believed is what verifying finds out. A statement's signature is
+// checked here only if a key is given.
+package trace
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+var (
+	// ErrUnknown says that nothing in a release is what was asked for.
+	ErrUnknown = errors.New("not in the bill of materials")
+	// ErrRelease says that a folder is no release that can be traced.
+	ErrRelease = errors.New("not a release that can be traced")
+)
+
+// Suffix is how the name of a release's bill of materials ends.
+const Suffix = ".spdx.json"
+
+// Options say what a release is held against.
+type Options struct {
+	// Lock is the path of the lock; empty: the one in the release, if any.
+	Lock string
+	// Keys are the attest keys of the organisation; none: do not check.
+	Keys []crypto.PublicKey
+}
+
+// Release is an opened release.
+type Release struct {
+	dir      string
+	document Document
+	index    *sbom.Index
+	lock     *lock.Lock
+	lockName string
+	keys     []crypto.PublicKey
+	sums     map[string]string // digest by name, of SHA256SUMS
+}
+
+// Document is a file of the release that a result rests on.
+type Document struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	// Listed tells that SHA256SUMS has it with this digest.
+	Listed bool `json:"listed"`
+}
+
+// Open opens the release in the folder dir.
+func Open(dir string, o Options) (*Release, error) {
+	names, err := filepath.Glob(filepath.Join(escape(dir), "*"+Suffix))
+	if err != nil {
+		return nil, fmt.Errorf("open release: %w", err)
+	}
+	if len(names) != 1 {
+		return nil, fmt.Errorf("open release %s: it has %d files *%s, want one: %w", dir, len(names), Suffix, ErrRelease)
+	}
+	text, err := sbom.Read(names[0])
+	if err != nil {
+		return nil, err
+	}
+	r := &Release{dir: dir, keys: o.Keys, sums: readSums(filepath.Join(dir, "SHA256SUMS"))}
+	if r.index, err = sbom.Open(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", names[0], err)
+	}
+	sum := sha256.Sum256(text)
+	r.document = Document{Name: filepath.Base(names[0]), SHA256: hex.EncodeToString(sum[:])}
+	r.document.Listed = r.sums[r.document.Name] == r.document.SHA256
+	return r, r.openLock(o.Lock)
+}
+
+// escape keeps a folder's name from being taken for a pattern.
+func escape(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+}
+
+// openLock reads the lock that is given, or that is in the release.
+func (r *Release) openLock(path string) error {
+	if path == "" {
+		names, _ := filepath.Glob(filepath.Join(escape(r.dir), "*.lock.json"))
+		if len(names) != 1 {
+			return nil
+		}
+		path = names[0]
+	}
+	l, err := lock.Load(path)
+	if err != nil {
+		return err
+	}
+	r.lock, r.lockName = l, filepath.Base(path)
+	return nil
+}
+
+// maxSums bounds SHA256SUMS, in bytes.
+const maxSums = 1 << 20
+
+// readSums reads SHA256SUMS; what is not there or not in its form lists nothing.
+func readSums(name string) map[string]string {
+	sums := map[string]string{}
+	if st, err := os.Stat(name); err != nil || st.Size() > maxSums {
+		return sums
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return sums
+	}
+	for line := range strings.Lines(string(text)) {
+		digest, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if ok && isDigest(digest) && len(rest) > 1 {
+			sums[rest[1:]] = digest
+		}
+	}
+	return sums
+}
+
+// isDigest reports whether s is a SHA-256 in lower-case hexadecimal.
+func isDigest(s string) bool {
+	if len(s) != sha256.Size*2 {
+		return false
+	}
+	for i := range len(s) {
+		if (s[i] < '0' || s[i] > '9') && (s[i] < 'a' || s[i] > 'f') {
+			return false
+		}
+	}
+	return true
+}
