@@ -64,6 +64,7 @@ func (m *Mangos) sourceRecord() *dagger.Directory {
 	source := m.kept(m.Source.
 		WithDirectory("/", m.Definition).
 		WithFile("debian.lock.json", m.Locked).
+		WithFile("debian.sources.json", m.Identities).
 		WithDirectory("modules/kernel/config", m.Fragments).
 		WithDirectory("modules/image/tree", m.Trees))
 	return dag.Directory().WithFile("source.json", dag.Container().

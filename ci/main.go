@@ -19,6 +19,8 @@ type Mangos struct {
 	// +private
 	Locked *dagger.File
 	// +private
+	Identities *dagger.File
+	// +private
 	Source *dagger.Directory
 	// +private
 	Fragments *dagger.Directory
@@ -40,6 +42,9 @@ func New(
 	// The lock.
 	// +defaultPath="/debian.lock.json"
 	lock *dagger.File,
+	// What is known of the sources of the lock's packages (see sources).
+	// +defaultPath="/debian.sources.json"
+	identities *dagger.File,
 	// What the programs are compiled from.
 	// +defaultPath="/"
 	// +ignore=["**", "!go.mod", "!go.sum", "!attest/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "modules/image/tree", "modules/*/.dagger", "modules/*/*/.dagger", "**/*.md", "**/*_test.go", "**/testdata"]
@@ -63,7 +68,7 @@ func New(
 	packageCache string,
 ) *Mangos {
 	return &Mangos{
-		Definition: definition, Locked: lock, Source: source, Fragments: fragments, Trees: trees,
+		Definition: definition, Locked: lock, Identities: identities, Source: source, Fragments: fragments, Trees: trees,
 		Mirrors: mirrors, Goproxy: goproxy, PackageCache: packageCache,
 	}
 }
@@ -285,7 +290,33 @@ func (m *Mangos) common(ctx context.Context, kernel *dagger.Directory, version, 
 	if err != nil {
 		return nil, err
 	}
-	return image.Unsigned(root, initrd, microcode, kernel, m.kept(m.Trees), m.onDevice(), plan), nil
+	contents, err := m.contents(ctx, variation)
+	if err != nil {
+		return nil, err
+	}
+	return image.Unsigned(root, initrd, microcode, kernel, m.kept(m.Trees), m.onDevice(), contents, m.account(), plan), nil
+}
+
+// contents returns which package each file of the sets that are unpacked only is of.
+func (m *Mangos) contents(ctx context.Context, variation string) (*dagger.Directory, error) {
+	all := dag.Directory()
+	for _, set := range []string{"initrd", "microcode"} {
+		selection, err := m.selection(ctx, set)
+		if err != nil {
+			return nil, err
+		}
+		all = all.WithDirectory(set, m.debianWith(m.PackageCache).Contents(selection, dagger.DebianContentsOpts{Variation: variation}))
+	}
+	return all, nil
+}
+
+// account returns what a bill of materials is made with.
+func (m *Mangos) account() *dagger.Directory {
+	return m.kept(dag.Directory().
+		WithFile("debian.lock.json", m.Locked).
+		WithFile("debian.sources.json", m.Identities).
+		WithFile("go.sum", m.Source.File("go.sum"))).
+		WithFile("attest", m.program("attest"))
 }
 
 // onDevice returns our own programs in their places in the root and the initrd.

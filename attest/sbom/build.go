@@ -94,7 +94,7 @@ func (b *builder) comment() string {
 	if b.in.Sources == nil {
 		return text + " The identities of the sources were not computed."
 	}
-	return text + fmt.Sprintf(" Sources: upstream commit proven %d, tree identified %d, version only %d.",
+	return text + fmt.Sprintf(" Sources: commit proven %d, tree identified %d, version only %d.",
 		b.levels[sourceid.LevelCommit], b.levels[sourceid.LevelTree], b.levels[sourceid.LevelVersion])
 }
 

@@ -163,6 +163,9 @@ func (b *builder) identify(p *spdx.Package, s *lock.Source) {
 	if id.Tag != "" {
 		p.PackageSourceInfo += "\ndeclared tag object: " + id.Tag
 	}
+	if len(id.Missing) > 0 {
+		p.PackageSourceInfo += "\nnot to be had when it was looked at: " + strings.Join(id.Missing, ", ")
+	}
 }
 
 func purlRef(locator string) *spdx.PackageExternalReference {

@@ -36,7 +36,9 @@ type Index struct {
 }
 
 // Read reads the document in the file at path, which may be compressed.
-func Read(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) { return read(path, MaxSize) }
+
+func read(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read bill of materials: %w", err)
@@ -52,14 +54,14 @@ func Read(path string) ([]byte, error) {
 		r = z
 	}
 	var b bytes.Buffer
-	if st, err := f.Stat(); err == nil && st.Size() <= MaxSize {
+	if st, err := f.Stat(); err == nil && st.Size() <= limit {
 		b.Grow(int(st.Size()) + bytes.MinRead)
 	}
-	if _, err := b.ReadFrom(io.LimitReader(r, MaxSize+1)); err != nil {
+	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("read bill of materials %s: %w", path, err)
 	}
-	if b.Len() > MaxSize {
-		return nil, fmt.Errorf("read bill of materials %s: more than %d bytes: %w", path, MaxSize, ErrDocument)
+	if int64(b.Len()) > limit {
+		return nil, fmt.Errorf("read bill of materials %s: more than %d bytes: %w", path, limit, ErrDocument)
 	}
 	return b.Bytes(), nil
 }

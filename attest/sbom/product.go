@@ -57,7 +57,7 @@ const (
 	unpacked     = "of step tree-%s; no package lists it"
 	fromSource   = "modules/image/tree/%s of the repository (step source)"
 	fromPrograms = "our own programs (step programs)"
-	fromSBOM     = "this product's bill of materials, without itself (step sbom)"
+	fromSBOM     = "this product's bill of materials, without itself (step sbom-device)"
 	assembled    = "made by step %s, which puts the image together"
 	compiled     = "compiled from the kernel's source (step %s)"
 )

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/mikelolasagasti/xz"
 
 	"github.com/mastercard/mangos/attest/strictjson"
+	"github.com/mastercard/mangos/attest/tree"
 	"github.com/mastercard/mangos/modules/debian/control"
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
@@ -47,6 +50,8 @@ type Identity struct {
 	// VcsGit and Tag are declared by the package and prove nothing.
 	VcsGit string `json:"vcsGit,omitempty"`
 	Tag    string `json:"tag,omitempty"`
+	// Missing names files that would have told more and were not to be had.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // Format is the value of a set's first key.
@@ -91,6 +96,11 @@ func (s *Set) Encode() ([]byte, error) {
 	slices.SortFunc(s.Sources, func(a, b Identity) int {
 		return strings.Compare(a.Name+"="+a.Version, b.Name+"="+b.Version)
 	})
+	for i := 1; i < len(s.Sources); i++ {
+		if s.Sources[i-1].Name == s.Sources[i].Name && s.Sources[i-1].Version == s.Sources[i].Version {
+			return nil, fmt.Errorf("encode source identities: %s %s stands there twice", s.Sources[i].Name, s.Sources[i].Version)
+		}
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "{\n \"format\": %q,\n \"sources\": [", Format)
 	for i := range s.Sources {
@@ -124,37 +134,65 @@ func Parse(data []byte) (*Set, error) {
 }
 
 // Identify finds out what can be known of a source from its files, which open
-// opens by their path in the lock. Unreadable archives are an error: a source
+// opens by their path in the lock. A file that is not there (fs.ErrNotExist) tells
+// nothing and is named as missing. Unreadable archives are an error: a source
 // that cannot be unpacked cannot be built either.
 func Identify(src *lock.Source, open func(f lock.File) (io.ReadCloser, error)) (*Identity, error) {
 	id := &Identity{Name: src.Name, Version: src.Version, Files: src.Files, Level: LevelVersion}
-	var tree *lock.File
-	for i := range src.Files {
-		f := &src.Files[i]
+	for _, f := range src.Files {
+		var err error
 		switch {
 		case strings.HasSuffix(f.Path, ".dsc"):
-			if err := id.readDSC(*f, open); err != nil {
-				return nil, fmt.Errorf("identify %s %s: %w", src.Name, src.Version, err)
-			}
+			err = id.readDSC(f, open)
 		case isUpstream(f.Path):
-			tree = f
+			err = id.readTree(f, open)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			id.Missing = append(id.Missing, path.Base(f.Path))
+		} else if err != nil {
+			return nil, fmt.Errorf("identify %s %s: %s: %w", src.Name, src.Version, path.Base(f.Path), err)
 		}
 	}
-	if tree == nil {
-		return id, nil
+	switch {
+	case id.Commit != "":
+		id.Level = LevelCommit
+	case id.SWHID != "":
+		id.Level = LevelTree
 	}
-	t, err := readArchive(*tree, open)
+	return id, nil
+}
+
+// readTree takes the tree of upstream's archive, and the commit that it names if
+// the description names none.
+func (id *Identity) readTree(f lock.File, open func(lock.File) (io.ReadCloser, error)) error {
+	t, err := readArchive(f, open)
 	if err != nil {
-		return nil, fmt.Errorf("identify %s %s: %s: %w", src.Name, src.Version, path.Base(tree.Path), err)
+		return err
 	}
-	id.Tree, id.SWHID = path.Base(tree.Path), t.SWHID()
+	id.Tree, id.SWHID = path.Base(f.Path), t.SWHID()
 	if t.Commit != "" && id.Commit == "" {
 		id.Commit, id.CommitProof = t.Commit, "git archive, header of "+id.Tree
 	}
-	if id.Level = LevelTree; id.Commit != "" {
-		id.Level = LevelCommit
+	return nil
+}
+
+// IdentifyIn is [Identify] for files that lie in the folder dir under their base
+// names; each that is there must be the locked one.
+func IdentifyIn(dir string, s *lock.SelectedSource) (*Identity, error) {
+	for _, f := range s.Files {
+		sum, size, err := tree.HashFile(filepath.Join(dir, path.Base(f.Path)), false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("identify %s %s: %w", s.Name, s.Version, err)
+		}
+		if sum != f.SHA256 || size != f.Size {
+			return nil, fmt.Errorf("identify %s %s: %s: %w", s.Name, s.Version, path.Base(f.Path), ErrFile)
+		}
 	}
-	return id, nil
+	src := &lock.Source{Name: s.Name, Version: s.Version, Files: s.Files}
+	return Identify(src, func(f lock.File) (io.ReadCloser, error) { return os.Open(filepath.Join(dir, path.Base(f.Path))) })
 }
 
 // isUpstream reports whether a file of a source is its main archive: that of a
@@ -182,7 +220,7 @@ func (id *Identity) readDSC(f lock.File, open func(lock.File) (io.ReadCloser, er
 	}
 	p, err := control.Single(bytes.NewReader(signedText(text)))
 	if err != nil {
-		return fmt.Errorf("%s: %w", path.Base(f.Path), err)
+		return err
 	}
 	id.VcsGit = printable(p.Get("Vcs-Git"))
 	if commit, _, _ := strings.Cut(p.Get("Dgit"), " "); IsCommit(commit) {
@@ -220,6 +258,9 @@ func printable(s string) string {
 	}
 	return s
 }
+
+// ErrFile: a file is not the one of the lock.
+var ErrFile = errors.New("not the locked file")
 
 // errCompression: an archive in a form that Debian does not use.
 var errCompression = errors.New("unknown compression")

@@ -4,6 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -121,10 +124,18 @@ func TestReadTar(t *testing.T) {
 	if a != b {
 		t.Errorf("a hard link is not the file that it links to: %v, %v", a, b)
 	}
+	empty := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644})
+	fifo := archive(t, tar.Header{Typeflag: tar.TypeFifo, Name: "f", Mode: 0o644})
+	if a, err = ReadTar(bytes.NewReader(empty)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = ReadTar(bytes.NewReader(fifo)); err != nil || a != b {
+		t.Errorf("a FIFO is not as an empty file: %v, %v (%v)", a, b, err)
+	}
 	for name, bad := range map[string][]byte{
 		"upwards":   archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "a/../../b"}),
 		"dangling":  archive(t, tar.Header{Typeflag: tar.TypeLink, Name: "g", Linkname: "f"}),
-		"device":    archive(t, tar.Header{Typeflag: tar.TypeChar, Name: "null"}),
+		"unknown":   archive(t, tar.Header{Typeflag: tar.TypeCont, Name: "x"}),
 		"truncated": plain[:512],
 		"nonsense":  bytes.Repeat([]byte("x"), 1024),
 	} {
@@ -180,6 +191,34 @@ func TestIdentify(t *testing.T) {
 		if id.Level != c.level || id.Commit != c.commit || !strings.HasPrefix(id.SWHID, "swh:1:dir:") || id.VcsGit == "" {
 			t.Errorf("%s: %+v", c.name, id)
 		}
+	}
+}
+
+// What is not there tells nothing; what is there must be the locked file.
+func TestIdentifyIn(t *testing.T) {
+	dir := t.TempDir()
+	dsc := "Format: 3.0 (quilt)\nSource: p\nVcs-Git: https://example.com/p.git\n"
+	sum := sha256.Sum256([]byte(dsc))
+	s := &lock.SelectedSource{Name: "p", Version: "1-1", Files: []lock.File{
+		{Path: "pool/p/p_1-1.dsc", Size: int64(len(dsc)), SHA256: hex.EncodeToString(sum[:])},
+		{Path: "pool/p/p_1.orig.tar.xz", Size: 1, SHA256: strings.Repeat("0", 64)},
+	}}
+	id, err := IdentifyIn(dir, s)
+	if err != nil || id.Level != LevelVersion || len(id.Missing) != 2 || !id.Of(s.Files) {
+		t.Errorf("nothing there: %+v, %v", id, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "p_1-1.dsc"), []byte(dsc), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	id, err = IdentifyIn(dir, s)
+	if err != nil || id.Level != LevelVersion || len(id.Missing) != 1 || id.VcsGit == "" {
+		t.Errorf("only the description there: %+v, %v", id, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "p_1.orig.tar.xz"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := IdentifyIn(dir, s); !errors.Is(err, ErrFile) {
+		t.Errorf("another archive than the locked one: %v", err)
 	}
 }
 

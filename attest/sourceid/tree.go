@@ -104,7 +104,10 @@ func (b *treeReader) entry(h *tar.Header) error {
 		return nil
 	case tar.TypeDir:
 		n = newFolder()
-	case tar.TypeReg:
+	case tar.TypeReg, tar.TypeFifo, tar.TypeChar, tar.TypeBlock:
+		if h.Typeflag != tar.TypeReg {
+			h.Size = 0 // the archive of source code has an empty file for it
+		}
 		n.mode = "100644"
 		if h.Mode&0o111 != 0 {
 			n.mode = "100755"

@@ -13,10 +13,11 @@ const (
 	lines   = 25
 )
 
-// Text is a result for people: at most 25 lines of at most 80 columns. What does
-// not fit ends in "…"; the JSON form has all of it.
+// Text is a result for people: at most 25 lines of at most 80 columns. What is too
+// wide ends in "…"; of what is too long, the least telling lines are left out, and
+// the last line says so. The JSON form has all of it.
 func (r *Result) Text() string {
-	t := &text{}
+	t := &text{spare: map[int]bool{}}
 	t.row("", r.Asked)
 	for _, l := range r.Links {
 		by := ""
@@ -42,8 +43,11 @@ func (r *Result) Text() string {
 	return t.close()
 }
 
-// text is rows in the making.
-type text struct{ rows []string }
+// text is rows in the making; spare ones are those that can be left out.
+type text struct {
+	rows  []string
+	spare map[int]bool
+}
 
 const labelWidth = 10
 
@@ -57,6 +61,12 @@ func (t *text) row(label, value string) {
 	t.rows = append(t.rows, fmt.Sprintf(" %-*s%s", labelWidth-1, label, cut(value, columns-labelWidth)))
 }
 
+// more adds a line that can be left out.
+func (t *text) more(value string) {
+	t.spare[len(t.rows)] = true
+	t.row(" ", value)
+}
+
 // wrapped adds a text in as many lines as it needs, at most limit.
 func (t *text) wrapped(label, value string, limit int) {
 	words := strings.Fields(clean(value))
@@ -67,8 +77,11 @@ func (t *text) wrapped(label, value string, limit int) {
 			line += " " + words[0]
 			words = words[1:]
 		}
-		t.row(label, line)
-		label = " "
+		if n == 0 {
+			t.row(label, line)
+		} else {
+			t.more(line)
+		}
 	}
 }
 
@@ -91,7 +104,7 @@ func (t *text) pkg(p *Package) {
 		return
 	}
 	t.row("package", p.Name+" "+p.Version)
-	t.row(" ", p.PURL)
+	t.more(p.PURL)
 	licence := p.Licence
 	if p.LicenceNote != "" {
 		licence += ": " + p.LicenceNote
@@ -104,10 +117,10 @@ func (t *text) program(p *Program) {
 		return
 	}
 	t.row("program", p.PURL)
-	t.wrapped(" ", p.Build, 4)
+	t.wrapped("build", p.Build, 4)
 	for i, m := range p.Modules {
 		if i == 4 && len(p.Modules) > 5 {
-			t.row(" ", fmt.Sprintf("%d more modules", len(p.Modules)-i))
+			t.more(fmt.Sprintf("%d more modules", len(p.Modules)-i))
 			break
 		}
 		info, _, _ := strings.Cut(m.Info, "\n")
@@ -122,10 +135,10 @@ func (t *text) source(s *Source) {
 	t.row("source", s.Name+" "+s.Version)
 	for i, f := range s.Files {
 		if i == 3 && len(s.Files) > 4 {
-			t.row(" ", fmt.Sprintf("%d more files", len(s.Files)-i))
+			t.more(fmt.Sprintf("%d more files", len(s.Files)-i))
 			break
 		}
-		t.row(" ", short(f.SHA256)+"  "+f.Name)
+		t.more(short(f.SHA256) + "  " + f.Name)
 	}
 	switch {
 	case s.Commit != "":
@@ -138,13 +151,10 @@ func (t *text) source(s *Source) {
 	}
 	if s.SWHID != "" {
 		t.row(" ", s.SWHID)
-		t.row(" ", "the tree in "+s.Tree)
+		t.more("the tree in " + s.Tree)
 	}
-	for i, d := range s.Declared {
-		if i == 1 && s.Commit != "" {
-			break
-		}
-		t.row(" ", d)
+	for _, d := range s.Declared {
+		t.more(d)
 	}
 }
 
@@ -193,13 +203,32 @@ func (t *text) built(r *Result) {
 	}
 }
 
-// close returns the lines; what a screen cannot hold is left out from where it
-// matters least.
+// close returns the lines.
 func (t *text) close() string {
-	if len(t.rows) > lines-1 {
-		t.rows = append(t.rows[:lines-2], fmt.Sprintf(" … %d more lines: see --json", len(t.rows)-lines+2))
+	over := len(t.rows) - lines
+	if over > 0 {
+		over++ // for the line that says so
 	}
-	return strings.Join(t.rows, "\n") + "\n"
+	kept := t.rows[:0]
+	// The last ones first: they say the least.
+	drop := map[int]bool{}
+	for i := len(t.rows) - 1; i >= 0 && len(drop) < over; i-- {
+		if t.spare[i] {
+			drop[i] = true
+		}
+	}
+	for i, row := range t.rows {
+		if !drop[i] {
+			kept = append(kept, row)
+		}
+	}
+	if len(kept) >= lines && over > 0 {
+		kept = kept[:lines-1]
+	}
+	if over > 0 {
+		kept = append(kept, " …        left out: what does not fit on a screen; see --json")
+	}
+	return strings.Join(kept, "\n") + "\n"
 }
 
 // short is the beginning of a digest.

@@ -106,6 +106,9 @@ func (o *sbomOptions) run(ctx context.Context) error {
 	if filepath.Ext(o.out) == ".zst" {
 		text = sbom.Compress(text)
 	}
+	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
+		return err
+	}
 	return writeOut(o.out, text)
 }
 

@@ -103,6 +103,38 @@ func (m *Debian) Selections(
 	return &Made{Files: ctr.Directory("/out/selection"), Records: one("lock", ctr)}
 }
 
+// SourceSelections returns a selection, NAME_VERSION.json, for each source package
+// that the packages of sets were built from, and for each that is built.
+func (m *Debian) SourceSelections(lock *dagger.File, sets []string) *dagger.Directory {
+	return m.container().
+		WithMountedFile(lockFile, lock).
+		WithExec([]string{program, "select", "--lock", lockFile, "--sources-of", strings.Join(sets, ","), "--out", "/out/sources"}).
+		Directory("/out/sources")
+}
+
+// Identity returns what is known of a source package, as the attest program says
+// it, by those of its files that are still to be had.
+func (m *Debian) Identity(
+	// A file of SourceSelections.
+	selected *dagger.File,
+	// The attest program, static (attest/cmd/attest).
+	attest *dagger.File,
+) *dagger.File {
+	const selection = selections + "source.json"
+	fetched := m.networked().
+		WithMountedFile(selection, selected).
+		WithExec([]string{program, "fetch", "--available", "--selection", selection, "--cache", "/cache", "--out", "/out/files"}).
+		Directory("/out/files")
+	return m.container().
+		WithMountedFile("/in/program/attest", attest).
+		WithMountedFile(selection, selected).
+		WithMountedDirectory("/in/files", fetched).
+		WithExec([]string{sandbox, "--", "/in/program/attest", "sources", "--selection", selection,
+			"--files", "/in/files", "--out", "/out/identity.json"},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		File("/out/identity.json")
+}
+
 // one returns a folder with the record that a step left.
 func one(step string, ctr *dagger.Container) *dagger.Directory {
 	return dag.Directory().WithFile(step+".json", ctr.File("/record"))
@@ -171,29 +203,55 @@ func (m *Debian) Extracted(
 }
 
 func (m *Debian) unpack(ctx context.Context, command string, selected *dagger.File, variation string) (*Made, error) {
-	fetched, err := m.Packages(ctx, selected)
+	set, fetched, ctr, err := m.unpacking(ctx, command, selected, variation)
 	if err != nil {
 		return nil, err
+	}
+	return &Made{Files: ctr.Directory("/out/" + set + ".tree"), Records: fetched.Records.WithDirectory("/", one("tree-"+set, ctr))}, nil
+}
+
+// Contents returns what dpkg's database would say of the tree that Extracted
+// returns: which package brought each file.
+func (m *Debian) Contents(
+	ctx context.Context,
+	// A file of Selections.
+	selected *dagger.File,
+	// As for Extracted.
+	// +optional
+	variation string,
+) (*dagger.Directory, error) {
+	set, _, ctr, err := m.unpacking(ctx, "extract", selected, variation)
+	if err != nil {
+		return nil, err
+	}
+	return ctr.Directory("/out/" + set + ".database.tree"), nil
+}
+
+// unpacking returns the container that has unpacked a selection, the selection's
+// name and its packages.
+func (m *Debian) unpacking(ctx context.Context, command string, selected *dagger.File, variation string) (
+	set string, fetched *Made, ctr *dagger.Container, err error,
+) {
+	if fetched, err = m.Packages(ctx, selected); err != nil {
+		return "", nil, nil, err
 	}
 	file, err := selected.Name(ctx)
 	if err != nil {
-		return nil, err
+		return "", nil, nil, err
 	}
-	set := strings.TrimSuffix(file, ".json")
-	step, tree := "tree-"+set, "/out/"+set+".tree"
-	args := []string{program, command, "--selection", selections + file, "--packages", "/in/locked", "--root", tree}
+	set = strings.TrimSuffix(file, ".json")
+	args := []string{program, command, "--selection", selections + file, "--packages", "/in/locked", "--root", "/out/" + set + ".tree"}
 	if command == "bootstrap" {
 		args = append(args, "--sandbox", sandbox)
 	} else {
-		args = append([]string{sandbox, "--"}, args...)
+		args = append(append([]string{sandbox, "--"}, args...), "--database", "/out/"+set+".database.tree")
 	}
-	ctr := m.container().
+	return set, fetched, m.container().
 		WithMountedFile(selections+file, selected).
 		WithMountedDirectory("/in/locked", fetched.Files).
 		WithEnvVariable("MANGOS_VARIATION", variation).
-		WithExec(append([]string{record, "--step", step, "--record", "/record", "--"}, args...),
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
-	return &Made{Files: ctr.Directory(tree), Records: fetched.Records.WithDirectory("/", one(step, ctr))}, nil
+		WithExec(append([]string{record, "--step", "tree-" + set, "--record", "/record", "--"}, args...),
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}), nil
 }
 
 // container holds the programs and nothing else.

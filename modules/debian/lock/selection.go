@@ -85,11 +85,45 @@ func (l *Lock) SelectSource(name string) (*Selection, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("select: the lock has no source %q to build; it has %s", name, strings.Join(l.Build, ", "))
 	}
-	s := l.Sources[i]
+	return l.selectSource(&l.Sources[i]), nil
+}
+
+func (l *Lock) selectSource(s *Source) *Selection {
 	return &Selection{
-		Format: SelectionFormat, Name: name, Distribution: l.Distribution, Architecture: l.Architecture,
+		Format: SelectionFormat, Name: s.Name, Distribution: l.Distribution, Architecture: l.Architecture,
 		Source: &SelectedSource{Name: s.Name, Version: s.Version, Archive: l.archives()[s.Suite], Files: s.Files},
-	}, nil
+	}
+}
+
+// SelectSources returns a selection for each source package that the packages of
+// the sets were built from, and for each that is built.
+func (l *Lock) SelectSources(sets ...string) ([]*Selection, error) {
+	wanted := map[string]bool{}
+	for _, key := range l.Build {
+		wanted[key] = true
+	}
+	for _, name := range sets {
+		selection, err := l.Select(name)
+		if err != nil {
+			return nil, err
+		}
+		in := map[string]bool{}
+		for _, p := range selection.Packages {
+			in[p.Name] = true
+		}
+		for _, p := range l.Packages {
+			if in[p.Name] {
+				wanted[p.Source+"="+p.SourceVersion] = true
+			}
+		}
+	}
+	var list []*Selection
+	for i := range l.Sources {
+		if s := &l.Sources[i]; wanted[s.Name+"="+s.Version] {
+			list = append(list, l.selectSource(s))
+		}
+	}
+	return list, nil
 }
 
 // archives maps the suites to their archives.

@@ -91,6 +91,8 @@ func (m *Image) Root(
 	overlay *dagger.Directory,
 	// The programs, in their places.
 	programs *dagger.Directory,
+	// The bill of materials that it holds.
+	bill *dagger.File,
 	// What Plan returns.
 	plan string,
 ) (*Made, error) {
@@ -102,8 +104,9 @@ func (m *Image) Root(
 		folder("root.tree", tree).
 		folder("source/modules/image/tree/root", overlay).
 		folder("device/root", programs).
+		file(document+installed, bill).
 		run("root", "--tree", "/in/root.tree", "--overlay", "/in/source/modules/image/tree/root", "--overlay", "/in/device/root",
-			"--name", p.Name, "--version", p.Version, "--out", "/out/"+rootImage, "--os-release", "/out/"+osRelease), nil
+			"--overlay", "/in/document", "--name", p.Name, "--version", p.Version, "--out", "/out/"+rootImage, "--os-release", "/out/"+osRelease), nil
 }
 
 // Verity returns the hash tree (root.verity) and the root hash of an image.
@@ -155,6 +158,12 @@ func (m *Image) Unsigned(
 	overlays *dagger.Directory,
 	// The folders root and initrd with programs in their places.
 	programs *dagger.Directory,
+	// Which package each file is of: dpkg's databases in the folders initrd and
+	// microcode.
+	contents *dagger.Directory,
+	// What the bill of materials is made with: attest, the program, and
+	// debian.lock.json, debian.sources.json and go.sum.
+	account *dagger.Directory,
 	// What Plan returns.
 	plan string,
 ) (*Made, error) {
@@ -162,21 +171,26 @@ func (m *Image) Unsigned(
 	if err != nil {
 		return nil, err
 	}
-	image, err := m.Root(root, overlays.Directory("root"), programs.Directory("root"), plan)
+	x := &parts{root, initrd, microcode, overlays, programs, contents, account, p}
+	device := m.deviceBill(x)
+	image, err := m.Root(root, overlays.Directory("root"), programs.Directory("root"), device.Files.File(document+installed), plan)
 	if err != nil {
 		return nil, err
 	}
 	tree := m.Verity(image.Files.File(rootImage))
 	base := m.Initrd(initrd, overlays.Directory("initrd"), programs.Directory("initrd"))
+	material := m.releaseBill(x, device, image, kernel)
 	args := []string{"unsigned", "--name", p.Name, "--version", p.Version,
 		"--root", "/in/" + rootImage, "--os-release", "/in/" + osRelease, "--tree", "/in/" + hashTree, "--root-hash", "/in/" + rootHash,
-		"--initrd", "/in/initrd.cpio", "--kernel", "/in/kernel", "--cmdline", p.CommandLine, "--out", "/out", "--manifest", "/out/" + p.manifest()}
+		"--initrd", "/in/initrd.cpio", "--kernel", "/in/kernel", "--cmdline", p.CommandLine,
+		"--sbom", "/in/" + p.bill(), "--out", "/out", "--manifest", "/out/" + p.manifest()}
 	step := m.step("uki").version(p).
 		files("", image.Files, rootImage, osRelease).
 		files("", tree.Files, hashTree, rootHash).
 		files("", base.Files, "initrd.cpio").
+		files("", material.Files, p.bill()).
 		files("kernel/", kernel, "vmlinux", "bzImage", "release", "ranges.json")
-	records := together(image, tree, base)
+	records := together(device, image, tree, base, material)
 	if p.Microcode {
 		early := m.Microcode(microcode)
 		step.files("", early.Files, "microcode.cpio")
@@ -185,7 +199,10 @@ func (m *Image) Unsigned(
 	}
 	made := step.run(args...)
 	return &Made{
-		Files:   made.Files.WithDirectory("/", image.Files).WithDirectory("/", tree.Files),
+		Files: made.Files.
+			WithFile(p.bill(), material.Files.File(p.bill())).
+			WithDirectory("/", image.Files).
+			WithDirectory("/", tree.Files),
 		Records: records.WithDirectory("/", made.Records),
 	}, nil
 }

@@ -306,7 +306,8 @@ func (s *Signer) Files(
 			WithDirectory("/", disk.Files).
 			WithDirectory("/", image.Files).
 			WithDirectory("/", signature.Files).
-			WithFile(p.manifest(), unsigned.File(p.manifest())),
+			WithFile(p.manifest(), unsigned.File(p.manifest())).
+			WithFile(p.bill(), unsigned.File(p.bill())),
 		Records: records.WithDirectory("/", disk.Records),
 	}, nil
 }

@@ -87,11 +87,14 @@ func (s *step) version(p plan) *step {
 }
 
 // run runs the image program under recorder and sandbox.
-func (s *step) run(args ...string) *Made {
+func (s *step) run(args ...string) *Made { return s.runs(append([]string{program}, args...)...) }
+
+// runs runs a program under recorder and sandbox.
+func (s *step) runs(run ...string) *Made {
 	command := []string{record, "--step", s.name, "--record", "/record", "--container", "imagetools"}
 	command = append(append(command, s.record...), "--", sandbox)
-	command = append(append(command, s.sandbox...), "--", program)
-	ctr := s.ctr.WithExec(append(command, args...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
+	command = append(append(command, s.sandbox...), "--")
+	ctr := s.ctr.WithExec(append(command, run...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
 	return &Made{
 		Files:   ctr.Directory("/out"),
 		Records: dag.Directory().WithFile(s.name+".json", ctr.File("/record")),

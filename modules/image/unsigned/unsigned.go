@@ -78,6 +78,7 @@ const (
 	CommandLine = "cmdline"
 	OSRelease   = "os-release"
 	UKI         = "uki.efi"
+	SBOM        = "sbom.spdx.json"
 
 	// ManifestName is the manifest, which is not one of the files it lists.
 	ManifestName = "unsigned.json"

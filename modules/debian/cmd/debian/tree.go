@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -17,6 +18,7 @@ import (
 
 func selectCommand() *cobra.Command {
 	var lockPath, path, set, source, out, all string
+	var sourcesOf []string
 	cmd := &cobra.Command{
 		Use:   "select",
 		Short: "print what one step needs of a lock, or write it for all steps",
@@ -25,6 +27,9 @@ func selectCommand() *cobra.Command {
 			l, err := lock.Load(lockPath)
 			if err != nil {
 				return err
+			}
+			if len(sourcesOf) > 0 {
+				return selectSources(l, sourcesOf, out)
 			}
 			var sets map[string]definition.Set
 			if path != "" {
@@ -49,9 +54,10 @@ func selectCommand() *cobra.Command {
 	cmd.Flags().StringVar(&set, "set", "", "`NAME` of a package set")
 	cmd.Flags().StringVar(&source, "source", "", "`NAME` of a source package")
 	cmd.Flags().StringVar(&all, "all", "", "`DIR` to write NAME.json for each package set and source-NAME.json for each source that is built")
+	cmd.Flags().StringSliceVar(&sourcesOf, "sources-of", nil, "`SETS`, with commas between: write, into the folder --out, a selection for each source package that they or what is built come from")
 	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
-	cmd.MarkFlagsOneRequired("set", "source", "all")
-	cmd.MarkFlagsMutuallyExclusive("set", "source", "all")
+	cmd.MarkFlagsOneRequired("set", "source", "all", "sources-of")
+	cmd.MarkFlagsMutuallyExclusive("set", "source", "all", "sources-of")
 	return cmd
 }
 
@@ -105,6 +111,27 @@ func selectAll(l *lock.Lock, sets map[string]definition.Set, dir string) error {
 	return nil
 }
 
+// selectSources writes NAME_VERSION.json for each source package of sets.
+func selectSources(l *lock.Lock, sets []string, dir string) error {
+	list, err := l.SelectSources(sets...)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, s := range list {
+		text, err := s.Encode()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, s.Source.Name+"_"+s.Source.Version+".json"), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func pick(l *lock.Lock, set, source string) (*lock.Selection, error) {
 	if source != "" {
 		return l.SelectSource(source)
@@ -115,6 +142,7 @@ func pick(l *lock.Lock, set, source string) (*lock.Selection, error) {
 func fetchCommand() *cobra.Command {
 	var s servers
 	var selection, out string
+	var available bool
 	cmd := &cobra.Command{
 		Use:   "fetch",
 		Short: "fetch a selection's files, each checked",
@@ -128,13 +156,25 @@ func fetchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.Into(cmd.Context(), files(sel), out)
+			if !available {
+				return f.Into(cmd.Context(), files(sel), out)
+			}
+			for _, file := range files(sel) {
+				err := f.Into(cmd.Context(), []fetch.File{file}, out)
+				if errors.Is(err, fetch.ErrGone) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "debian: left out: %v\n", err)
+				} else if err != nil {
+					return err
+				}
+			}
+			return os.MkdirAll(out, 0o755)
 		},
 	}
 	s.flags(cmd)
 	cmd.Flags().StringVar(&s.lock, "lock", "", "`FILE` of the lock, for the permanent homes")
 	cmd.Flags().StringVar(&selection, "selection", "", "`FILE` of the selection")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` to put the files in")
+	cmd.Flags().BoolVar(&available, "available", false, "leave out what is gone from the servers, and say so")
 	require(cmd, "selection", "out")
 	return cmd
 }

@@ -116,7 +116,7 @@ func unsignedStep() *cobra.Command {
 	var (
 		name, version                                  string
 		root, tree, hash, release, base, ucode, kernel string
-		text, stub, out, list                          string
+		text, stub, out, list, bill                    string
 		epoch                                          func() (int64, error)
 	)
 	c := step("unsigned", "complete the unsigned set: initrd, command line, normal-form image, manifest", func(ctx context.Context) error {
@@ -160,6 +160,9 @@ func unsignedStep() *cobra.Command {
 		if ucode != "" {
 			files[unsigned.Microcode] = ucode
 		}
+		if bill != "" {
+			files[unsigned.SBOM] = bill
+		}
 		m, err := unsigned.Describe(name, version, at, rootHash, files, filepath.Join(kernel, "ranges.json"))
 		if err != nil {
 			return err
@@ -185,6 +188,7 @@ func unsignedStep() *cobra.Command {
 	f.StringVar(&kernel, "kernel", "", "folder of the kernel without certificate: vmlinux, bzImage, release, ranges.json")
 	f.StringVar(&text, "cmdline", "", "built-in kernel command line, without roothash=")
 	f.StringVar(&stub, "stub", defaultStub, "systemd-stub")
+	f.StringVar(&bill, "sbom", "", "bill of materials, which belongs to the set (optional)")
 	f.StringVar(&out, "out", "", "folder to write to")
 	f.StringVar(&list, "manifest", "", "where to write the manifest (default unsigned.json in that folder)")
 	epoch = epochFlag(c)
