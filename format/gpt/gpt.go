@@ -76,6 +76,12 @@ func reserved(sector int64) (front, back int64) {
 	return 2*sector + entries, sector + entries
 }
 
+// Usable is the byte at which the space for partitions ends.
+func (t *Table) Usable() int64 {
+	_, back := reserved(t.SectorSize)
+	return t.DiskSize - back
+}
+
 // Layout places partitions one after another from the first aligned byte, sets
 // each Start and the table's DiskSize. Sizes must be set; they are rounded up
 // to whole sectors of 4096 bytes, so that a layout serves either sector size.

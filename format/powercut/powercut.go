@@ -103,10 +103,7 @@ func (d *Disk) Sync() error {
 // other writes those that kept says yes to; their order is lost.
 func (d *Disk) Survivor(kept func() bool) *Disk {
 	s := New(d.size)
-	for at, p := range maps.All(d.medium) {
-		content := *p
-		s.medium[at] = &content
-	}
+	s.medium = maps.Clone(d.medium)
 	for _, w := range d.pending {
 		if kept() {
 			apply(s.medium, w)
@@ -127,13 +124,20 @@ func read(medium map[int64]*[page]byte, b []byte, at int64) {
 	}
 }
 
+// apply replaces pages by changed ones: disks share the pages they have in common.
 func apply(medium map[int64]*[page]byte, w write) {
 	for done := 0; done < len(w.data); {
 		p, from := (w.at+int64(done))/page, int((w.at+int64(done))%page)
-		if medium[p] == nil {
-			medium[p] = new([page]byte)
+		var content [page]byte
+		if old := medium[p]; old != nil {
+			content = *old
 		}
-		done += copy(medium[p][from:], w.data[done:])
+		done += copy(content[from:], w.data[done:])
+		if content == [page]byte{} {
+			delete(medium, p)
+			continue
+		}
+		medium[p] = &content
 	}
 }
 

@@ -132,3 +132,25 @@ func FuzzUUID(f *testing.F) {
 		}
 	})
 }
+
+func TestSetAndRemoveVariable(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, vars+"Other-"+GlobalVariable, "\x06\x00\x00\x00\x01")
+	for _, data := range []string{"a longer one", "short"} {
+		if err := SetVariable(root, "Name", LoaderVariable, []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+		v, err := ReadVariable(root, "Name", LoaderVariable)
+		if err != nil || string(v.Data) != data || v.Attributes != 7 {
+			t.Fatalf("%+v, %v", v, err)
+		}
+	}
+	for range 2 {
+		if err := RemoveVariable(root, "Name", LoaderVariable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ReadVariable(root, "Name", LoaderVariable); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after it was removed: %v", err)
+	}
+}

@@ -42,7 +42,7 @@ type Variable struct {
 // ErrNoVariables.
 func ReadVariable(root, name, vendor string) (Variable, error) {
 	dir := filepath.Join(root, "sys/firmware/efi/efivars")
-	f, err := os.Open(filepath.Join(dir, name+"-"+vendor))
+	f, err := os.Open(variablePath(root, name, vendor))
 	if errors.Is(err, fs.ErrNotExist) {
 		if entries, derr := os.ReadDir(dir); derr != nil || len(entries) == 0 {
 			return Variable{}, fmt.Errorf("read variable %s: %w", name, ErrNoVariables)

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"os"
@@ -17,9 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/runtime/tpm"
@@ -53,47 +48,18 @@ func systemd(t *testing.T) *machine {
 	}
 	m := &machine{Emulator: tpmtest.Start(t, t.TempDir()), dir: t.TempDir()}
 	m.tpm = tpm.New(m.TPM)
-	if m.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-		t.Fatal(err)
-	}
+	m.key = tpmtest.NewKey(t)
 	m.policy = tpm.Policy{Literal: []uint{7, 12}, Key: &m.key.PublicKey}
-	extend(t, m.TPM, 7, "SecureBoot")
-	extend(t, m.TPM, 11, "linux")
+	m.Extend(t, 7, "SecureBoot")
+	m.Extend(t, 11, "linux")
 	m.sign(t)
 	return m
-}
-
-func extend(t *testing.T, device transport.TPM, register uint, text string) {
-	t.Helper()
-	_, err := tpm2.PCREvent{
-		PCRHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(register), Auth: tpm2.PasswordAuth(nil)},
-		EventData: tpm2.TPM2BEvent{Buffer: []byte(text)},
-	}.Execute(device)
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // sign signs what PCR 11 holds now, for us and for systemd.
 func (m *machine) sign(t *testing.T) {
 	t.Helper()
-	value, err := m.tpm.PCR(pcr.Kernel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	policy, err := pcr.Policy(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest := sha256.Sum256(policy[:])
-	raw, err := rsa.SignPKCS1v15(nil, m.key, 5, digest[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.signatures = []pcr.Signature{{
-		PCRs: []int{pcr.Kernel}, KeyFingerprint: pcr.Fingerprint(&m.key.PublicKey),
-		Policy: policy.String(), Signature: base64.StdEncoding.EncodeToString(raw),
-	}}
+	m.signatures = []pcr.Signature{m.Sign(t, m.key)}
 	text, err := pcr.EncodeSignatures(m.signatures)
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +151,7 @@ func TestSystemdUnlocksOurs(t *testing.T) {
 	if out, err := m.systemdUnlock(t, v); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	extend(t, m.TPM, 11, "another kernel")
+	m.Extend(t, 11, "another kernel")
 	if out, err := m.systemdUnlock(t, v); err == nil {
 		t.Fatalf("opened with another kernel: %s", out)
 	}
@@ -193,7 +159,7 @@ func TestSystemdUnlocksOurs(t *testing.T) {
 	if out, err := m.systemdUnlock(t, v); err != nil {
 		t.Fatalf("another kernel that the key signed: %v: %s", err, out)
 	}
-	extend(t, m.TPM, 12, "init=/bin/sh")
+	m.Extend(t, 12, "init=/bin/sh")
 	if out, err := m.systemdUnlock(t, v); err == nil {
 		t.Fatalf("opened with a changed command line: %s", out)
 	}
@@ -216,7 +182,7 @@ func TestWeUnlockSystemds(t *testing.T) {
 	if err := m.unlock(t, v); err != nil {
 		t.Fatal(err)
 	}
-	extend(t, m.TPM, 7, "dbx")
+	m.Extend(t, 7, "dbx")
 	if err := m.unlock(t, v); err == nil {
 		t.Fatal("opened with another Secure Boot state")
 	}

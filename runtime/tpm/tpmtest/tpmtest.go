@@ -3,15 +3,22 @@ package tpmtest
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
 
+	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/runtime/watch"
 )
 
@@ -69,4 +76,50 @@ func Start(t *testing.T, dir string) *Emulator {
 func (e *Emulator) Stop() {
 	_ = e.process.Signal(os.Interrupt)
 	<-e.ended
+}
+
+// NewKey makes a key for PCR signatures.
+func NewKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// Extend measures text into a register.
+func (e *Emulator) Extend(t *testing.T, register uint, text string) {
+	t.Helper()
+	_, err := tpm2.PCREvent{
+		PCRHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(register), Auth: tpm2.PasswordAuth(nil)},
+		EventData: tpm2.TPM2BEvent{Buffer: []byte(text)},
+	}.Execute(e.TPM)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Sign signs what register pcr.Kernel holds now.
+func (e *Emulator) Sign(t *testing.T, key *rsa.PrivateKey) pcr.Signature {
+	t.Helper()
+	rsp, err := tpm2.PCRRead{PCRSelectionIn: tpm2.TPMLPCRSelection{
+		PCRSelections: []tpm2.TPMSPCRSelection{{Hash: tpm2.TPMAlgSHA256, PCRSelect: tpm2.PCClientCompatible.PCRs(pcr.Kernel)}},
+	}}.Execute(e.TPM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := pcr.Policy(pcr.Value(rsp.PCRValues.Digests[0].Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(policy[:])
+	raw, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pcr.Signature{
+		PCRs: []int{pcr.Kernel}, KeyFingerprint: pcr.Fingerprint(&key.PublicKey),
+		Policy: policy.String(), Signature: base64.StdEncoding.EncodeToString(raw),
+	}
 }

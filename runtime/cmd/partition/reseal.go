@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/mastercard/mangos/runtime/recovery"
+)
+
+func resealCommand(root *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reseal",
+		Short: "Seal the volumes to the machine's present state, with the recovery key, read from standard input",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := open(cmd.Context(), *root)
+			if err != nil {
+				return err
+			}
+			defer m.close()
+			states, err := m.check(cmd.Context(), m.disk.Table)
+			if err != nil {
+				return err
+			}
+			if len(states) == 0 {
+				return errors.New("the disk has no volumes")
+			}
+			key, err := readKey(cmd.InOrStdin(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			for _, s := range states {
+				if err := m.enrolment.Reseal(cmd.Context(), s.Volume, []byte(key)); err != nil {
+					return fmt.Errorf("volume %s: %w", s.Label, err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%-5s sealed to the present state\n", s.Label)
+			}
+			return nil
+		},
+	}
+}
+
+// readKey reads one line; from a terminal without showing it.
+func readKey(in io.Reader, prompt io.Writer) (recovery.Key, error) {
+	if f, ok := in.(*os.File); ok {
+		if state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			hidden := *state
+			hidden.Lflag &^= unix.ECHO
+			if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &hidden); err != nil {
+				return "", fmt.Errorf("read recovery key: %w", err)
+			}
+			fmt.Fprint(prompt, "Recovery key: ")
+			defer func() {
+				fmt.Fprintln(prompt)
+				_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, state)
+			}()
+		}
+	}
+	const max = 1024
+	line, err := bufio.NewReader(io.LimitReader(in, max)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read recovery key: %w", err)
+	}
+	return recovery.Parse(line)
+}
