@@ -64,7 +64,7 @@ func (e *Enrolment) checkVolume(ctx context.Context, p gpt.Partition, machine Ma
 
 // Explain says in plain words why the TPM does not open a volume, and what to do.
 func Explain(locked error) string {
-	const recover = "Enter the recovery key when you are asked for it. Then run: mangos-partition reseal"
+	const recover = "The recovery key seals the volumes anew (at the next question, or by: mangos-partition reseal)"
 	switch {
 	case errors.Is(locked, tpm.ErrPolicy):
 		return "The state of Secure Boot, or its keys, changed since the volumes were sealed (PCR 7): keys were enrolled, the firmware was updated, or somebody else did something. If you know why, go on. " + recover

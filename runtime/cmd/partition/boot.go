@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,24 +17,25 @@ import (
 )
 
 func bootCommand(root *string) *cobra.Command {
-	var pause time.Duration
+	var pause, patience time.Duration
 	cmd := &cobra.Command{
 		Use:   "boot",
 		Short: "Make what the disk lacks, and look at what is there; for the initrd",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			say := console.Open(*root)
-			if err := boot(cmd.Context(), *root, pause, say); err != nil {
+			if err := boot(cmd.Context(), *root, pause, patience, say); err != nil {
 				return refuse(say, "partition", err)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().DurationVar(&pause, "pause", 0, "how long the recovery key stays on the screen before the machine goes on")
+	cmd.Flags().DurationVar(&patience, "ask", 0, "how long to ask for the recovery key where the TPM does not open a volume; 0: leave that to systemd")
 	return cmd
 }
 
-func boot(ctx context.Context, root string, pause time.Duration, say *console.Console) error {
+func boot(ctx context.Context, root string, pause, patience time.Duration, say *console.Console) error {
 	m, err := open(ctx, root)
 	if err != nil {
 		return err
@@ -67,7 +69,7 @@ func boot(ctx context.Context, root string, pause time.Duration, say *console.Co
 	if made {
 		say.Say(console.Info, "laid out the disk %s in %v", m.disk.Name, time.Since(begin).Round(time.Millisecond))
 	}
-	return m.explain(ctx, p.Table, say)
+	return m.unlock(ctx, p.Table, patience, say)
 }
 
 // reset carries out a request for a factory reset.
@@ -84,22 +86,46 @@ func reset(root string, p *partition.Partitioner, say *console.Console) error {
 	return p.Reset(func() error { return partition.ForgetReset(root) })
 }
 
-// explain says why the TPM does not open a volume, if so. The machine goes on:
-// systemd asks for the recovery key.
-func (m *machine) explain(ctx context.Context, table *gpt.Table, say *console.Console) error {
+// unlock says why the TPM does not open a volume, if so, and asks for the recovery
+// key, which seals the volumes anew: then systemd opens them as always.
+func (m *machine) unlock(ctx context.Context, table *gpt.Table, patience time.Duration, say *console.Console) error {
 	states, err := m.check(ctx, table)
 	if err != nil {
 		return err
 	}
+	locked := slices.DeleteFunc(states, func(s partition.State) bool { return s.Locked == nil })
 	said := map[string]bool{}
-	for _, s := range states {
-		if s.Locked == nil {
-			continue
-		}
+	for _, s := range locked {
 		if text := partition.Explain(s.Locked); !said[text] {
 			say.Say(console.Warning, "volume %s is locked. %s", s.Label, text)
 			said[text] = true
 		}
+	}
+	if len(locked) == 0 || patience == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = say.Ask(ctx, "Recovery key, to seal the volumes to the present state: ", func(answer string) error {
+		key, err := recovery.Parse(answer)
+		if err != nil {
+			return err
+		}
+		return m.reseal(ctx, locked, key, say)
+	})
+	if err != nil {
+		return fmt.Errorf("the volumes stay locked: %w", err)
+	}
+	return nil
+}
+
+// reseal seals volumes to the machine's present state.
+func (m *machine) reseal(ctx context.Context, states []partition.State, key recovery.Key, say *console.Console) error {
+	for _, s := range states {
+		if err := m.enrolment.Reseal(ctx, s.Volume, []byte(key)); err != nil {
+			return fmt.Errorf("volume %s: %w", s.Label, err)
+		}
+		say.Say(console.Info, "volume %s is sealed to the machine's present state", s.Label)
 	}
 	return nil
 }

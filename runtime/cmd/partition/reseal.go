@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/mastercard/mangos/runtime/console"
 	"github.com/mastercard/mangos/runtime/recovery"
 )
 
@@ -35,13 +36,7 @@ func resealCommand(root *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, s := range states {
-				if err := m.enrolment.Reseal(cmd.Context(), s.Volume, []byte(key)); err != nil {
-					return fmt.Errorf("volume %s: %w", s.Label, err)
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-5s sealed to the present state\n", s.Label)
-			}
-			return nil
+			return m.reseal(cmd.Context(), states, key, console.Open(*root))
 		},
 	}
 }
