@@ -64,16 +64,16 @@ func (e *Enrolment) checkVolume(ctx context.Context, p gpt.Partition, machine Ma
 
 // Explain says in plain words why the TPM does not open a volume, and what to do.
 func Explain(locked error) string {
-	const recover = "The recovery key seals the volumes anew (at the next question, or by: mangos-partition reseal)"
+	const key = "The recovery key seals the volumes anew (at the next question, or by: mangos-partition reseal)"
 	switch {
 	case errors.Is(locked, tpm.ErrPolicy):
-		return "The state of Secure Boot, or its keys, changed since the volumes were sealed (PCR 7): keys were enrolled, the firmware was updated, or somebody else did something. If you know why, go on. " + recover
+		return "The state of Secure Boot, or its keys, changed since the volumes were sealed (PCR 7): keys were enrolled, the firmware was updated, or somebody else did something. If you know why, go on. " + key
 	case errors.Is(locked, tpm.ErrNotSigned):
-		return "The kernel image is not signed by the key that the volumes trust (PCR 11). If the organisation changed its keys, go on. " + recover
+		return "The kernel image is not signed by the key that the volumes trust (PCR 11). If the organisation changed its keys, go on. " + key
 	case errors.Is(locked, tpm.ErrOtherTPM):
-		return "The TPM is not the one that the volumes were sealed by, or it was cleared. If you know why, go on. " + recover
+		return "The TPM is not the one that the volumes were sealed by, or it was cleared. If you know why, go on. " + key
 	case errors.Is(locked, ErrNoToken):
-		return "The volumes are not sealed to a TPM. " + recover
+		return "The volumes are not sealed to a TPM. " + key
 	}
-	return fmt.Sprintf("The TPM does not open the volumes (%v). %s", locked, recover)
+	return fmt.Sprintf("The TPM does not open the volumes (%v). %s", locked, key)
 }
