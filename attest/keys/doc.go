@@ -21,6 +21,13 @@
 // armour. Private files have mode 0600. No file is ever overwritten: when one
 // of the wanted files exists, nothing is written.
 //
+// A private key may be under a passphrase ([Seal], [Open]): in the format of
+// cosign, PEM "ENCRYPTED SIGSTORE PRIVATE KEY", which holds JSON with the
+// parameters of scrypt and the key's PKCS#8 form in a secretbox of NaCl; the
+// release key as OpenPGP does it. The format is read and written by the library
+// that cosign itself calls for it, not by cosign's own: that one brings 500
+// modules along for the PEM block around.
+//
 // # Certificates
 //
 // A certificate is a function of the key and its subject, so that it can be

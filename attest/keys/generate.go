@@ -32,6 +32,7 @@ type Options struct {
 	Organisation string       // in the names; may be empty
 	TryOut       bool         // put [TryOutMark] into the names
 	Bits         map[Role]int // RSA sizes other than the role's default
+	Passphrase   []byte       // if not empty, the private keys are sealed with it
 }
 
 // file is one key file before it is written.
@@ -66,6 +67,11 @@ func Generate(dir string, o Options) ([]Info, error) {
 		pair, err := generate(r, o)
 		if err != nil {
 			return nil, fmt.Errorf("generate keys: %s: %w", r, err)
+		}
+		if len(o.Passphrase) > 0 {
+			if pair[0].data, err = Seal(pair[0].data, o.Passphrase); err != nil {
+				return nil, fmt.Errorf("generate keys: %s: %w", r, err)
+			}
 		}
 		files = append(files, pair...)
 	}
@@ -154,7 +160,7 @@ func (o Options) subject(r Role) string {
 	return strings.Join(parts, " ")
 }
 
-// generate makes one role's pair.
+// generate makes one role's pair, the private key first.
 func generate(r Role, o Options) ([]file, error) {
 	if r == Release {
 		return generateOpenPGP(o.subject(r))

@@ -21,15 +21,16 @@ type Info struct {
 	File string `json:"file"`
 	// Role is told by the file's name, and empty where it tells none.
 	Role Role `json:"role,omitempty"`
-	// Kind is "certificate", "public key", "private key" or the OpenPGP twins.
+	// Kind is "certificate", "public key", "private key" or the OpenPGP twins. Of
+	// a PEM key under a passphrase nothing else is known.
 	Kind      string `json:"kind"`
-	Algorithm string `json:"algorithm"`
+	Algorithm string `json:"algorithm,omitempty"`
 	// Subject is the certificate's subject or the OpenPGP user id.
 	Subject string `json:"subject,omitempty"`
 	// Fingerprint identifies the key in this project; FingerprintOf says of
 	// what: see [Fingerprint].
-	Fingerprint   string `json:"fingerprint"`
-	FingerprintOf string `json:"fingerprintOf"`
+	Fingerprint   string `json:"fingerprint,omitempty"`
+	FingerprintOf string `json:"fingerprintOf,omitempty"`
 	// Expires is the end of a certificate's validity, RFC 3339.
 	Expires string `json:"expires,omitempty"`
 	// TryOut says that the name bears [TryOutMark].
@@ -82,12 +83,14 @@ func Describe(path string) (Info, error) {
 	}
 	info := Info{File: path, Role: roleOf(path)}
 	switch {
-	case bytes.HasPrefix(data, []byte("-----BEGIN PGP ")):
+	case isOpenPGP(data):
 		err = info.openPGP(data)
 	case bytes.Contains(data, []byte("-----BEGIN CERTIFICATE-----")):
 		err = info.certificate(data)
 	case bytes.Contains(data, []byte("-----BEGIN PUBLIC KEY-----")):
 		err = info.public(data)
+	case Sealed(data):
+		info.Kind = "private key under a passphrase"
 	default:
 		err = info.private(data)
 	}
@@ -131,6 +134,9 @@ func (i *Info) openPGP(data []byte) error {
 	i.Kind = "OpenPGP public key"
 	if e.PrivateKey != nil {
 		i.Kind = "OpenPGP private key"
+		if e.PrivateKey.Encrypted {
+			i.Kind += " under a passphrase"
+		}
 	}
 	i.Algorithm = "Ed25519"
 	names := make([]string, 0, len(e.Identities))

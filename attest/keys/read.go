@@ -74,7 +74,7 @@ func ParsePrivate(data []byte) (crypto.Signer, error) {
 			return nil, fmt.Errorf("parse private key: %w", ErrEncrypted)
 		}
 		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
-	case "ENCRYPTED PRIVATE KEY", "ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY":
+	case "ENCRYPTED PRIVATE KEY", sealedType, oldSealedType:
 		return nil, fmt.Errorf("parse private key: %w", ErrEncrypted)
 	default:
 		return nil, fmt.Errorf("parse private key: %w: PEM type %q", ErrFormat, b.Type)
@@ -128,10 +128,16 @@ func ParseCertificate(data []byte) (*x509.Certificate, error) {
 	return c, nil
 }
 
-// LoadPrivate reads the private key of role from path and checks that it
-// fits; not for [Release], whose key only [SignSums] reads.
+// LoadPrivate reads the private key of role from path and checks that it fits;
+// not for [Release], whose key only [SignSums] reads. A key under a passphrase is
+// [ErrEncrypted].
 func LoadPrivate(role Role, path string) (crypto.Signer, error) {
-	data, err := ReadFile(path)
+	return LoadPrivateWith(role, path, nil)
+}
+
+// LoadPrivateWith is [LoadPrivate] for a key that may be under a passphrase.
+func LoadPrivateWith(role Role, path string, ask Passphrase) (crypto.Signer, error) {
+	data, err := ReadPrivateFile(path, ask)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/passphrase"
 )
 
 func newKeys() *cobra.Command {
@@ -18,17 +20,17 @@ func newKeys() *cobra.Command {
 		Short: "make and look at the keys of a release",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return usageError{fmt.Errorf("keys: say generate, show or fingerprint")}
+			return usageError{fmt.Errorf("keys: say generate, encrypt, decrypt, show or fingerprint")}
 		},
 	}
-	c.AddCommand(newKeysGenerate(), newKeysShow(), newKeysFingerprint())
+	c.AddCommand(newKeysGenerate(), newKeysEncrypt(), newKeysDecrypt(), newKeysShow(), newKeysFingerprint())
 	return c
 }
 
 func newKeysGenerate() *cobra.Command {
-	var dir, organisation string
+	var dir, organisation, file string
 	var roles, bits []string
-	var tryOut, asJSON bool
+	var tryOut, encrypt, asJSON bool
 	c := &cobra.Command{
 		Use:   "generate --dir DIR",
 		Short: "make a key pair for each role; never overwrites",
@@ -46,6 +48,14 @@ func newKeysGenerate() *cobra.Command {
 			if o.Bits, err = parseBits(bits); err != nil {
 				return usageError{err}
 			}
+			switch {
+			case encrypt:
+				if o.Passphrase, err = passphrase.New(file, passphraseHint); err != nil {
+					return err
+				}
+			case file != "":
+				return usageError{errors.New("--passphrase-file is given without --encrypt")}
+			}
 			infos, err := keys.Generate(dir, o)
 			if err != nil {
 				return err
@@ -62,6 +72,8 @@ func newKeysGenerate() *cobra.Command {
 	f.StringVar(&organisation, "organisation", "", "name that the certificates bear")
 	f.BoolVar(&tryOut, "try-out", false, "mark the names TRY-OUT: unfit for use")
 	f.StringArrayVar(&bits, "bits", nil, "ROLE=N: RSA size other than the role's default")
+	f.BoolVar(&encrypt, "encrypt", false, "put the private keys under a passphrase")
+	passphraseFlag(c, &file)
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	cobra.CheckErr(c.MarkFlagRequired("dir"))
 	return c
@@ -120,6 +132,9 @@ func newKeysFingerprint() *cobra.Command {
 				return err
 			}
 			for _, i := range infos {
+				if i.Fingerprint == "" {
+					return fmt.Errorf("%s is a %s, which tells nothing of its key: ask for that of its public half", i.File, i.Kind)
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", i.Fingerprint, printable(i.File))
 			}
 			return nil
@@ -154,6 +169,10 @@ func printInfos(w io.Writer, infos []keys.Info, asJSON bool) error {
 		return writeJSON(w, infos)
 	}
 	for _, i := range infos {
+		if i.Fingerprint == "" {
+			fmt.Fprintf(w, "%s: %s\n", printable(i.File), i.Kind)
+			continue
+		}
 		fmt.Fprintf(w, "%s: %s, %s\n", printable(i.File), i.Kind, i.Algorithm)
 		if i.Subject != "" {
 			fmt.Fprintf(w, "  name         %s\n", printable(i.Subject))
