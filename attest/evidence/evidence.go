@@ -17,6 +17,7 @@ import (
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/dsse"
 	"github.com/mastercard/mangos/attest/layout"
+	"github.com/mastercard/mangos/attest/offline"
 	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/record"
@@ -42,7 +43,8 @@ func StatementName(name, step string) string { return name + "." + step + bundle
 // Files are documents by the names of their files.
 type Files map[string][]byte
 
-// Make makes the documents of a build.
+// Make makes the documents of a build. With a key that is elsewhere it asks for
+// all signatures that are missing before it fails ([offline.ErrMissing]).
 func Make(records []*record.Record, o Options) (Files, error) {
 	names := make([]string, len(records))
 	for i, r := range records {
@@ -53,14 +55,15 @@ func Make(records []*record.Record, o Options) (Files, error) {
 		return nil, fmt.Errorf("make evidence: %w", err)
 	}
 	files := Files{}
+	var missing error
 	for _, r := range records {
 		data, err := sign(r, o)
-		if err != nil {
+		if err := offline.Collect(&missing, err); err != nil {
 			return nil, fmt.Errorf("make evidence: step %s: %w", r.Step, err)
 		}
 		files[StatementName(o.Name, r.Step)] = data
 		name, data, err := layout.SignLink(layout.NewLink(r), o.Key)
-		if err != nil {
+		if err := offline.Collect(&missing, err); err != nil {
 			return nil, fmt.Errorf("make evidence: %w", err)
 		}
 		files[name] = data
@@ -69,8 +72,12 @@ func Make(records []*record.Record, o Options) (Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make evidence: %w", err)
 	}
-	if files[layout.FileName], err = layout.Sign(l, o.Key); err != nil {
+	files[layout.FileName], err = layout.Sign(l, o.Key)
+	if err := offline.Collect(&missing, err); err != nil {
 		return nil, fmt.Errorf("make evidence: %w", err)
+	}
+	if missing != nil {
+		return nil, fmt.Errorf("make evidence: %w", missing)
 	}
 	return files, files.check(o)
 }

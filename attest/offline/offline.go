@@ -180,6 +180,17 @@ func (s *Signatures) miss(r Request) error {
 		r.What, ErrMissing, r.Name()+RequestSuffix, r.Role, r.Name()+SignatureSuffix)
 }
 
+// Collect notes an error that wraps [ErrMissing] in missing and returns nil, and
+// any other error as it is: all that is to be signed elsewhere is asked for at
+// once.
+func Collect(missing *error, err error) error {
+	if err != nil && !errors.Is(err, ErrMissing) {
+		return err
+	}
+	*missing = errors.Join(*missing, err)
+	return nil
+}
+
 // Missing returns the requests that had no signature, in the order in which they
 // were looked for.
 func (s *Signatures) Missing() []Request { return s.missing }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/offline"
 	"github.com/mastercard/mangos/modules/image/tool"
 )
@@ -32,15 +33,18 @@ const TryOut = "TRY-OUT"
 // Key names a private key: the path of a PEM file, a PKCS#11 URI, or a folder
 // with signatures that a key elsewhere made.
 type Key struct {
-	name      string // of the file, or the URI without its PIN
-	pin       string
+	name string // as openssl finds it
+	// secret is what openssl finds in tool.SecretPath: the PIN of the URI, or a
+	// key that was under a passphrase.
+	secret    string
 	elsewhere *offline.Signatures
 }
 
 // OpenKey finds the key that text names: a PKCS#11 URI, the path of a file which
 // holds a key in PEM or the URI of one, or a folder of signatures. A URI with
-// its PIN in it is refused as text: it stood in an argument.
-func OpenKey(text string) (Key, error) {
+// its PIN in it is refused as text: it stood in an argument. ask is asked for the
+// passphrase of a key that has one.
+func OpenKey(text string, ask keys.Passphrase) (Key, error) {
 	if text == "" {
 		return Key{}, fmt.Errorf("no key given: %w", ErrKey)
 	}
@@ -67,7 +71,11 @@ func OpenKey(text string) (Key, error) {
 		if err != nil {
 			return Key{}, fmt.Errorf("%s: %w", text, err)
 		}
-		return Key{name: u.text, pin: u.pin}, nil
+		return Key{name: u.text, secret: u.pin}, nil
+	}
+	if keys.Sealed(content) {
+		opened, err := keys.ReadPrivateFile(text, ask)
+		return Key{name: tool.SecretPath, secret: string(opened)}, err
 	}
 	if block, _ := pem.Decode(content); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 		return Key{}, fmt.Errorf("%s holds neither a private key in PEM nor a PKCS#11 URI: %w", text, ErrKey)
@@ -85,7 +93,7 @@ func (k Key) sign(ctx context.Context, r offline.Request) ([]byte, error) {
 	}
 	c := tool.Command{
 		Name: "openssl", Args: []string{"dgst", "-sha256", "-sign", k.name},
-		Stdin: bytes.NewReader(r.Message), Secret: k.pin,
+		Stdin: bytes.NewReader(r.Message), Secret: k.secret,
 	}
 	provided := strings.HasPrefix(k.name, scheme)
 	if provided {

@@ -3,7 +3,6 @@ package sign
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 
 	"github.com/mastercard/mangos/attest/keys"
@@ -31,11 +30,9 @@ func Policies(ctx context.Context, phases []pcr.Phase, key Key, public []byte) (
 			return nil, fmt.Errorf("sign PCR policies: %w", err)
 		}
 		raw, err := key.sign(ctx, r)
-		if err != nil && !errors.Is(err, offline.ErrMissing) {
+		if err := offline.Collect(&missing, err); err != nil {
 			return nil, fmt.Errorf("sign PCR policies: %w", err)
 		}
-		// Signatures that are to be made elsewhere are named all at once.
-		missing = errors.Join(missing, err)
 		out = append(out, pcr.Signature{
 			PCRs: []int{pcr.Kernel}, KeyFingerprint: pcr.Fingerprint(pub),
 			Policy: phase.Policy.String(), Signature: base64.StdEncoding.EncodeToString(raw),

@@ -13,9 +13,10 @@ import (
 // Release makes the detached OpenPGP signature of a release's SHA256SUMS,
 // binary, as systemd-sysupdate hands it to gpgv. key is the path of an armored
 // secret key, or a folder with signatures that a key elsewhere made; public is
-// the path of its public half, with which the signature is checked. The time in
-// the signature is at: the key then always gives the same bytes.
-func Release(text []byte, key, public string, at time.Time) ([]byte, error) {
+// the path of its public half, with which the signature is checked. ask is asked
+// for the passphrase of a key that has one. The time in the signature is at: the
+// key then always gives the same bytes.
+func Release(text []byte, key, public string, ask keys.Passphrase, at time.Time) ([]byte, error) {
 	armored, err := readSmall(public)
 	if err != nil {
 		return nil, fmt.Errorf("sign release: %w", err)
@@ -27,9 +28,9 @@ func Release(text []byte, key, public string, at time.Time) ([]byte, error) {
 		}
 		return ReleaseElsewhere(text, s, armored)
 	}
-	secret, err := readSmall(key)
+	secret, err := keys.ReadPrivateFile(key, ask)
 	if err != nil {
-		return nil, fmt.Errorf("sign release: %w", err)
+		return nil, fmt.Errorf("sign release: %w: %w", ErrKey, err)
 	}
 	if bytes.HasPrefix(bytes.TrimSpace(secret), []byte(scheme)) {
 		return nil, fmt.Errorf("sign release: %s: the release key is an OpenPGP key, which no PKCS#11 URI names: sign SHA256SUMS elsewhere (export-digests): %w", key, ErrKey)

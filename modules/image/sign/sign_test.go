@@ -2,6 +2,7 @@ package sign_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 
+	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/modules/image/imagetest"
 	"github.com/mastercard/mangos/modules/image/sign"
 )
@@ -21,12 +24,12 @@ func TestOpenKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, good := range []string{keys.File("verity.key"), uri, "pkcs11:token=mangos"} {
-		if _, err := sign.OpenKey(good); err != nil {
+		if _, err := sign.OpenKey(good, nil); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
-	fromFile, _ := sign.OpenKey(uri)
-	if direct, _ := sign.OpenKey("pkcs11:token=mangos;object=verity"); fromFile != direct {
+	fromFile, _ := sign.OpenKey(uri, nil)
+	if direct, _ := sign.OpenKey("pkcs11:token=mangos;object=verity", nil); fromFile != direct {
 		t.Error("a URI in a file is another than the URI itself")
 	}
 	two := filepath.Join(t.TempDir(), "two")
@@ -34,7 +37,7 @@ func TestOpenKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", "/no/such/key", keys.File("verity.crt"), keys.File("release.gpg"), two} {
-		if _, err := sign.OpenKey(bad); !errors.Is(err, sign.ErrKey) {
+		if _, err := sign.OpenKey(bad, nil); !errors.Is(err, sign.ErrKey) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -65,11 +68,11 @@ func TestReadCertificate(t *testing.T) {
 func TestRelease(t *testing.T) {
 	keys := imagetest.NewKeys(t, "Example")
 	text := []byte("0123  file\n")
-	first, err := sign.Release(text, keys.File("release.key"), keys.File("release.pub"), time.Unix(1000, 0))
+	first, err := sign.Release(text, keys.File("release.key"), keys.File("release.pub"), nil, time.Unix(1000, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := sign.Release(text, keys.File("release.key"), keys.File("release.pub"), time.Unix(1000, 0))
+	again, err := sign.Release(text, keys.File("release.key"), keys.File("release.pub"), nil, time.Unix(1000, 0))
 	if err != nil || !bytes.Equal(first, again) {
 		t.Errorf("two signatures over the same text differ (%v)", err)
 	}
@@ -88,8 +91,60 @@ func TestRelease(t *testing.T) {
 	other := imagetest.NewKeys(t, "Other").File("release.key")
 	uri := filepath.Join(imagetest.Lay(t, map[string]string{"uri": "pkcs11:token=a"}), "uri")
 	for _, bad := range []string{keys.File("release.gpg"), keys.File("verity.key"), "/no/such/key", other, uri} {
-		if _, err := sign.Release(text, bad, keys.File("release.pub"), time.Unix(1000, 0)); !errors.Is(err, sign.ErrKey) {
+		if _, err := sign.Release(text, bad, keys.File("release.pub"), nil, time.Unix(1000, 0)); !errors.Is(err, sign.ErrKey) {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+}
+
+// A key under a passphrase signs as it does without.
+func TestSealedKey(t *testing.T) {
+	dir := imagetest.NewKeys(t, "Example")
+	cert, err := sign.ReadCertificate(dir.File("verity.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal := func(b []byte) ([]byte, error) { return keys.Seal(b, []byte("secret words")) }
+	asked := ""
+	ask := func(path string) ([]byte, error) { asked = filepath.Base(path); return []byte("secret words"), nil }
+	signRoot := func(key string) []byte {
+		k, err := sign.OpenKey(key, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := sign.Verity(context.Background(), verity.RootHash{1}, k, cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.PKCS7
+	}
+	signSums := func(key string) []byte {
+		s, err := sign.Release([]byte("0123 *file\n"), key, dir.File("release.pub"), ask, time.Unix(1e9, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for role, run := range map[string]func(string) []byte{"verity": signRoot, "release": signSums} {
+		sealed := filepath.Join(t.TempDir(), role)
+		if err := keys.Convert(dir.File(role+".key"), sealed, seal); err != nil {
+			t.Fatal(err)
+		}
+		if want := run(dir.File(role + ".key")); asked != "" {
+			t.Errorf("%s: asked for a passphrase that the key has not", role)
+		} else if got := run(sealed); !bytes.Equal(got, want) || asked != role {
+			t.Errorf("%s: another signature with a key under a passphrase", role)
+		}
+		asked = ""
+	}
+	sealed := filepath.Join(t.TempDir(), "verity")
+	if err := keys.Convert(dir.File("verity.key"), sealed, seal); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sign.OpenKey(sealed, func(string) ([]byte, error) { return []byte("wrong"), nil }); !errors.Is(err, keys.ErrPassphrase) {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	if _, err := sign.OpenKey(sealed, nil); !errors.Is(err, keys.ErrEncrypted) {
+		t.Errorf("no passphrase: %v", err)
 	}
 }

@@ -28,7 +28,7 @@ type signed struct {
 func all(t *testing.T, keys imagetest.Keys, name func(role string) string) signed {
 	t.Helper()
 	open := func(role string) sign.Key {
-		k, err := sign.OpenKey(name(role))
+		k, err := sign.OpenKey(name(role), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestTokenRefuses(t *testing.T) {
 	keys := imagetest.NewKeys(t, "Example")
 	object := "pkcs11:token=" + imagetest.NewToken(t, keys) + ";type=private;object="
 	try := func(text string) error {
-		k, err := sign.OpenKey(write(t, "uri", text))
+		k, err := sign.OpenKey(write(t, "uri", text), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestParseURI(t *testing.T) {
 }
 
 func TestPINInArgument(t *testing.T) {
-	if _, err := OpenKey("pkcs11:token=a?pin-value=4711"); !errors.Is(err, ErrKey) || strings.Contains(err.Error(), "4711") {
+	if _, err := OpenKey("pkcs11:token=a?pin-value=4711", nil); !errors.Is(err, ErrKey) || strings.Contains(err.Error(), "4711") {
 		t.Error(err)
 	}
 }

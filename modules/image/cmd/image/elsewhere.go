@@ -132,11 +132,9 @@ func (e *elsewhereFlags) sign(ctx context.Context, signatures *offline.Signature
 	}
 	var missing error
 	for _, w := range work {
-		err := w()
-		if err != nil && !errors.Is(err, offline.ErrMissing) {
+		if err := offline.Collect(&missing, w()); err != nil {
 			return err
 		}
-		missing = errors.Join(missing, err)
 	}
 	return missing
 }

@@ -35,7 +35,7 @@ func extensionStep() *cobra.Command {
 		case digests != "" || key == "" || out == "":
 			return usagef("give --key and --out, or --export-digests alone")
 		}
-		opened, err := sign.OpenKey(key)
+		opened, err := openKey(key)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mastercard/mangos/attest/passphrase"
 	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/modules/image/output"
 	"github.com/mastercard/mangos/modules/image/sign"
@@ -16,7 +17,13 @@ import (
 )
 
 // The steps in this file need a key each. It may be in a file, behind a PKCS#11
-// URI, or elsewhere: a folder then holds its signatures.
+// URI, or elsewhere: a folder then holds its signatures. The passphrase of a key
+// that has one is in the file that MANGOS_PASSPHRASE_FILE names, or is asked for.
+
+// ask gets the passphrase of a key that has one.
+var ask = passphrase.Existing(os.Getenv("MANGOS_PASSPHRASE_FILE"), "name a file with it in MANGOS_PASSPHRASE_FILE")
+
+func openKey(text string) (sign.Key, error) { return sign.OpenKey(text, ask) }
 
 const keyHelp = " (PEM file, pkcs11: URI, file with one, or folder of signatures made elsewhere)"
 
@@ -27,7 +34,7 @@ func signVerityStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		opened, err := sign.OpenKey(key)
+		opened, err := openKey(key)
 		if err != nil {
 			return err
 		}
@@ -63,7 +70,7 @@ func signProgramStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		opened, err := sign.OpenKey(key)
+		opened, err := openKey(key)
 		if err != nil {
 			return err
 		}
@@ -92,11 +99,11 @@ func signImageStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		secureBoot, err := sign.OpenKey(key)
+		secureBoot, err := openKey(key)
 		if err != nil {
 			return err
 		}
-		policies, err := sign.OpenKey(pcrKey)
+		policies, err := openKey(pcrKey)
 		if err != nil {
 			return err
 		}
@@ -211,7 +218,7 @@ func signSumsStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		signature, err := sign.Release(text, key, public, time.Unix(at, 0))
+		signature, err := sign.Release(text, key, public, ask, time.Unix(at, 0))
 		if err != nil {
 			return err
 		}
