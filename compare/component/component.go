@@ -133,7 +133,9 @@ func (n *Node) Expand() (*Expansion, error) {
 	if n.children != nil {
 		return n.children()
 	}
-	if n.Content == nil {
+	// The first bytes of a format are its header: that must not be taken for
+	// the whole again.
+	if n.Content == nil || n.Kind == Structure || n.Kind == Gap {
 		return nil, nil
 	}
 	return open(n.Content)

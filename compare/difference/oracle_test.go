@@ -320,7 +320,7 @@ func TestDiffoscopeAgrees(t *testing.T) {
 			copied := t.TempDir()
 			run(t, "cp", "-a", tree+"/.", copied)
 			f.tree(t, copied)
-			cmd := exec.Command("diffoscope", "--exclude-directory-metadata=no", "--text", "-", filepath.Join(tree, filepath.Dir(f.want.file)), filepath.Join(copied, filepath.Dir(f.want.file)))
+			cmd := exec.Command("diffoscope", "--exclude-directory-metadata=no", "--extended-filesystem-attributes", "--text", "-", filepath.Join(tree, filepath.Dir(f.want.file)), filepath.Join(copied, filepath.Dir(f.want.file)))
 			out, err := cmd.CombinedOutput()
 			if cmd.ProcessState.ExitCode() != 1 {
 				t.Errorf("diffoscope sees nothing: %v\n%s", err, out)
