@@ -31,6 +31,9 @@ func arrange(o options) error {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
 	if o.Root == "" {
+		if err := move(o); err != nil {
+			return err
+		}
 		return system("/")
 	}
 	return enterRoot(o.Root)

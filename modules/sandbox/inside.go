@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 
@@ -41,33 +40,37 @@ func inside() (int, error) {
 		return statusNotFound, err
 	}
 
-	// Capabilities, and all that is derived from them, belong to a thread: the
-	// command is started from this one.
-	runtime.LockOSThread()
+	req.Options, req.Path = o, path
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, append(forwarded, unix.SIGCHLD)...)
 	if o.Variation != "" {
-		if err := leaveOneProcessor(); err != nil {
+		return insideVaried(req, signals)
+	}
+	// Capabilities, and all that is derived from them, belong to a thread: the
+	// command is started from this one.
+	if !o.Nest {
+		if err := confine(); err != nil {
 			return 0, err
 		}
 	}
-	if err := confine(); err != nil {
-		return 0, err
-	}
-	attr := &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(path, o.Command, &syscall.ProcAttr{
 		Dir:   o.Dir,
 		Env:   req.Env,
 		Files: []uintptr{0, 1, 2},
 		Sys:   &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: o.UID, Gid: o.GID}},
-	}
-	pid, err := syscall.ForkExec(path, o.Command, attr)
+	})
 	if err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			return statusNotFound, fmt.Errorf("run %s in %s: %w", path, o.Dir, err)
-		}
-		return statusNotExec, fmt.Errorf("run %s: %w", path, err)
+		return notStarted(req, err)
 	}
 	return reap(pid, signals)
+}
+
+// notStarted returns the status of a command that could not be started.
+func notStarted(req request, err error) (int, error) {
+	if errors.Is(err, unix.ENOENT) {
+		return statusNotFound, fmt.Errorf("run %s in %s: %w", req.Path, req.Options.Dir, err)
+	}
+	return statusNotExec, fmt.Errorf("run %s: %w", req.Path, err)
 }
 
 func readRequest(f *os.File) (request, error) {

@@ -3,7 +3,8 @@
 // and devices, and only the capabilities that a build needs.
 //
 //	sandbox [--hostname NAME] [--root DIR] [--env K=V]... [--user UID:GID]
-//	        [--keep-network] [--dir DIR] -- COMMAND [ARGUMENT]...
+//	        [--keep-network] [--dir DIR] [--in DIR]... [--out DIR]... [--nest]
+//	        -- COMMAND [ARGUMENT]...
 //
 // It exits with the command's status, with 128 plus the number of the signal
 // that ended it, or with one of the statuses below when the command did not
@@ -17,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 )
 
 // Exit statuses that are not the command's own.
@@ -26,6 +28,10 @@ const (
 	statusNotFound = 127 // the command does not exist
 )
 
+// A program that becomes another one does so in its first thread: that is the one
+// that a tracer of a process follows.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	os.Exit(run(os.Args))
 }
@@ -34,6 +40,10 @@ func main() {
 func run(argv []string) int {
 	if len(argv) == 2 && argv[1] == insideArg {
 		status, err := inside()
+		return report(status, err)
+	}
+	if len(argv) == 2 && argv[1] == placeArg {
+		status, err := become()
 		return report(status, err)
 	}
 	opts, err := parse(argv[1:])

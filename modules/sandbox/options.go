@@ -19,15 +19,20 @@ type options struct {
 	Root        string // "" for the caller's own
 	Env         []string
 	UID, GID    uint32
+	Ambient     bool // another user than root has the capabilities too
 	KeepNetwork bool
-	Dir         string // working folder, inside Root; "" for the caller's or /
-	Variation   string // not empty: a different world, see varied
+	Dir         string   // working folder, inside Root; "" for the caller's or /
+	In, Out     []string // folders with what the command reads, and makes
+	Nest        bool     // the command makes sandboxes: it keeps root's capabilities
+	Variation   string   // not empty: a different world, see varied
+	Elsewhere   string   // a folder of the variation's own
 	Command     []string
 }
 
 const defaultHostname = "mangos"
 
-const usage = "usage: sandbox [--hostname NAME] [--root DIR] [--env K=V]... [--user UID:GID] [--keep-network] [--dir DIR] -- COMMAND [ARGUMENT]..."
+const usage = "usage: sandbox [--hostname NAME] [--root DIR] [--env K=V]... [--user UID:GID] [--keep-network] [--dir DIR] " +
+	"[--in DIR]... [--out DIR]... [--nest] -- COMMAND [ARGUMENT]..."
 
 var (
 	hostnameFormat = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
@@ -43,6 +48,9 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.Root, "root", "", "")
 	flags.StringVar(&o.Dir, "dir", "", "")
 	flags.BoolVar(&o.KeepNetwork, "keep-network", false, "")
+	flags.BoolVar(&o.Nest, "nest", false, "")
+	flags.Func("in", "", folder(&o.In))
+	flags.Func("out", "", folder(&o.Out))
 	flags.Func("env", "", func(v string) error {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok || !envName.MatchString(name) || strings.ContainsRune(value, 0) {
@@ -60,13 +68,16 @@ func parse(args []string) (options, error) {
 	}
 	o.Command = flags.Args()
 	if len(o.Command) == 0 {
-		return options{}, errors.New("no command given\n" + usage)
+		return options{}, fmt.Errorf("no command given\n%s", usage)
 	}
 	if !hostnameFormat.MatchString(o.Hostname) {
 		return options{}, fmt.Errorf("host name %q: wanted lower-case letters, digits and hyphens, 64 at most", o.Hostname)
 	}
 	if o.Dir != "" && !path.IsAbs(o.Dir) {
 		return options{}, fmt.Errorf("working folder %q: wanted an absolute path", o.Dir)
+	}
+	if o.Root != "" && (o.Nest || len(o.In) > 0 || len(o.Out) > 0) {
+		return options{}, errors.New("--in, --out and --nest are for commands without a --root of their own")
 	}
 	if o.Root != "" {
 		root, err := filepath.Abs(o.Root)
@@ -76,6 +87,17 @@ func parse(args []string) (options, error) {
 		o.Root = root
 	}
 	return o, nil
+}
+
+// folder adds a flag's value to a list of folders.
+func folder(list *[]string) func(string) error {
+	return func(v string) error {
+		if v = path.Clean(v); !path.IsAbs(v) || v == "/" {
+			return errors.New("not an absolute path of a folder")
+		}
+		*list = append(*list, v)
+		return nil
+	}
 }
 
 // parseUser reads UID:GID, two decimal numbers.

@@ -16,10 +16,15 @@ import (
 // insideArg tells the program that it runs inside the new namespaces.
 const insideArg = "--inside-the-namespaces"
 
-// request is what the outer half hands to the inner one.
+// request is what one part of the program hands to the next.
 type request struct {
 	Options options
 	Env     []string
+	// Followed tells that a tracer answers the command's questions for the time
+	// already.
+	Followed bool
+	// Path is the command's program.
+	Path string
 }
 
 // forwarded are the signals that reach the command.
@@ -27,16 +32,22 @@ var forwarded = []os.Signal{
 	unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH,
 }
 
-// outside starts the program again in new namespaces and returns its status.
+// outside runs the command in a sandbox and returns its status.
 func outside(o options) (int, error) {
 	env, err := environment(o, os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return 0, err
 	}
 	if o.Variation = os.Getenv(variationEnv); o.Variation != "" {
-		o, env = varied(o, env)
+		return vary(o, env)
 	}
-	data, err := json.Marshal(request{Options: o, Env: env})
+	return launch(request{Options: o, Env: env}, nil)
+}
+
+// launch starts the program again in new namespaces and returns its status. A
+// variation's command describes the world that it sees on report.
+func launch(req request, report *os.File) (int, error) {
+	data, err := json.Marshal(req)
 	if err != nil {
 		return 0, fmt.Errorf("describe the command: %w", err)
 	}
@@ -55,8 +66,11 @@ func outside(o options) (int, error) {
 	cmd.Env = []string{}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{r}
+	if report != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, report)
+	}
 	flags := uintptr(unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWPID)
-	if !o.KeepNetwork {
+	if !req.Options.KeepNetwork {
 		flags |= unix.CLONE_NEWNET
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}

@@ -122,20 +122,6 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestVariation: every line that describes the world differs, and one processor
-// is left.
-func TestVariation(t *testing.T) {
-	status, out := sandbox(t, []string{"SOURCE_DATE_EPOCH=1700000000", "MANGOS_VARIATION=1"}, "--", programs.probe, "look")
-	for _, line := range []string{"host variation", "umask 0002", "env LC_ALL=C", "env TZ=<+14>-14", "env USER=somebody", "env SOURCE_DATE_EPOCH=1700000000"} {
-		if status != 0 || !strings.Contains(out, line+"\n") {
-			t.Errorf("status %d, no line %q in\n%s", status, line, out)
-		}
-	}
-	if status, out := sandbox(t, []string{"MANGOS_VARIATION=1"}, "--", programs.probe, "processors"); status != 0 || out != "1\n" {
-		t.Errorf("status %d, the step has processors: %s", status, out)
-	}
-}
-
 // TestOwn: a step may do what dpkg does.
 func TestOwn(t *testing.T) {
 	dir := root(t)

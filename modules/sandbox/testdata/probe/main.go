@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -38,9 +39,18 @@ func act(name string, args []string) error {
 		return act("dial", []string{l.Addr().String()})
 	case "look":
 		return look()
-	case "processors":
-		fmt.Println(runtime.NumCPU())
-		return nil
+	case "tell":
+		return tell(args)
+	case "copy":
+		content, err := os.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(args[1], content, 0o666)
+	case "list":
+		entries, err := os.ReadDir(args[0])
+		fmt.Println(len(entries), "entries")
+		return err
 	case "own":
 		return own(args[0])
 	case "mount":
@@ -101,6 +111,25 @@ func look() error {
 		fmt.Println("folder", dir, strings.Join(names, " "))
 	}
 	return nil
+}
+
+// tell prints, as JSON, what a variation changes.
+func tell(args []string) error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	_, offset := time.Now().Zone()
+	mask := unix.Umask(0)
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"hostname": host, "user": fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "login": os.Getenv("USER"),
+		"time": time.Now().UTC(), "offset": offset, "zone": os.Getenv("TZ"), "locale": os.Getenv("LC_ALL"),
+		"umask": fmt.Sprintf("%04o", mask), "processors": runtime.NumCPU(), "folder": dir, "home": os.Getenv("HOME"), "arguments": args,
+	})
 }
 
 // own does to a file in dir what unpacking a package does.

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkout is the folder of a variation that the folders of --in and --out are
+// moved to.
+const checkout = "another/checkout"
+
+// moved returns words of a command with the paths below the folders of --in and
+// --out as a variation has them. A path is a whole word, or what follows the
+// first "=" of one.
+func (o options) moved(words ...string) []string {
+	out := slices.Clone(words)
+	if o.Elsewhere == "" {
+		return out
+	}
+	for i, word := range words {
+		if at, ok := o.pathIn(word, slices.Concat(o.In, o.Out)); ok {
+			out[i] = word[:at] + filepath.Join(o.Elsewhere, checkout) + word[at:]
+		}
+	}
+	return out
+}
+
+// pathIn returns where in a word a path begins that is one of the folders, or
+// lies below it.
+func (o options) pathIn(word string, folders []string) (at int, ok bool) {
+	for _, at := range []int{0, strings.IndexByte(word, '=') + 1} {
+		for _, folder := range folders {
+			if rest, ok := strings.CutPrefix(word[at:], folder); ok && (rest == "" || rest[0] == '/') {
+				return at, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// inputs returns the paths below --in that the command is given, but for those in
+// a folder that it is given as a whole.
+func (o options) inputs() []string {
+	var paths []string
+	for _, word := range append(slices.Clone(o.Command), o.Dir) {
+		if at, ok := o.pathIn(word, o.In); ok {
+			paths = append(paths, path.Clean(word[at:]))
+		}
+	}
+	slices.Sort(paths)
+	var outer []string // a folder stands before what is in it
+	for _, p := range paths {
+		if !slices.ContainsFunc(outer, func(o string) bool { return p == o || strings.HasPrefix(p, o+"/") }) {
+			outer = append(outer, p)
+		}
+	}
+	return outer
+}
+
+// move puts the folders of --in and --out of a variation where its command finds
+// them, and leaves empty ones in their places.
+func move(o options) error {
+	if o.Elsewhere == "" {
+		return nil
+	}
+	for _, folder := range slices.Concat(o.In, o.Out) {
+		to := o.moved(folder)[0]
+		// The umask is the command's already.
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return fmt.Errorf("move %s: %w", folder, err)
+		}
+		if err := unix.Mount(folder, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("move %s: %w", folder, err)
+		}
+		if err := unix.Mount("tmpfs", folder, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=555,size=4k"); err != nil {
+			return fmt.Errorf("move %s: %w", folder, err)
+		}
+	}
+	return nil
+}
