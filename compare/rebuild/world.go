@@ -1,0 +1,100 @@
+package rebuild
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mastercard/mangos/compare/checklist"
+	"github.com/mastercard/mangos/modules/sandbox/trace"
+)
+
+// day is how far two times must be apart to differ in their date.
+const day = 24 * time.Hour
+
+// property is something about a world that a second build must find changed.
+type property struct {
+	name string
+	of   func(*trace.World) string
+	// nested tells that it may be as usual where a step makes sandboxes of its
+	// own, for programs that insist on being root.
+	nested bool
+}
+
+var properties = []property{
+	{name: "host name", of: func(w *trace.World) string { return w.Hostname }},
+	{name: "user", of: func(w *trace.World) string { return w.User }, nested: true},
+	{name: "login name", of: func(w *trace.World) string { return w.Login }},
+	{name: "time zone", of: func(w *trace.World) string { return w.Zone }},
+	{name: "locale", of: func(w *trace.World) string { return w.Locale }},
+	{name: "umask", of: func(w *trace.World) string { return w.Umask }},
+	{name: "processors", of: func(w *trace.World) string { return strconv.Itoa(w.Processors) }},
+	{name: "cache and home", of: func(w *trace.World) string { return w.Home }},
+}
+
+// worlds checks that every step of the second build found another world, in every
+// respect.
+func (r *Rebuild) worlds(l *checklist.List) {
+	if len(r.Steps) == 0 {
+		return
+	}
+	for _, p := range properties {
+		r.everywhere(l, p.name, func(s *trace.Step) (usual, seen string, differs bool) {
+			usual, seen = p.of(&s.Usual), p.of(&s.Seen)
+			return usual, seen, usual != seen || p.nested && s.Nest
+		})
+	}
+	r.everywhere(l, "time", func(s *trace.Step) (usual, seen string, differs bool) {
+		usual, seen = s.Usual.Time.UTC().Format(time.DateTime), s.Seen.Time.UTC().Format(time.DateTime)
+		return usual, seen, s.Seen.Time.Sub(s.Usual.Time).Abs() > day
+	})
+	r.everywhere(l, "checkout path", checkout)
+}
+
+// checkout tells whether a step's inputs and results lay elsewhere.
+func checkout(s *trace.Step) (usual, seen string, differs bool) {
+	items := slices.Concat(s.Inputs, s.Results)
+	for _, item := range items {
+		usual, seen = item.Name, item.Path
+		if usual == seen {
+			return usual, seen, false
+		}
+	}
+	return usual, seen, len(items) > 0
+}
+
+// everywhere adds a row for one respect in which worlds differ.
+func (r *Rebuild) everywhere(l *checklist.List, what string, look func(*trace.Step) (usual, seen string, differs bool)) {
+	var same []string
+	var text string
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		usual, seen, differs := look(s)
+		if !differs {
+			same = append(same, fmt.Sprintf("%s (%q)", title(s), seen))
+		}
+		if text == "" && usual != seen {
+			text = fmt.Sprintf("%q, the second time %q", usual, seen)
+		}
+	}
+	switch {
+	case len(same) > 0:
+		l.Fail(what, "as usual in %s", list(same))
+	case text == "":
+		l.Fail(what, "as usual in every step")
+	default:
+		l.Pass(what, "%s, in %d steps", text, len(r.Steps))
+	}
+}
+
+// Summary lists the steps with the time that each took, a line for each.
+func (r *Rebuild) Summary() string {
+	var b strings.Builder
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		fmt.Fprintf(&b, "%s  %6.1f s  %s\n", s.Started.UTC().Format(time.TimeOnly), s.Ended.Sub(s.Started).Seconds(), title(s))
+	}
+	return b.String()
+}
