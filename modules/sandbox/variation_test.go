@@ -108,7 +108,7 @@ func TestTrace(t *testing.T) {
 	for _, fails := range [][]string{
 		{"--", programs.probe, "exit"},
 		{"--", "no-such-command"},
-		{"--", "sh", "-c", "test -e " + in + "/file"}, // not a word that is a path
+		{"--", "sh", "-c", "test -e " + in + "/file"},       // not a word that is a path
 		{"--", programs.probe, "list", "/", in + "/absent"}, // given, and not there
 		{"--dir", "/no/such/folder", "--", programs.probe, "list", "/"},
 	} {

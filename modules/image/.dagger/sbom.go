@@ -8,7 +8,8 @@ const (
 	// document is the folder that has the bill of materials that the image itself
 	// holds, in its place.
 	document  = "document/"
-	installed = "usr/share/mangos/sbom.spdx.json.zst"	boot = "/usr/lib/systemd/boot/efi/"
+	installed = "usr/share/mangos/sbom.spdx.json.zst"
+	boot      = "/usr/lib/systemd/boot/efi/"
 )
 
 // parts are what an image is put together from.
