@@ -1,0 +1,68 @@
+package verify_test
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/verify"
+	"github.com/mastercard/mangos/attest/verify/verifytest"
+)
+
+// at is a time at which the layouts of tests are in force.
+var at = time.Unix(verifytest.Epoch, 0)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "verify-test-")
+	if err != nil {
+		panic(err)
+	}
+	made.folder = dir
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// made is the small release that tests share; what they change, they copy.
+var made struct {
+	sync.Mutex
+	folder string
+	world  *verifytest.World
+	dir    string
+}
+
+func small(t *testing.T) (*verifytest.World, string) {
+	t.Helper()
+	made.Lock()
+	defer made.Unlock()
+	if made.world == nil {
+		made.world = verifytest.New(t, filepath.Join(made.folder, "example"), "Example", "hello")
+		made.dir = made.world.Release(t)
+	}
+	return made.world, made.dir
+}
+
+func run(t *testing.T, dir string, policyText []byte) *verify.Report {
+	t.Helper()
+	p, err := policy.Parse(policyText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := verify.Release(t.Context(), dir, p, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestGood(t *testing.T) {
+	w, dir := small(t)
+	r := run(t, dir, w.Policy)
+	r.Text(t.Output())
+	if err := r.Err(); err != nil {
+		t.Error(err)
+	}
+}

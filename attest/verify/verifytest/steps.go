@@ -1,0 +1,375 @@
+package verifytest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mastercard/mangos/attest/internal/oracle"
+	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/pcr"
+	"github.com/mastercard/mangos/format/uki"
+	"github.com/mastercard/mangos/format/uki/ukitest"
+	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/image/disk"
+	"github.com/mastercard/mangos/modules/image/release"
+	"github.com/mastercard/mangos/modules/image/sign"
+	"github.com/mastercard/mangos/modules/image/unified"
+	"github.com/mastercard/mangos/modules/image/unsigned"
+	"github.com/mastercard/mangos/modules/kernel/artifact"
+	"github.com/mastercard/mangos/modules/kernel/kerneltest"
+)
+
+const definition = `distribution-default = "test"
+[distribution.test]
+architecture = "amd64"
+[distribution.test.archives.test]
+home = "http://home.invalid/{timestamp}/"
+[[distribution.test.suites]]
+name = "s"
+archive = "test"
+components = ["main"]
+keys = ["archive.asc"]
+signers = ["0123456789ABCDEF0123456789ABCDEF01234567"]
+`
+
+// sets are the package sets of the lock.
+var sets = []string{"build", "imagetools", "initrd", "microcode", "root"}
+
+// steps makes everything, step by step, and a record of each.
+func (w *World) steps(t testing.TB, content string) {
+	t.Helper()
+	l := w.lock(t)
+	w.step(t, "source", nil, map[string][]byte{
+		"source/debian.lock.json": w.Files[Name+"_"+Version+".lock.json"], "source/mangos.toml": []byte(definition),
+		"source/go.sum": w.Files[Name+"_"+Version+".go.sum"], "source/go.mod": []byte("module x\n"),
+		"source/modules/kernel/config/a.config": []byte("CONFIG_64BIT=y\n"),
+		"source/modules/image/tree/root/etc/x":  []byte("x"),
+		"source/modules/image/tree/initrd/init": []byte("usr/lib/systemd/systemd"),
+		"source/attest/cmd/record/main.go":      []byte("package main\n"),
+	})
+	w.step(t, "toolchain", []string{"source/go.mod"}, map[string][]byte{"toolchain.tree": []byte("go")})
+	w.step(t, "modules", []string{"source/go.mod", "source/go.sum"}, map[string][]byte{"go/example.org/m@v1.0.0.zip": []byte("PK")})
+	w.programs(t)
+	selections := map[string][]byte{}
+	for _, set := range append([]string{"source-linux"}, sets...) {
+		selections["selection/"+set+".json"] = []byte(set)
+	}
+	w.step(t, "lock", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/record"}, selections)
+	w.packages(t, l)
+	w.step(t, "kernel", append(w.tools("build"), append(w.locked("source-linux"), "selection/source-linux.json", "source/modules/kernel/config/a.config")...), w.compiled(t))
+	w.step(t, "kernel-packed", append(w.tools("build"), w.below("compiled/")...), w.packed(t))
+	w.step(t, "certificate", append(w.below("kernel/"), "keys/verity.crt", "program/kernel", "program/sandbox", "program/record"), w.certified(t))
+	root := w.root(t, content)
+	w.boot(t, root)
+	w.disk(t, root)
+}
+
+// lock makes the lock, and go.sum.
+func (w *World) lock(t testing.TB) *lock.Lock {
+	t.Helper()
+	digest := func(s string) string { sum := sha256.Sum256([]byte(s)); return hex.EncodeToString(sum[:]) }
+	l := &lock.Lock{
+		Format: lock.Format, Distribution: "test", Architecture: "amd64", SourceDateEpoch: Epoch,
+		Archives: []lock.Archive{{Name: "test", Home: "http://home.invalid/"}},
+		Suites:   []lock.Suite{{Name: "s", Archive: "test", Date: "2026-01-02T03:04:05Z", Release: digest("release"), Signers: []string{"F"}, Indexes: []lock.Index{}}},
+		Build:    []string{"linux=6.12-1"},
+	}
+	add := func(name, source, version string) {
+		l.Packages = append(l.Packages, lock.Package{
+			Name: name, Version: version, Architecture: "amd64", Suite: "s", Path: "pool/" + name + ".deb", Size: int64(len(name)), SHA256: digest(name),
+			Source: source, SourceVersion: version,
+		})
+		l.Sources = append(l.Sources, lock.Source{Name: source, Version: version, Suite: "s", Files: []lock.File{{Path: "pool/" + source + ".dsc", Size: 1, SHA256: digest(source)}}})
+	}
+	for _, set := range sets {
+		add("base-"+set, "base-"+set, "1:2+b1")
+		l.Sets = append(l.Sets, lock.Set{Name: set, Base: "none", Request: []string{"base-" + set}, Packages: []string{"base-" + set}})
+	}
+	l.Sources = append(l.Sources, lock.Source{Name: "linux", Version: "6.12-1", Suite: "s", Files: []lock.File{{Path: "pool/linux.dsc", Size: 1, SHA256: digest("linux")}}})
+	text, err := l.Encode()
+	must(t, err)
+	w.Files[Name+"_"+Version+".lock.json"] = text
+	w.Files[Name+"_"+Version+".go.sum"] = []byte("example.org/m v1.0.0 h1:x=\nexample.org/m v1.0.0/go.mod h1:y=\n")
+	return l
+}
+
+// programs makes the programs, under two that are among them.
+func (w *World) programs(t testing.TB) {
+	t.Helper()
+	products := map[string][]byte{}
+	for _, p := range []string{"attest", "debian", "extension", "gate", "image", "kernel", "record", "sandbox"} {
+		products["program/"+p] = []byte("program " + p)
+		w.item("program/"+p, products["program/"+p])
+	}
+	for from, to := range map[string]string{
+		"record": "bootstrap/record", "sandbox": "bootstrap/sandbox",
+		"extension": "device/root/usr/lib/mangos/extension", "gate": "device/initrd/usr/lib/mangos/gate",
+	} {
+		w.item(to, products["program/"+from])
+	}
+	w.step(t, "programs", append(w.below("source/attest/"), "source/go.mod", "go/example.org/m@v1.0.0.zip", "toolchain.tree", "bootstrap/record", "bootstrap/sandbox"), products)
+}
+
+// packages fetches and unpacks.
+func (w *World) packages(t testing.TB, l *lock.Lock) {
+	t.Helper()
+	own := []string{"program/debian", "program/record", "program/sandbox"}
+	for _, set := range append([]string{"source-linux"}, sets...) {
+		var s *lock.Selection
+		var err error
+		if set == "source-linux" {
+			s, err = l.SelectSource("linux")
+		} else {
+			s, err = l.Select(set)
+		}
+		must(t, err)
+		r := &record.Record{Format: record.Format, Step: "packages-" + set, Command: []string{"debian", "fetch"}, Caches: []string{"/cache"}}
+		r.Materials = w.itemsOf(t, append(own, "selection/"+set+".json"))
+		all := map[string]record.Item{}
+		for _, i := range record.Items(l) {
+			all[i.Name] = i
+		}
+		for _, p := range record.Packages(s) {
+			name := record.LockedName(p.Archive, p.Path)
+			r.Products = append(r.Products, all[name])
+			w.items[name] = all[name]
+			w.bytes["set "+set] = append(append(w.bytes["set "+set], name...), '\n')
+		}
+		w.Records = append(w.Records, r)
+		if set != "source-linux" {
+			w.step(t, "tree-"+set, append(w.locked(set), append(own, "selection/"+set+".json")...), map[string][]byte{set + ".tree": []byte("tree of " + set)})
+		}
+	}
+}
+
+// locked are the names of a set's files.
+func (w *World) locked(set string) []string { return strings.Fields(string(w.bytes["set "+set])) }
+
+// tools are the names of what a container with a set's packages has.
+func (w *World) tools(set string) []string {
+	return append(w.locked(set), "selection/"+set+".json", "program/image", "program/sandbox", "program/record")
+}
+
+// below are the names of what was made in a folder.
+func (w *World) below(prefix string) []string {
+	var names []string
+	for name := range w.items {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (w *World) item(name string, content []byte) record.Item {
+	sum := sha256.Sum256(content)
+	i := record.Item{Name: name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(content))}
+	w.items[name] = i
+	return i
+}
+
+// step records a step, with inputs that were made before.
+func (w *World) step(t testing.TB, name string, inputs []string, products map[string][]byte) {
+	t.Helper()
+	r := &record.Record{Format: record.Format, Step: name, Command: []string{"make", name}, SourceDateEpoch: Epoch, Materials: w.itemsOf(t, inputs)}
+	for n, content := range products {
+		r.Products = append(r.Products, w.item(n, content))
+		w.bytes[n] = content
+	}
+	w.Records = append(w.Records, r)
+}
+
+func (w *World) itemsOf(t testing.TB, names []string) []record.Item {
+	t.Helper()
+	list := []record.Item{}
+	seen := map[string]bool{}
+	for _, n := range names {
+		i, ok := w.items[n]
+		if strings.HasPrefix(n, "keys/") {
+			i, ok = w.item(n, w.read(t, w.Key(path.Base(n)))), true
+		}
+		if !ok {
+			t.Fatalf("nobody made %s", n)
+		}
+		if !seen[n] {
+			list = append(list, i)
+		}
+		seen[n] = true
+	}
+	return list
+}
+
+// folder reads the files of a folder, under names below prefix.
+func (w *World) folder(t testing.TB, dir, prefix string) map[string][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	files := map[string][]byte{}
+	for _, e := range entries {
+		files[prefix+e.Name()] = w.read(t, filepath.Join(dir, e.Name()))
+	}
+	return files
+}
+
+func (w *World) compiled(t testing.TB) map[string][]byte {
+	t.Helper()
+	must(t, kerneltest.WriteCompiled(w.path("compiled")))
+	return w.folder(t, w.path("compiled"), "compiled/")
+}
+
+func (w *World) packed(t testing.TB) map[string][]byte {
+	t.Helper()
+	must(t, artifact.Pack(w.path("compiled"), w.path("kernel"), kerneltest.Compress))
+	return w.folder(t, w.path("kernel"), "kernel/")
+}
+
+func (w *World) certified(t testing.TB) map[string][]byte {
+	t.Helper()
+	c, err := sign.ReadCertificate(w.Key("verity.crt"))
+	must(t, err)
+	must(t, artifact.Certify(w.path("kernel"), w.path("certified"), c.Raw))
+	return w.folder(t, w.path("certified"), "certified/")
+}
+
+// root makes the root file system, its hash tree and the signature.
+func (w *World) root(t testing.TB, content string) verity.RootHash {
+	t.Helper()
+	w.write(t, "tree/usr/bin/program", []byte(strings.Repeat(content+"\n", 1000)))
+	w.write(t, "tree/etc/x", []byte("x"))
+	must(t, os.Symlink("../usr/bin/program", w.path("tree/etc/link")))
+	oracle.Run(t, w.Work, "mkfs.erofs", "--quiet", "-T0", "--all-root", "-U", "00000000-0000-0000-0000-000000000000", w.path("root.erofs"), w.path("tree"))
+	image := w.read(t, w.path("root.erofs"))
+	tree, err := verity.Build(bytes.NewReader(image), int64(len(image)), verity.Salt())
+	must(t, err)
+	w.Names = release.Name(Name, Version, tree.Root, false)
+	osRelease := []byte("ID=mangos\nPRETTY_NAME=\"mangos\"\nVERSION_ID=" + Version + "\n")
+	w.write(t, "os-release", osRelease)
+	w.write(t, "root.verity", tree.Bytes())
+	w.write(t, "roothash", []byte(tree.Root.String()+"\n"))
+	w.step(t, "erofs", append(w.tools("imagetools"), "root.tree", "source/modules/image/tree/root/etc/x", "device/root/usr/lib/mangos/extension"),
+		map[string][]byte{"root.erofs": image, "os-release": osRelease})
+	w.step(t, "verity", append(w.tools("imagetools"), "root.erofs"), map[string][]byte{"root.verity": tree.Bytes(), "roothash": w.read(t, w.path("roothash"))})
+	return tree.Root
+}
+
+// boot makes the kernel image, normal form and signed.
+func (w *World) boot(t testing.TB, root verity.RootHash) {
+	t.Helper()
+	ctx := context.Background()
+	line, err := unified.CommandLine(root, "quiet panic=10")
+	must(t, err)
+	initrd := []byte("initrd " + line)
+	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/usr/lib/mangos/gate"), map[string][]byte{"initrd.cpio": []byte("initrd ")})
+	w.step(t, "microcode", append(w.tools("imagetools"), "microcode.tree"), map[string][]byte{"microcode.cpio": []byte("microcode")})
+	sections := func(kernel []byte, more ...ukitest.Part) []byte {
+		parts := []ukitest.Part{
+			{".osrel", string(w.bytes["os-release"])}, {".cmdline", line}, {".uname", "6.12.0-test"}, {".ucode", "microcode"},
+			{".linux", string(kernel)}, {".initrd", string(initrd)},
+		}
+		return ukitest.Image(ukitest.With(append(parts, more...)...))
+	}
+	normal := sections(w.bytes["kernel/bzImage"])
+	files := map[string]string{}
+	for name, content := range map[string][]byte{
+		unsigned.Initrd: initrd, unsigned.CommandLine: []byte(line), unsigned.UKI: normal, unsigned.Microcode: []byte("microcode"),
+		unsigned.Root: w.bytes["root.erofs"], unsigned.Tree: w.bytes["root.verity"], unsigned.RootHash: w.bytes["roothash"],
+		unsigned.OSRelease: w.bytes["os-release"], unsigned.Vmlinux: w.bytes["kernel/vmlinux"], unsigned.BzImage: w.bytes["kernel/bzImage"],
+		unsigned.Uname: w.bytes["kernel/release"],
+	} {
+		files[name] = w.write(t, "unsigned/"+name, content)
+	}
+	m, err := unsigned.Describe(Name, Version, Epoch, root, files, w.path("kernel/ranges.json"))
+	must(t, err)
+	w.Files[w.Names.Unsigned], err = m.JSON()
+	must(t, err)
+	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio"),
+		map[string][]byte{"initrd": initrd, "cmdline": []byte(line), "uki.efi": normal, w.Names.Unsigned: w.Files[w.Names.Unsigned]})
+
+	parsed, err := uki.Parse(normal)
+	must(t, err)
+	o := unified.Organisation{Kernel: w.bytes["certified/bzImage"], PCRPublic: w.read(t, w.Key("pcr.pub"))}
+	phases, err := o.Predict(parsed)
+	must(t, err)
+	key, err := sign.OpenKey(w.Key("pcr.key"))
+	must(t, err)
+	signatures, err := sign.Policies(ctx, phases, key, o.PCRPublic)
+	must(t, err)
+	pcrsig, err := pcr.EncodeSignatures(signatures)
+	must(t, err)
+	w.sign(t, "signed.efi", sections(o.Kernel, ukitest.Part{".pcrpkey", string(o.PCRPublic)}, ukitest.Part{".pcrsig", string(pcrsig)}))
+	w.sign(t, "boot.efi", ukitest.Image(ukitest.Stub))
+	w.Files[w.Names.Image] = w.read(t, w.path("signed.efi"))
+	w.Files[w.Names.PCRs], err = unified.Expect(Name, Version, phases).JSON()
+	must(t, err)
+	w.step(t, "sign-boot", append(w.tools("imagetools"), "keys/secure-boot.crt"), map[string][]byte{"boot.efi": w.read(t, w.path("boot.efi"))})
+	w.step(t, "sign", append(w.tools("imagetools"), "uki.efi", "certified/bzImage", "keys/pcr.pub", "keys/secure-boot.crt"),
+		map[string][]byte{w.Names.Image: w.Files[w.Names.Image], w.Names.PCRs: w.Files[w.Names.PCRs]})
+}
+
+// sign signs an EFI program.
+func (w *World) sign(t testing.TB, name string, program []byte) {
+	t.Helper()
+	key, err := sign.OpenKey(w.Key("secure-boot.key"))
+	must(t, err)
+	c, err := sign.ReadCertificate(w.Key("secure-boot.crt"))
+	must(t, err)
+	must(t, sign.Program(context.Background(), w.write(t, "unsigned-"+name, program), w.path(name), key, c))
+}
+
+// disk makes the disk image and the files for updates.
+func (w *World) disk(t testing.TB, root verity.RootHash) {
+	t.Helper()
+	ctx := context.Background()
+	key, err := sign.OpenKey(w.Key("verity.key"))
+	must(t, err)
+	c, err := sign.ReadCertificate(w.Key("verity.crt"))
+	must(t, err)
+	signature, err := sign.Verity(ctx, root, key, c)
+	must(t, err)
+	w.Files[w.Names.Signature], err = signature.Encode()
+	must(t, err)
+	w.step(t, "sign-verity", append(w.tools("imagetools"), "roothash", "keys/verity.crt"), map[string][]byte{w.Names.Signature: w.Files[w.Names.Signature]})
+	for _, tool := range []string{"xz", "zstd"} {
+		oracle.Command(t, "", tool)
+	}
+	w.esp(t, map[string]string{
+		fmt.Sprintf("EFI/Linux/%s+3.efi", w.Names.Entry): w.path("signed.efi"), "EFI/BOOT/BOOTX64.EFI": w.path("boot.efi"),
+		"loader/loader.conf": w.write(t, "loader.conf", []byte("timeout 0\neditor no\nsecure-boot-enroll off\n")),
+	})
+	label := Name + "_" + Version
+	parts := append([]disk.Part{{Source: w.path("esp"), Partition: gpt.Partition{Type: gpt.TypeESP, ID: gpt.DeriveGUID("esp"), Label: "esp"}}},
+		disk.VerityParts(root, [3]string{label + "_verity_sig", label + "_verity", label}, [3]int64{verity.SignatureSize, 1 << 20, 4 << 20},
+			[3]string{w.write(t, "signature", w.Files[w.Names.Signature]), w.path("root.verity"), w.path("root.erofs")})...)
+	must(t, disk.Write(w.path("disk.raw"), 512, gpt.DeriveGUID("disk"), parts))
+	must(t, release.Zstd(ctx, w.path("disk.raw"), w.path("disk.zst")))
+	must(t, release.XZ(ctx, w.path("root.erofs"), w.path("root.xz")))
+	must(t, release.XZ(ctx, w.path("root.verity"), w.path("verity.xz")))
+	w.Files[w.Names.Disk] = w.read(t, w.path("disk.zst"))
+	w.Files[w.Names.Root] = w.read(t, w.path("root.xz"))
+	w.Files[w.Names.Tree] = w.read(t, w.path("verity.xz"))
+	w.step(t, "disk", append(w.tools("imagetools"), "root.erofs", "root.verity", "boot.efi", w.Names.Signature, w.Names.Image), map[string][]byte{w.Names.Disk: w.Files[w.Names.Disk]})
+	w.step(t, "update", append(w.tools("imagetools"), "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
+}
+
+// esp makes an EFI system partition, smaller than real ones.
+func (w *World) esp(t testing.TB, files map[string]string) {
+	t.Helper()
+	image := w.path("esp")
+	oracle.Run(t, w.Work, "mkfs.vfat", "--invariant", "-n", "ESP", "-C", image, "2048")
+	for _, folder := range []string{"EFI", "EFI/BOOT", "EFI/Linux", "loader"} {
+		oracle.Run(t, w.Work, "mmd", "-i", image, "::/"+folder)
+	}
+	for name, from := range files {
+		oracle.Run(t, w.Work, "mcopy", "-i", image, from, "::/"+name)
+	}
+}
