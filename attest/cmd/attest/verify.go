@@ -2,60 +2,116 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mastercard/mangos/attest/bundle"
+	"github.com/mastercard/mangos/attest/dsse"
+	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/statement"
 	"github.com/mastercard/mangos/attest/verify"
 )
 
+// verifyOptions are the flags of attest verify.
+type verifyOptions struct {
+	release, policy, at    string
+	summary, key, verifier string
+	resource, policyURI    string
+	asJSON                 bool
+}
+
 func newVerify() *cobra.Command {
-	var release, file, at string
-	var asJSON bool
+	var o verifyOptions
 	c := &cobra.Command{
 		Use:   "verify --release DIR --policy FILE",
 		Short: "verify a release: its evidence, its signatures, and that they are of what is in it",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			when := time.Now()
-			if at != "" {
-				var err error
-				if when, err = time.Parse(time.RFC3339, at); err != nil {
-					return usageError{fmt.Errorf("--at %q: want a time such as 2030-12-31T00:00:00Z", at)}
-				}
-			}
-			p, err := policy.Load(file)
-			if err != nil {
-				return err
-			}
-			report, err := verify.Release(cmd.Context(), release, p, when)
-			if err != nil {
-				return err
-			}
-			out := printer{cmd.OutOrStdout()}
-			if asJSON {
-				err = report.JSON(out)
-			} else {
-				err = report.Text(out)
-			}
-			if err != nil {
-				return err
-			}
-			if report.Err() != nil {
-				return errFailed
-			}
-			return nil
-		},
+		RunE:  func(cmd *cobra.Command, args []string) error { return o.run(cmd) },
 	}
 	f := c.Flags()
-	f.StringVar(&release, "release", "", "`DIR` of the release")
-	f.StringVar(&file, "policy", "", "`FILE` that says who is trusted (attest policy)")
-	f.StringVar(&at, "at", "", "`TIME` at which the layout must be in force (default now)")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&o.release, "release", "", "`DIR` of the release")
+	f.StringVar(&o.policy, "policy", "", "`FILE` that says who is trusted (attest policy)")
+	f.StringVar(&o.at, "at", "", "`TIME` at which the layout must be in force (default now)")
+	f.BoolVar(&o.asJSON, "json", false, "print JSON")
+	f.StringVar(&o.summary, "summary", "", "`FILE` to write a signed Verification Summary Attestation to, whatever the verdict")
+	f.StringVar(&o.key, "summary-key", "", "`FILE` of the verifier's own attest key")
+	f.StringVar(&o.verifier, "verifier", "", "`URI` of the verifier, in the summary")
+	f.StringVar(&o.resource, "resource", "", "`URI` of the release, in the summary (default pkg:generic/NAME@VERSION)")
+	f.StringVar(&o.policyURI, "policy-uri", "", "`URI` of the policy, in the summary (default its digest)")
 	cobra.CheckErr(c.MarkFlagRequired("release"))
 	cobra.CheckErr(c.MarkFlagRequired("policy"))
+	c.MarkFlagsRequiredTogether("summary", "summary-key", "verifier")
 	return c
+}
+
+func (o *verifyOptions) run(cmd *cobra.Command) error {
+	now := time.Now()
+	at := now
+	if o.at != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, o.at); err != nil {
+			return usageError{fmt.Errorf("--at %q: want a time such as 2030-12-31T00:00:00Z", o.at)}
+		}
+	}
+	p, err := policy.Load(o.policy)
+	if err != nil {
+		return err
+	}
+	report, err := verify.Release(cmd.Context(), o.release, p, at)
+	if err != nil {
+		return err
+	}
+	out := printer{cmd.OutOrStdout()}
+	if o.asJSON {
+		err = report.JSON(out)
+	} else {
+		err = report.Text(out)
+	}
+	if err == nil && o.summary != "" {
+		err = o.summarise(cmd, report, now)
+	}
+	if err != nil {
+		return err
+	}
+	if report.Err() != nil {
+		return errFailed
+	}
+	return nil
+}
+
+// summarise writes the Verification Summary Attestation.
+func (o *verifyOptions) summarise(cmd *cobra.Command, report *verify.Report, now time.Time) error {
+	key, err := keys.LoadPrivate(keys.Attest, o.key)
+	if err != nil {
+		return err
+	}
+	v := verify.Verifier{ID: o.verifier, Resource: o.resource, Policy: o.policyURI, Time: now}
+	if v.Policy == "" {
+		v.Policy = "urn:sha256:" + report.Policy
+	}
+	if v.Resource == "" {
+		v.Resource = "pkg:generic/" + strings.ReplaceAll(report.Release, " ", "@")
+	}
+	s, err := report.Summary(v)
+	if err != nil {
+		return err
+	}
+	payload, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	e, err := dsse.Sign(statement.PayloadType, payload, key)
+	if err != nil {
+		return err
+	}
+	data, err := bundle.Encode(e, key.Public())
+	if err != nil {
+		return err
+	}
+	return writeOutput(cmd, o.summary, data)
 }
 
 func newPolicy() *cobra.Command {
