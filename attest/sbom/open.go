@@ -23,6 +23,10 @@ const MaxSize = 256 << 20
 // maxFound bounds what one search gives.
 const maxFound = 1000
 
+// fastest is the length of the longest text that bytes.Index finds with vector
+// instructions.
+const fastest = 48
+
 // ErrDocument says that something is no document as [Encode] writes it.
 var ErrDocument = errors.New("not a bill of materials of this program")
 
@@ -69,24 +73,23 @@ func read(path string, limit int64) ([]byte, error) {
 // Open makes an index of an encoded document, of which it reads the head.
 func Open(text []byte) (*Index, error) {
 	x := &Index{}
-	head := text
+	var head []byte
 	for _, l := range []struct {
 		key  string
 		list *[]byte
 	}{
 		{"packages", &x.packages}, {"files", &x.files}, {"hasExtractedLicensingInfos", &x.texts}, {"relationships", &x.relationships},
 	} {
-		before, after, ok := bytes.Cut(head, []byte(",\n\""+l.key+"\":[\n"))
+		before, after, ok := bytes.Cut(text, []byte(",\n\""+l.key+"\":[\n"))
 		if !ok {
 			continue
 		}
-		lines, rest, ok := bytes.Cut(after, []byte("\n]"))
-		if !ok {
+		if *l.list, text, ok = bytes.Cut(after, []byte("\n]")); !ok {
 			return nil, fmt.Errorf("open bill of materials: list %q has no end: %w", l.key, ErrDocument)
 		}
-		*l.list = lines
-		head = append(bytes.Clone(before), rest...)
+		head = append(head, before...)
 	}
+	head = append(head, text...)
 	if len(head) > 1<<20 {
 		return nil, fmt.Errorf("open bill of materials: its head has %d bytes: %w", len(head), ErrDocument)
 	}
@@ -119,11 +122,17 @@ func find[T any](lines []byte, key, value string) ([]*T, error) {
 		return nil, err
 	}
 	pattern := []byte(`"` + key + `":` + quoted)
+	// The end of it is looked for: a short text is found much faster.
+	needle := pattern[max(0, len(pattern)-fastest):]
 	var found []*T
 	for at := 0; ; {
-		i := bytes.Index(lines[at:], pattern)
+		i := bytes.Index(lines[at:], needle)
 		if i < 0 {
 			return found, nil
+		}
+		if !bytes.HasSuffix(lines[:at+i+len(needle)], pattern) {
+			at += i + len(needle)
+			continue
 		}
 		begin := bytes.LastIndexByte(lines[:at+i], '\n') + 1
 		end := len(lines)

@@ -78,9 +78,13 @@ func (r *Release) path(result *Result, in []string, name string) error {
 
 // at is the file or link at a path of a component; nil if there is none.
 func (r *Release) at(component, name string) (*spdx.File, error) {
-	list, err := r.index.FilesAt(strings.TrimPrefix(name, "/"))
-	if err != nil {
-		return nil, err
+	list, known := r.files[name]
+	if !known {
+		var err error
+		if list, err = r.index.FilesAt(strings.TrimPrefix(name, "/")); err != nil {
+			return nil, err
+		}
+		r.files[name] = list
 	}
 	var found *spdx.File
 	for _, f := range list {

@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
@@ -48,7 +50,8 @@ type Release struct {
 	lock     *lock.Lock
 	lockName string
 	keys     []crypto.PublicKey
-	sums     map[string]string // digest by name, of SHA256SUMS
+	sums     map[string]string       // digest by name, of SHA256SUMS
+	files    map[string][]*spdx.File // by path, what was looked for already
 }
 
 // Document is a file of the release that a result rests on.
@@ -72,7 +75,7 @@ func Open(dir string, o Options) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Release{dir: dir, keys: o.Keys, sums: readSums(filepath.Join(dir, "SHA256SUMS"))}
+	r := &Release{dir: dir, keys: o.Keys, sums: readSums(filepath.Join(dir, "SHA256SUMS")), files: map[string][]*spdx.File{}}
 	if r.index, err = sbom.Open(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", names[0], err)
 	}

@@ -1,0 +1,382 @@
+package trace
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/mastercard/mangos/attest/bundle"
+	"github.com/mastercard/mangos/attest/dsse"
+	"github.com/mastercard/mangos/attest/provenance"
+	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/attest/statement"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+const document = "mangos_0.1.spdx.json"
+
+// digest is a SHA-256 that stands for a name, as in the sample of package sbom.
+func digest(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
+}
+
+func write(t testing.TB, dir, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// release lays out a release with the sample of package sbom and statements of
+// some steps. It returns the folder and the key that signed.
+func release(t testing.TB) (string, crypto.PublicKey) {
+	t.Helper()
+	dir := t.TempDir()
+	text, err := os.ReadFile(filepath.Join("..", "sbom", "testdata", "small.spdx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, document, string(text))
+	write(t, dir, "SHA256SUMS", digest(string(text))+" *"+document+"\n"+digest("disk")+" *mangos_0.1.raw.zst\n")
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step, products := range map[string]map[string]string{
+		"packages-root": {"locked/debian/pool/bash.deb": digest("bash.deb")},
+		"tree-root":     {"root.tree": digest("root.tree")},
+		"erofs":         {"root.erofs": digest("root.erofs")},
+		"programs":      {"program/gate": digest("usr/lib/mangos/gate")},
+		"disk":          {"mangos_0.1.raw.zst": digest("disk")},
+	} {
+		r := record.Record{Format: record.Format, Step: step, Materials: []record.Item{{Name: "unused", SHA256: digest("bash.dsc"), Size: 1}}}
+		for name, sum := range products {
+			r.Products = append(r.Products, record.Item{Name: name, SHA256: sum, Size: 1})
+		}
+		s, err := r.Statement(provenance.Builder{ID: "https://builder.example.com/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := s.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := dsse.Sign(statement.PayloadType, payload, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := bundle.Encode(e, public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, "mangos_0.1."+step+bundle.Suffix, string(data))
+	}
+	return dir, public
+}
+
+func open(t testing.TB, dir string, o Options) *Release {
+	t.Helper()
+	r, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// steps are the steps that a result names.
+func steps(r *Result) string {
+	var list []string
+	for _, b := range r.Built {
+		list = append(list, b.Step)
+	}
+	return strings.Join(list, " ")
+}
+
+func TestTrace(t *testing.T) {
+	dir, key := release(t)
+	r := open(t, dir, Options{Keys: []crypto.PublicKey{key}})
+	commit := strings.Repeat("ab", 20)
+	for asked, check := range map[string]func(*Result) bool{
+		"/usr/bin/bash": func(x *Result) bool {
+			return x.Component == "root" && x.SHA256 == digest("usr/bin/bash") && x.Origin == "" &&
+				x.Package.Version == "5.2-2+b1" && strings.HasPrefix(x.Package.Licence, "GPL-3.0-or-later AND LicenseRef-own-") &&
+				x.Source.Name == "bash" && len(x.Source.Files) == 2 && x.Source.Level == "commit" && x.Source.Commit == commit && x.Source.Proof == "git archive" &&
+				x.Source.SWHID == "swh:1:dir:"+commit && x.Source.Tree == "bash.orig.tar.xz" &&
+				x.Locked.Name == "bash.deb" && x.Locked.SHA256 == digest("bash.deb") && x.Locked.Release == digest("Release") && x.Locked.Signed == "F1, F2" &&
+				steps(x) == "erofs packages-root" && x.Built[1].Product == "locked/debian/pool/bash.deb" && x.Built[0].Signed != "" && x.Document.Listed
+		},
+		"root:/usr/bin/../bin//bash": func(x *Result) bool { return x.Path == "/usr/bin/bash" },
+		"/usr/bin/sh": func(x *Result) bool {
+			return x.Path == "/usr/bin/bash" && len(x.Links) == 1 && x.Links[0].Path == "/usr/bin/sh" && x.Links[0].Target == "bash"
+		},
+		"/etc/motd": func(x *Result) bool {
+			return strings.Contains(x.Origin, "step tree-root") && x.Package == nil && steps(x) == "erofs tree-root"
+		},
+		"/usr/share/ü": func(x *Result) bool {
+			return x.Package.Name == "libstdc++6" && x.Source.Level == "tree" && strings.Contains(x.Origin, "step erofs")
+		},
+		"/usr/lib/mangos/gate": func(x *Result) bool {
+			return x.Program.Name == "gate" && len(x.Program.Modules) == 3 && x.Package == nil && steps(x) == "erofs programs"
+		},
+		"kernel": func(x *Result) bool {
+			return x.Source.Name == "linux" && x.Source.Level == "version" && x.Source.Commit == ""
+		},
+		digest("usr/bin/bash"):     func(x *Result) bool { return x.Path == "/usr/bin/bash" },
+		digest("bash.deb"):         func(x *Result) bool { return x.Package.Name == "bash" && x.Component == "" },
+		digest("bash.orig.tar.xz"): func(x *Result) bool { return x.Source.Name == "bash" && x.Path == "bash.orig.tar.xz" },
+		digest("Release"):          func(x *Result) bool { return x.Locked.Suite == "trixie" && x.Locked.Signed == "F1, F2" },
+		digest("root.erofs"):       func(x *Result) bool { return x.Component == "root" && steps(x) == "erofs" },
+		"mangos_0.1.raw.zst":       func(x *Result) bool { return steps(x) == "disk" && x.SHA256 == digest("disk") },
+	} {
+		x, err := r.Trace(asked)
+		if err != nil {
+			t.Errorf("%s: %v", asked, err)
+			continue
+		}
+		if !check(x) {
+			t.Errorf("%s: %+v", asked, *x)
+		}
+		onScreen(t, asked, x.Text())
+		if tree := x.Tree(); !strings.Contains(tree, "└─ ") && len(x.Built) > 0 {
+			t.Errorf("%s: no tree:\n%s", asked, tree)
+		}
+	}
+	for _, asked := range []string{
+		"/nope", "/usr/bin/bash/x", "/usr/bin", "initrd:/usr/bin/bash", "usr/bin/bash", "microcode", "", digest("nothing"),
+		strings.ToUpper(digest("usr/bin/bash")), "mangos_0.1.efi",
+	} {
+		if x, err := r.Trace(asked); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%q is known: %+v, %v", asked, x, err)
+		}
+	}
+}
+
+// onScreen holds a text against the size of a screen.
+func onScreen(t *testing.T, asked, text string) {
+	t.Helper()
+	rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(rows) > 25 {
+		t.Errorf("%s: %d lines", asked, len(rows))
+	}
+	for _, row := range rows {
+		if utf8.RuneCountInString(row) > 80 {
+			t.Errorf("%s: %d columns: %s", asked, utf8.RuneCountInString(row), row)
+		}
+	}
+}
+
+// TestLock: what the bill of materials says of a package is held against the lock.
+func TestLock(t *testing.T) {
+	dir, _ := release(t)
+	l := &lock.Lock{
+		Format: lock.Format, Distribution: "debian", Architecture: "amd64", SourceDateEpoch: 1,
+		Archives: []lock.Archive{{Name: "debian", Home: "http://home.invalid/debian/1/"}},
+		Suites: []lock.Suite{{Name: "trixie", Archive: "debian", Date: "2026-01-02T03:04:05Z", Release: digest("Release"),
+			Signers: []string{"F1", "F2"}, Indexes: []lock.Index{}}},
+		Packages: []lock.Package{{Name: "bash", Version: "5.2-2+b1", Architecture: "amd64", Suite: "trixie", Path: "pool/bash.deb",
+			Size: 1, SHA256: digest("bash.deb"), Source: "bash", SourceVersion: "5.2-2"}},
+		Sources: []lock.Source{{Name: "bash", Version: "5.2-2", Suite: "trixie", Files: []lock.File{{Path: "pool/bash.dsc", Size: 1, SHA256: digest("bash.dsc")}}}},
+	}
+	trace := func() (*Result, error) {
+		text, err := l.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, "mangos_0.1.lock.json", string(text))
+		return open(t, dir, Options{}).Trace("/usr/bin/bash")
+	}
+	x, err := trace()
+	if err != nil || x.Locked.Lock != "mangos_0.1.lock.json" {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	for name, change := range map[string]func(){
+		"another digest":  func() { l.Packages[0].SHA256 = digest("x") },
+		"another version": func() { l.Packages[0].Version = "6" },
+		"another Release": func() { l.Suites[0].Release = digest("x") },
+		"other signers":   func() { l.Suites[0].Signers = []string{"F1"} },
+		"no such package": func() { l.Packages[0].Name = "dash" },
+	} {
+		p, s := l.Packages[0], l.Suites[0]
+		change()
+		if _, err := trace(); !errors.Is(err, errLock) {
+			t.Errorf("%s: %v", name, err)
+		}
+		l.Packages[0], l.Suites[0] = p, s
+	}
+}
+
+func TestKeys(t *testing.T) {
+	dir, _ := release(t)
+	other, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, dir, Options{Keys: []crypto.PublicKey{other}}).Trace("/etc/motd"); !errors.Is(err, dsse.ErrSignature) {
+		t.Errorf("a statement by another key: %v", err)
+	}
+	x, err := open(t, dir, Options{}).Trace("/etc/motd")
+	if err != nil || x.Built[0].Signed != "" || !strings.Contains(x.Text(), "signature not checked") {
+		t.Errorf("no key: %+v, %v", x, err)
+	}
+	if err := os.Remove(filepath.Join(dir, "SHA256SUMS")); err != nil {
+		t.Fatal(err)
+	}
+	names, _ := filepath.Glob(filepath.Join(dir, "*"+bundle.Suffix))
+	for _, name := range names {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, err = open(t, dir, Options{}).Trace("/etc/motd")
+	if err != nil || !strings.Contains(x.Text(), "by whom is not known") || !strings.Contains(x.Text(), "SHA256SUMS does not list") {
+		t.Errorf("no statements: %v\n%s", err, x.Text())
+	}
+}
+
+// TestHostile: documents that contradict themselves are refused, and what stands
+// in them makes no line of its own.
+func TestHostile(t *testing.T) {
+	good, _ := release(t)
+	text, err := os.ReadFile(filepath.Join(good, document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(part string) string {
+		for l := range strings.Lines(string(text)) {
+			if strings.Contains(l, part) {
+				return l
+			}
+		}
+		t.Fatalf("no line with %s", part)
+		return ""
+	}
+	contains := line(`"spdxElementId":"SPDXRef-root-deb-bash","relatedSpdxElement":"SPDXRef-root-file-`)
+	for name, change := range map[string][2]string{
+		"a path twice":          {line(`"fileName":"./usr/bin/bash"`), line(`"fileName":"./usr/bin/bash"`) + line(`"fileName":"./usr/bin/bash"`)},
+		"two owners":            {contains, contains + strings.Replace(contains, "root-deb-bash", "root-deb-libstdc--6-2cfcf238", 1)},
+		"no owner":              {contains, ""},
+		"an owner not there":    {line(`"SPDXID":"SPDXRef-root-deb-bash"`), ""},
+		"an owner twice":        {line(`"SPDXID":"SPDXRef-root-deb-bash"`), line(`"SPDXID":"SPDXRef-root-deb-bash"`) + line(`"SPDXID":"SPDXRef-root-deb-bash"`)},
+		"a source not there":    {line(`"SPDXID":"SPDXRef-source-bash-5.2-2"`), ""},
+		"a suite not there":     {line(`"SPDXID":"SPDXRef-suite-trixie"`), "{}\n"},
+		"an element of rubbish": {line(`"fileName":"./usr/bin/bash"`), strings.Replace(line(`"fileName":"./usr/bin/bash"`), `{`, `{"fileName":"./x",`, 1)},
+	} {
+		dir := t.TempDir()
+		write(t, dir, document, strings.Replace(string(text), change[0], change[1], 1))
+		r, err := Open(dir, Options{})
+		if err == nil {
+			_, err = r.Trace("/usr/bin/bash")
+		}
+		if !errors.Is(err, sbom.ErrDocument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	dir := t.TempDir()
+	forged := `in no package\n built    erofs\u001b[31m`
+	write(t, dir, document, strings.Replace(string(text), "in no package: made by step tree-root", forged, 1))
+	x, err := open(t, dir, Options{}).Trace("/etc/motd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range strings.SplitSeq(x.Text()+x.Tree(), "\n") {
+		if strings.HasPrefix(row, " built    erofs") || strings.ContainsRune(row, 0x1b) {
+			t.Errorf("a document forged a line: %q", row)
+		}
+	}
+}
+
+func TestNoRelease(t *testing.T) {
+	if _, err := Open(t.TempDir(), Options{}); !errors.Is(err, ErrRelease) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	dir, _ := release(t)
+	write(t, dir, "other"+Suffix, "{}")
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrRelease) {
+		t.Errorf("two bills of materials: %v", err)
+	}
+	dir = t.TempDir()
+	for _, text := range []string{"", "{}", "{\n}\n", `{"spdxVersion":"SPDX-2.2"}`, "x", "{\n,\n\"files\":[\n"} {
+		write(t, dir, document, text)
+		if _, err := Open(dir, Options{}); !errors.Is(err, sbom.ErrDocument) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestLinks: a circle of links, and links that lead nowhere.
+func TestLinks(t *testing.T) {
+	good, _ := release(t)
+	text, err := os.ReadFile(filepath.Join(good, document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, document, strings.Replace(string(text), "symbolic link to bash", "symbolic link to sh", 1))
+	r := open(t, dir, Options{})
+	if _, err := r.Trace("/usr/bin/sh"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a circle: %v", err)
+	}
+	write(t, dir, document, strings.Replace(string(text), "symbolic link to bash", "symbolic link to /dev/null", 1))
+	x, err := open(t, dir, Options{}).Trace("/usr/bin/sh")
+	if err != nil || x.Path != "/usr/bin/sh" || !slices.Contains(x.Links, Link{Path: "/usr/bin/sh", Target: "/dev/null"}) {
+		t.Errorf("a link out of the image: %+v, %v", x, err)
+	}
+}
+
+// BenchmarkTrace answers in a release with 20,000 files, from opening it on.
+func BenchmarkTrace(b *testing.B) {
+	dir, _ := release(b)
+	text, err := os.ReadFile(filepath.Join(dir, document))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var files, relations strings.Builder
+	for i := range 20_000 {
+		id := fmt.Sprintf("SPDXRef-root-file-x%d", i)
+		fmt.Fprintf(&files, `{"fileName":"./usr/share/doc/some/folder/file-%d","SPDXID":%q,"checksums":[{"algorithm":"SHA1","checksumValue":%q},{"algorithm":"SHA256","checksumValue":%q}],"copyrightText":"NOASSERTION"},`+"\n",
+			i, id, digest(id)[:40], digest(id))
+		fmt.Fprintf(&relations, `{"spdxElementId":"SPDXRef-root-deb-libstdc--6-2cfcf238","relatedSpdxElement":%q,"relationshipType":"CONTAINS"},`+"\n", id)
+	}
+	large := strings.Replace(string(text), "\"files\":[\n", "\"files\":[\n"+files.String(), 1)
+	large = strings.Replace(large, "\"relationships\":[\n", "\"relationships\":[\n"+relations.String(), 1)
+	write(b, dir, document, large)
+	b.SetBytes(int64(len(large)))
+	for b.Loop() {
+		if _, err := open(b, dir, Options{}).Trace("/usr/bin/sh"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	text, err := os.ReadFile(filepath.Join("..", "sbom", "testdata", "small.spdx.json"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		write(t, dir, document, string(data))
+		r, err := Open(dir, Options{})
+		if err != nil {
+			return
+		}
+		for _, asked := range []string{"/usr/bin/sh", "kernel", digest("bash.deb"), digest("Release")} {
+			if x, err := r.Trace(asked); err == nil {
+				x.Text()
+				x.Tree()
+			}
+		}
+	})
+}
