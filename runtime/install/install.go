@@ -357,3 +357,9 @@ func (i *installation) finish() error {
 	}
 	return nil
 }
+
+// Unfinished says whether the first MiB of a disk is that of an installation that
+// was cut off.
+func Unfinished(head []byte) bool {
+	return len(head) >= markAt+len(markBegin) && string(head[markAt:markAt+len(markBegin)]) == markBegin
+}
