@@ -12,19 +12,12 @@ import (
 
 type part = ukitest.Part
 
-var with, image = ukitest.With, ukitest.Image
+func image(parts []part) []byte { return ukitest.Image(parts...) }
 
-// sign adds a certificate table and a checksum, as a signing tool does.
-func sign(b []byte) []byte {
-	opt := b[64+optionalStart:]
-	le.PutUint32(opt[optChecksum:], 12345)
-	le.PutUint32(opt[112+4*8:], uint32(len(b)))
-	le.PutUint32(opt[112+4*8+4:], 16)
-	return append(b, "a signature, sir"...)
-}
+func sign(b []byte) []byte { return ukitest.Sign(b, "a signature, sir") }
 
-var unsignedParts = with(part{".osrel", "ID=mangos\n"}, part{".cmdline", "quiet"}, part{".uname", "6.12"},
-	part{".linux", strings.Repeat("kernel", 300)}, part{".initrd", strings.Repeat("i", 5000)})
+var unsignedParts = ukitest.Parts(".osrel", "ID=mangos\n", ".cmdline", "quiet", ".uname", "6.12",
+	".linux", strings.Repeat("kernel", 300), ".initrd", strings.Repeat("i", 5000))
 
 func TestSections(t *testing.T) {
 	u, err := Parse(image(unsignedParts))
@@ -32,8 +25,8 @@ func TestSections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range unsignedParts {
-		if got := u.Section(p[0]); string(got) != p[1] {
-			t.Errorf("%s: %.20q, want %.20q", p[0], got, p[1])
+		if got := u.Section(p.Name); string(got) != p.Content {
+			t.Errorf("%s: %.20q, want %.20q", p.Name, got, p.Content)
 		}
 	}
 	if u.Section(".pcrsig") != nil || u.Signed() {
@@ -42,9 +35,9 @@ func TestSections(t *testing.T) {
 }
 
 func TestNormalForm(t *testing.T) {
-	signed := sign(image(with(part{".osrel", "ID=mangos\ntry-out\n"}, part{".cmdline", "quiet"}, part{".uname", "6.12"},
-		part{".pcrpkey", "key"}, part{".linux", strings.Repeat("KERNEL", 333)}, part{".initrd", strings.Repeat("i", 5000)},
-		part{".pcrsig", strings.Repeat("s", 777)})))
+	signed := sign(image(ukitest.Parts(".osrel", "ID=mangos\ntry-out\n", ".cmdline", "quiet", ".uname", "6.12",
+		".pcrpkey", "key", ".linux", strings.Repeat("KERNEL", 333), ".initrd", strings.Repeat("i", 5000),
+		".pcrsig", strings.Repeat("s", 777))))
 	u, err := Parse(signed)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +63,7 @@ func TestNormalForm(t *testing.T) {
 func TestNormalFormShowsChanges(t *testing.T) {
 	for i, p := range unsignedParts {
 		changed := slices.Clone(unsignedParts)
-		changed[i][1] = "X" + p[1][1:]
+		changed[i].Content = "X" + p.Content[1:]
 		u, err := Parse(image(changed))
 		if err != nil {
 			t.Fatal(err)
@@ -80,22 +73,22 @@ func TestNormalFormShowsChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bytes.Equal(got, image(unsignedParts)) {
-			t.Errorf("a change of %s does not show", p[0])
+			t.Errorf("a change of %s does not show", p.Name)
 		}
 	}
 }
 
 func TestRefuses(t *testing.T) {
-	twice := append(slices.Clone(unsignedParts), part{".cmdline", "init=/bin/sh"})
-	profile := append(slices.Clone(unsignedParts), part{".profile", "ID=other"})
+	twice := append(slices.Clone(unsignedParts), part{Name: ".cmdline", Content: "init=/bin/sh"})
+	profile := append(slices.Clone(unsignedParts), part{Name: ".profile", Content: "ID=other"})
 	short := image(unsignedParts)
-	le.PutUint32(short[64+24+240+3*sectionHeader+secVirtualSize:], 4096)
+	le.PutUint32(short[ukitest.Table+3*ukitest.Entry+secVirtualSize:], 4096)
 	for name, b := range map[string][]byte{
 		"no image":                        []byte("hello"),
 		"cut off":                         image(unsignedParts)[:3000],
 		"two command lines":               image(twice),
 		"two configurations":              image(profile),
-		"a stub alone":                    image(ukitest.Stub),
+		"a stub alone":                    image(nil),
 		"a section larger than its bytes": short,
 	} {
 		if _, err := Parse(b); !errors.Is(err, ErrFormat) {
@@ -106,9 +99,9 @@ func TestRefuses(t *testing.T) {
 
 func TestNormalFormRefusesDisorder(t *testing.T) {
 	b := image(unsignedParts)
-	table := b[64+24+240:]
+	table := b[ukitest.Table:]
 	// The second section's data overlaps the first's.
-	le.PutUint32(table[sectionHeader+secRawPointer:], 1024)
+	le.PutUint32(table[ukitest.Entry+secRawPointer:], ukitest.Headers)
 	u, err := Parse(b)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +113,7 @@ func TestNormalFormRefusesDisorder(t *testing.T) {
 
 func FuzzNormalForm(f *testing.F) {
 	f.Add(image(unsignedParts))
-	f.Add(sign(image(with(part{".osrel", "x"}, part{".cmdline", "y"}, part{".pcrpkey", "k"}, part{".linux", "l"}, part{".pcrsig", "s"}))))
+	f.Add(sign(image(ukitest.Parts(".osrel", "x", ".cmdline", "y", ".pcrpkey", "k", ".linux", "l", ".pcrsig", "s"))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u, err := Parse(b)
 		if err != nil {

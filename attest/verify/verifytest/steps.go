@@ -272,11 +272,11 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/usr/lib/mangos/gate"), map[string][]byte{"initrd.cpio": []byte("initrd ")})
 	w.step(t, "microcode", append(w.tools("imagetools"), "microcode.tree"), map[string][]byte{"microcode.cpio": []byte("microcode")})
 	sections := func(kernel []byte, more ...ukitest.Part) []byte {
-		parts := []ukitest.Part{
-			{".osrel", string(w.bytes["os-release"])}, {".cmdline", line}, {".uname", "6.12.0-test"}, {".ucode", "microcode"},
-			{".linux", string(kernel)}, {".initrd", string(initrd)},
-		}
-		return ukitest.Image(ukitest.With(append(parts, more...)...))
+		parts := ukitest.Parts(
+			".osrel", string(w.bytes["os-release"]), ".cmdline", line, ".uname", "6.12.0-test", ".ucode", "microcode",
+			".linux", string(kernel), ".initrd", string(initrd),
+		)
+		return ukitest.Image(append(parts, more...)...)
 	}
 	normal := sections(w.bytes["kernel/bzImage"])
 	files := map[string]string{}
@@ -306,8 +306,8 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	must(t, err)
 	pcrsig, err := pcr.EncodeSignatures(signatures)
 	must(t, err)
-	w.sign(t, "signed.efi", sections(o.Kernel, ukitest.Part{".pcrpkey", string(o.PCRPublic)}, ukitest.Part{".pcrsig", string(pcrsig)}))
-	w.sign(t, "boot.efi", ukitest.Image(ukitest.Stub))
+	w.sign(t, "signed.efi", sections(o.Kernel, ukitest.Parts(".pcrpkey", string(o.PCRPublic), ".pcrsig", string(pcrsig))...))
+	w.sign(t, "boot.efi", ukitest.Image())
 	w.Files[w.Names.Image] = w.read(t, w.path("signed.efi"))
 	w.Files[w.Names.PCRs], err = unified.Expect(Name, Version, phases).JSON()
 	must(t, err)

@@ -87,5 +87,5 @@ func usage(w io.Writer) {
 }
 
 func commands() []command {
-	return []command{explainCommand, rebuiltCommand}
+	return []command{explainCommand, rebuiltCommand, signedCommand}
 }

@@ -1,5 +1,4 @@
-// Package ukitest makes small unified kernel images for tests: nothing in them
-// runs, but they are laid out as linkers and ukify do it.
+// Package ukitest makes small unified kernel images for tests.
 package ukitest
 
 import (
@@ -7,64 +6,79 @@ import (
 	"strings"
 )
 
-// Part is a section to put into an image: its name and content.
-type Part [2]string
+// Part is a section to put into an image.
+type Part struct{ Name, Content string }
 
-// Stub are the sections that an image begins with.
-var Stub = []Part{{".text", "code"}, {".data", strings.Repeat("d", 600)}, {".sbat", "sbat,1"}}
+// Parts makes sections of names and contents, in turn.
+func Parts(pairs ...string) []Part {
+	var parts []Part
+	for i := 0; i+1 < len(pairs); i += 2 {
+		parts = append(parts, Part{Name: pairs[i], Content: pairs[i+1]})
+	}
+	return parts
+}
+
+// Stub are the sections of the image's stub.
+var Stub = Parts(".text", "code", ".data", strings.Repeat("d", 600), ".sbat", "sbat,1")
+
+// Where an image has its headers.
+const (
+	Start    = 64             // "PE\0\0"
+	Optional = Start + 24     // the optional header
+	Table    = Optional + 240 // the section table
+	Entry    = 40             // size of one of its entries
+	Headers  = 1024           // size of all
+)
 
 const (
 	fileAlign    = 512
 	sectionAlign = 4096
-	headers      = 1024
-	start        = 64 // of "PE\0\0"
-	optional     = 240
-	entry        = 40 // of the section table
 )
 
-// With are the sections of an image: [Stub] and these.
-func With(parts ...Part) []Part { return append(append([]Part{}, Stub...), parts...) }
+var le = binary.LittleEndian
 
-// Image makes a PE image with these sections, of which the first are as many as
-// [Stub] has.
-func Image(parts []Part) []byte {
-	le := binary.LittleEndian
-	b := make([]byte, headers)
+// Image makes a PE image with the sections of the stub and these, laid out as
+// linkers and ukify do.
+func Image(parts ...Part) []byte {
+	b := make([]byte, Headers)
 	copy(b, "MZ")
-	le.PutUint32(b[60:], start)
-	copy(b[start:], "PE\x00\x00")
-	le.PutUint16(b[start+4:], 0x8664)
-	le.PutUint16(b[start+6:], uint16(len(parts)))
-	le.PutUint16(b[start+20:], optional)
-	const opt = start + 24
-	le.PutUint16(b[opt:], 0x20b)
-	le.PutUint32(b[opt+32:], sectionAlign)
-	le.PutUint32(b[opt+36:], fileAlign)
-	le.PutUint32(b[opt+60:], headers)
-	le.PutUint32(b[opt+108:], 16) // data directories
-	address, initialized := int64(sectionAlign), 0
-	for i, p := range parts {
-		b = append(b, make([]byte, pad(int64(len(b)), fileAlign))...)
-		h := b[opt+optional+i*entry:]
-		n := int64(len(p[1]))
-		copy(h[:8], p[0])
-		le.PutUint32(h[8:], uint32(n))
+	le.PutUint32(b[60:], Start)
+	copy(b[Start:], "PE\x00\x00")
+	le.PutUint16(b[Start+4:], 0x8664)
+	le.PutUint16(b[Start+6:], uint16(len(Stub)+len(parts)))
+	le.PutUint16(b[Start+20:], Table-Optional)
+	le.PutUint16(b[Optional:], 0x20b)
+	le.PutUint32(b[Optional+32:], sectionAlign)
+	le.PutUint32(b[Optional+36:], fileAlign)
+	le.PutUint32(b[Optional+60:], Headers)
+	le.PutUint32(b[Optional+108:], 16) // data directories
+	address, initialized := sectionAlign, 0
+	for i, p := range append(append([]Part{}, Stub...), parts...) {
+		h := b[Table+i*Entry:]
+		copy(h[:8], p.Name)
+		le.PutUint32(h[8:], uint32(len(p.Content)))
 		le.PutUint32(h[12:], uint32(address))
-		le.PutUint32(h[16:], uint32(n+pad(n, fileAlign)))
+		le.PutUint32(h[16:], uint32(roundUp(len(p.Content), fileAlign)))
 		le.PutUint32(h[20:], uint32(len(b)))
 		le.PutUint32(h[36:], 0x40000040)
-		b = append(b, p[1]...)
-		b = append(b, make([]byte, pad(n, fileAlign))...)
-		address += n
-		le.PutUint32(b[opt+56:], uint32(address+pad(address, sectionAlign)))
-		address += pad(address, sectionAlign)
+		b = append(b, p.Content...)
+		b = append(b, make([]byte, roundUp(len(b), fileAlign)-len(b))...)
+		address = roundUp(address+len(p.Content), sectionAlign)
 		if i >= len(Stub) {
-			initialized += len(p[1])
+			initialized += len(p.Content)
 		}
 	}
-	le.PutUint32(b[opt+8:], uint32(initialized))
+	le.PutUint32(b[Optional+56:], uint32(address))
+	le.PutUint32(b[Optional+8:], uint32(initialized))
 	return b
 }
 
-// pad returns how many bytes are missing to the next multiple of align.
-func pad(n, align int64) int64 { return (align - n%align) % align }
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// Sign adds a certificate table and a checksum, as a signing tool does.
+func Sign(image []byte, signature string) []byte {
+	le.PutUint32(image[Optional+64:], uint32(12345+len(signature)))
+	le.PutUint32(image[Optional+112+4*8:], uint32(len(image)))
+	le.PutUint32(image[Optional+112+4*8+4:], uint32(len(signature)))
+	return append(image, signature...)
+}

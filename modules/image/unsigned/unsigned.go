@@ -51,7 +51,32 @@ type Signing struct {
 	// Image tells what a signed unified kernel image has that its normal form
 	// (the file uki.efi) has not.
 	Image Image `json:"image"`
+	// Disk tells where disk images of organisations differ.
+	Disk Disk `json:"disk"`
 }
+
+// Disk lists what signing changes in a disk image. Its table and all that lies
+// outside of these partitions is the same.
+type Disk struct {
+	// Signature is the label of the partition with the signature of the root hash,
+	// Boot that of the EFI system partition. The bytes of both differ.
+	Signature string `json:"signaturePartition"`
+	Boot      string `json:"bootPartition"`
+	// Files says how files of the EFI system partition differ: SignedImage,
+	// SignedProgram or Organisation. The others are the same. A name may have "*"
+	// for what stands between two slashes.
+	Files map[string]string `json:"bootFiles"`
+}
+
+// How a file of the EFI system partition differs.
+const (
+	// SignedImage: it is the signed unified kernel image.
+	SignedImage = "image"
+	// SignedProgram: in its certificate table only.
+	SignedProgram = "certificateTable"
+	// Organisation: it belongs to the organisation.
+	Organisation = "organisation"
+)
 
 // Image describes the differences between a signed unified kernel image and
 // its normal form, which format/uki computes.
@@ -89,11 +114,22 @@ const (
 func Describe(name, version string, epoch int64, root verity.RootHash, files map[string]string, ranges string) (*Manifest, error) {
 	m := &Manifest{
 		Name: name, Version: version, Epoch: epoch, RootHash: root.String(), Files: []File{},
-		Signing: Signing{Image: Image{
-			Added:     []string{".pcrpkey", ".pcrsig"},
-			Replaced:  map[string]string{".linux": BzImage, ".osrel": OSRelease},
-			Signature: true,
-		}},
+		Signing: Signing{
+			Image: Image{
+				Added:     []string{".pcrpkey", ".pcrsig"},
+				Replaced:  map[string]string{".linux": BzImage, ".osrel": OSRelease},
+				Signature: true,
+			},
+			Disk: Disk{
+				Signature: name + "_" + version + "_verity_sig",
+				Boot:      "esp",
+				Files: map[string]string{
+					"EFI/Linux/*.efi":      SignedImage,
+					"EFI/BOOT/BOOTX64.EFI": SignedProgram,
+					"mangos/extensions/*":  Organisation,
+				},
+			},
+		},
 	}
 	for name, path := range files {
 		sum, size, err := disk.Digest(path)

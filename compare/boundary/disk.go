@@ -1,0 +1,287 @@
+package boundary
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/mastercard/mangos/compare/content"
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/vfat"
+	"github.com/mastercard/mangos/modules/image/unsigned"
+)
+
+// Limits of what is read of an EFI system partition.
+const (
+	maxBootFiles = 1000
+	maxBootFile  = 512 << 20 // bytes
+	maxBootDepth = 8
+)
+
+// partition finds the partition with a label.
+func partition(t *gpt.Table, label string) (gpt.Partition, error) {
+	for _, p := range t.Partitions {
+		if p.Label == label {
+			return p, nil
+		}
+	}
+	return gpt.Partition{}, fmt.Errorf("the disk has no partition %q", label)
+}
+
+// disk opens the organisation's disk image and its table.
+func (o *organisation) disk() (*content.File, *gpt.Table, error) {
+	f, err := content.Open(o.path(Disk))
+	if err != nil {
+		return nil, nil, err
+	}
+	table, err := gpt.Read(f, f.Size())
+	if err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("%s: %w", Disk, err)
+	}
+	return f, table, nil
+}
+
+// checkDisk checks that root and hash tree on the disk are the set's, that its
+// signature partition is the organisation's, and reads the boot partition.
+func (o *organisation) checkDisk() error {
+	disk, table, err := o.disk()
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	declared := o.set.manifest.Signing.Disk
+	for _, p := range table.Partitions {
+		part := content.Section(disk, p.Start, p.Size)
+		what := fmt.Sprintf("%s partition %s", Disk, p.Label)
+		switch {
+		case p.Label == declared.Signature:
+			err = o.checkPartition(what, part, func() (*content.File, error) { return content.Open(o.path(Signature)) })
+			if err == nil {
+				o.keys["signature of the root hash"], err = content.ReadAll(part, 1<<20)
+			}
+		case p.Label == declared.Boot:
+			o.boot, err = readBoot(part)
+			if err == nil {
+				err = o.checkBootImages()
+			}
+		case p.Type == gpt.TypeRoot:
+			err = o.checkPartition(what, part, func() (*content.File, error) { return o.set.open(unsigned.Root) })
+		case p.Type == gpt.TypeRootVerity:
+			err = o.checkPartition(what, part, func() (*content.File, error) { return o.set.open(unsigned.Tree) })
+		default:
+			o.fail(what, "neither in the unsigned set nor declared")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, label := range []string{declared.Signature, declared.Boot} {
+		if _, err := partition(table, label); err != nil {
+			o.fail(Disk, "%v", err)
+		}
+	}
+	for _, kind := range []gpt.GUID{gpt.TypeRoot, gpt.TypeRootVerity} {
+		if !slices.ContainsFunc(table.Partitions, func(p gpt.Partition) bool { return p.Type == kind }) {
+			o.fail(Disk, "it has no partition of type %s", kind)
+		}
+	}
+	return nil
+}
+
+// checkPartition compares a partition with a file, behind which it is zero.
+func (o *organisation) checkPartition(what string, part content.Content, open func() (*content.File, error)) error {
+	f, err := open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if f.Size() > part.Size() || f.Size() == 0 {
+		o.fail(what, "%d bytes, its content should be %d", part.Size(), f.Size())
+		return nil
+	}
+	at, err := content.FirstDifference(part, f)
+	if err != nil {
+		return err
+	}
+	if at < 0 {
+		rest := content.Section(part, f.Size(), part.Size())
+		if at, err = content.FirstDifference(rest, content.Zeros(rest.Size())); err != nil {
+			return err
+		}
+		if at >= 0 {
+			at += f.Size()
+		}
+	}
+	if at >= 0 {
+		o.fail(what, "byte %d differs from what it should hold", at)
+		return nil
+	}
+	o.pass(what, "as it should be, %d bytes", f.Size())
+	return nil
+}
+
+// readBoot reads the files of an EFI system partition.
+func readBoot(part content.Content) (map[string][]byte, error) {
+	volume, err := vfat.Open(part, part.Size())
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	var read func(dir string, f *vfat.File, depth int) error
+	read = func(dir string, f *vfat.File, depth int) error {
+		entries, err := f.ReadDir()
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := path.Join(dir, e.Name)
+			switch {
+			case e.IsLabel():
+			case e.IsDir() && (depth > maxBootDepth || len(files) > maxBootFiles):
+				return fmt.Errorf("boot partition: more than %d levels or %d files", maxBootDepth, maxBootFiles)
+			case e.IsDir():
+				if err := read(name, e, depth+1); err != nil {
+					return err
+				}
+			default:
+				r, err := e.Open()
+				if err != nil {
+					return err
+				}
+				if files[name], err = content.ReadAll(content.Of(r, e.Size), maxBootFile); err != nil {
+					return fmt.Errorf("boot partition: %s: %w", name, err)
+				}
+			}
+		}
+		return nil
+	}
+	return files, read("", volume.Root(), 0)
+}
+
+// kindOf tells how a file of the boot partition may differ; "" for not at all.
+func (o *organisation) kindOf(name string) string {
+	for pattern, kind := range o.set.manifest.Signing.Disk.Files {
+		// FAT does not tell upper from lower case.
+		if ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(name)); err == nil && ok {
+			return kind
+		}
+	}
+	return ""
+}
+
+// checkBootImages checks that there is one unified kernel image on the boot
+// partition: the organisation's.
+func (o *organisation) checkBootImages() error {
+	found, same := 0, true
+	for name, b := range o.boot {
+		if o.kindOf(name) != unsigned.SignedImage {
+			continue
+		}
+		found++
+		if !bytes.Equal(b, o.image.Bytes()) {
+			same = false
+			o.fail(Disk+" "+name, "differs from the organisation's %s", unsigned.UKI)
+		}
+	}
+	switch {
+	case found != 1:
+		o.fail(Disk, "%d unified kernel images on the boot partition, want one", found)
+	case same:
+		o.pass(Disk+" "+unsigned.UKI, "the organisation's is on the boot partition")
+	}
+	return nil
+}
+
+// compareDisks checks that two organisations' disks are the same outside of the
+// declared partitions, and their boot partitions but for the declared files.
+func (o *organisation) compareDisks(first *organisation) error {
+	mine, table, err := o.disk()
+	if err != nil {
+		return err
+	}
+	defer mine.Close()
+	other, _, err := first.disk()
+	if err != nil {
+		return err
+	}
+	defer other.Close()
+	if mine.Size() != other.Size() {
+		o.fail(Disk, "%d bytes, %s's has %d", mine.Size(), first.name, other.Size())
+		return nil
+	}
+	declared := o.set.manifest.Signing.Disk
+	start := int64(0)
+	compared := int64(0)
+	parts := slices.Clone(table.Partitions)
+	slices.SortFunc(parts, func(a, b gpt.Partition) int { return cmp.Compare(a.Start, b.Start) })
+	for _, p := range append(parts, gpt.Partition{Start: mine.Size(), Label: declared.Boot}) {
+		if p.Label != declared.Boot && p.Label != declared.Signature {
+			continue
+		}
+		n := p.Start - start
+		at, err := content.FirstDifference(content.Section(mine, start, n), content.Section(other, start, n))
+		if err != nil {
+			return err
+		}
+		if at >= 0 {
+			o.fail(Disk, "byte %d differs from %s's, %s", start+at, first.name, outside(parts, start+at))
+			return nil
+		}
+		compared += n
+		start = p.Start + p.Size
+	}
+	o.pass(Disk, "the same as %s's in the %d bytes outside of the partitions %s and %s", first.name, compared, declared.Boot, declared.Signature)
+	return o.compareBoot(first)
+}
+
+// outside names the partition that an offset lies in.
+func outside(parts []gpt.Partition, at int64) string {
+	for _, p := range parts {
+		if at >= p.Start && at < p.Start+p.Size {
+			return fmt.Sprintf("in partition %s, which is not declared to differ", p.Label)
+		}
+	}
+	return "outside of all partitions"
+}
+
+// compareBoot compares the files of two boot partitions.
+func (o *organisation) compareBoot(first *organisation) error {
+	names := maps.Clone(o.boot)
+	maps.Copy(names, first.boot)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		what := Disk + " " + name
+		kind := o.kindOf(name)
+		mine, ok := o.boot[name]
+		other, ok2 := first.boot[name]
+		switch {
+		case kind == unsigned.Organisation, kind == unsigned.SignedImage: // held against uki.efi already
+			continue
+		case !ok || !ok2:
+			o.fail(what, "on one of the two disks only")
+		case kind == unsigned.SignedProgram:
+			a, errA := bare(mine)
+			b, errB := bare(other)
+			switch {
+			case errA != nil:
+				o.fail(what, "%v", errA)
+			case errB != nil:
+				o.fail(what, "%s's: %v", first.name, errB)
+			case !bytes.Equal(a, b):
+				at := differs(a, b)
+				o.fail(what, "byte %d differs from %s's, in %s, outside of the certificate table", at, first.name, where(a, at))
+			default:
+				o.pass(what, "the same as %s's but for the certificate table", first.name)
+			}
+		case !bytes.Equal(mine, other):
+			o.fail(what, "byte %d differs from %s's, and the file is not declared to", differs(mine, other), first.name)
+		default:
+			o.pass(what, "the same as %s's", first.name)
+		}
+	}
+	return nil
+}
