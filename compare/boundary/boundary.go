@@ -2,9 +2,9 @@
 // from the unsigned set, and among them, nowhere but where the manifest of the
 // set (unsigned.json) declares it.
 //
-// What it reads of an organisation's is a folder with vmlinux and bzImage (the
-// kernel with its certificate), uki.efi (signed), signature (the content of that
-// partition) and disk.raw.
+// An organisation's folder holds vmlinux and bzImage, the kernel with its
+// certificate, and of its release the unified kernel image (*.efi), the signature
+// of the root hash (*-verity-sig.*.raw) and the disk image (*.raw.zst, or disk.raw).
 package boundary
 
 import (
@@ -22,12 +22,6 @@ import (
 	"github.com/mastercard/mangos/format/byterange"
 	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/modules/image/unsigned"
-)
-
-// The files of an organisation's folder, besides those of the set's names.
-const (
-	Disk      = "disk.raw"
-	Signature = "signature"
 )
 
 // maxKernel bounds the size in bytes of a kernel.
@@ -91,7 +85,12 @@ func (s *Set) Check(ctx context.Context, organisations ...string) (*checklist.Li
 	var first *organisation
 	for _, folder := range organisations {
 		o := &organisation{set: s, folder: folder, name: filepath.Base(folder), list: l}
-		if err := o.check(ctx, first); err != nil {
+		err := o.openDisk(ctx)
+		if err == nil {
+			defer o.disk.Close()
+			err = o.check(ctx, first)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("check identity boundary: %s: %w", folder, err)
 		}
 		if first == nil {
@@ -141,11 +140,50 @@ type organisation struct {
 
 	kernel []byte // bzImage
 	image  *uki.Image
+	disk   *content.File
 	keys   map[string][]byte // what shows the public half of a key, by role
 	boot   map[string][]byte // files of the EFI system partition
 }
 
-func (o *organisation) path(name string) string { return filepath.Join(o.folder, name) }
+// one returns the path of the one file of the folder that fits one of the patterns.
+func (o *organisation) one(patterns ...string) (string, error) {
+	entries, err := os.ReadDir(o.folder)
+	if err != nil {
+		return "", err
+	}
+	found := ""
+	for _, e := range entries {
+		for _, p := range patterns {
+			ok, err := filepath.Match(p, e.Name())
+			switch {
+			case err != nil:
+				return "", err
+			case ok && found != "":
+				return "", fmt.Errorf("%s and %s: want one file %s", found, e.Name(), patterns[0])
+			case ok:
+				found = e.Name()
+			}
+		}
+	}
+	if found == "" {
+		return "", &fs.PathError{Op: "find", Path: patterns[0], Err: fs.ErrNotExist}
+	}
+	return filepath.Join(o.folder, found), nil
+}
+
+// read reads the one file of the folder that fits a pattern.
+func (o *organisation) read(pattern string) ([]byte, error) {
+	name, err := o.one(pattern)
+	if err != nil {
+		return nil, err
+	}
+	f, err := content.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return content.ReadAll(f, maxKernel)
+}
 
 func (o *organisation) pass(what, format string, args ...any) {
 	o.list.Pass(o.name+" "+what, format, args...)
@@ -188,7 +226,7 @@ func (o *organisation) checkKernel() error {
 		if err != nil {
 			return err
 		}
-		after, err := os.ReadFile(o.path(name))
+		after, err := o.read(name)
 		if err != nil {
 			return err
 		}

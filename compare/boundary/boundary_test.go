@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/mastercard/mangos/format/byterange"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/uki/ukitest"
@@ -93,7 +95,7 @@ func newWorld(t *testing.T) *world {
 
 // sign makes an organisation's files.
 func (w *world) sign(name string, sections []ukitest.Part, boot map[string][]byte) {
-	w.write(name+"/signature", []byte("signature of "+name))
+	w.write(name+"/mangos_1.root-x86-64-verity-sig.x.raw", []byte("signature of "+name))
 	var parts []ukitest.Part
 	for _, k := range []string{unsigned.Vmlinux, unsigned.BzImage} {
 		kernel := w.read("set/" + k)
@@ -113,14 +115,14 @@ func (w *world) sign(name string, sections []ukitest.Part, boot map[string][]byt
 		}
 	}
 	parts = append(parts, ukitest.Part{Name: ".pcrpkey", Content: "key of " + name}, ukitest.Part{Name: ".pcrsig", Content: "sig of " + name})
-	w.write(name+"/uki.efi", ukitest.Sign(ukitest.Image(parts...), "signature of "+name))
+	w.write(name+"/mangos_1.efi", ukitest.Sign(ukitest.Image(parts...), "signature of "+name))
 	w.disk(name, boot)
 }
 
 // disk makes an organisation's disk image from its other files.
 func (w *world) disk(name string, boot map[string][]byte) {
 	files := map[string][]byte{
-		"EFI/Linux/mangos.efi":              w.read(name + "/uki.efi"),
+		"EFI/Linux/mangos.efi":              w.read(name + "/mangos_1.efi"),
 		"EFI/BOOT/BOOTX64.EFI":              ukitest.Sign(ukitest.Image(), "boot loader of "+name),
 		"loader/loader.conf":                []byte("timeout 0\n"),
 		"mangos/extensions/org.confext.raw": []byte(name),
@@ -142,7 +144,7 @@ func (w *world) disk(name string, boot map[string][]byte) {
 	must(w.t, disk.ESP(w.t.Context(), w.path("esp"), disk.MinESP, 1700000000, sources))
 	parts := append([]disk.Part{{Source: w.path("esp"), Partition: gpt.Partition{Type: gpt.TypeESP, ID: gpt.DeriveGUID("esp"), Label: "esp"}}},
 		disk.VerityParts(w.root, [3]string{"mangos_1_verity_sig", "mangos_1_verity", "mangos_1"}, [3]int64{16 << 10, 1 << 20, 1 << 20},
-			[3]string{w.path(name + "/signature"), w.path("set/root.verity"), w.path("set/root.erofs")})...)
+			[3]string{w.path(name + "/mangos_1.root-x86-64-verity-sig.x.raw"), w.path("set/root.verity"), w.path("set/root.erofs")})...)
 	must(w.t, disk.Write(w.path(name+"/disk.raw"), 512, gpt.DeriveGUID("disk"), parts))
 }
 
@@ -193,6 +195,21 @@ func TestGood(t *testing.T) {
 	}
 }
 
+// TestCompressed: the disk image may be compressed, as in a release.
+func TestCompressed(t *testing.T) {
+	w := newWorld(t)
+	packed, err := zstd.NewWriter(nil)
+	must(t, err)
+	w.write("two/mangos_1.raw.zst", packed.EncodeAll(w.read("two/disk.raw"), nil))
+	if ok, _, text := w.check(); ok || !strings.Contains(text, "want one file *.raw.zst") {
+		t.Errorf("two disks: %s", text)
+	}
+	must(t, os.Remove(w.path("two/disk.raw")))
+	if ok, _, text := w.check(); !ok {
+		t.Errorf("%s", text)
+	}
+}
+
 // TestFaults puts one fault into what the second organisation signed; it is found
 // and named.
 func TestFaults(t *testing.T) {
@@ -213,39 +230,39 @@ func TestFaults(t *testing.T) {
 		}, []string{"two uki.efi: section .cmdline differs from the normal form's at byte 0", "two uki.efi: its normal form differs from the set's at byte"}},
 		"section": {func(w *world) { w.sign("two", append(w.sections, ukitest.Part{Name: ".splash", Content: "x"}), nil) },
 			[]string{"two uki.efi: section .splash is not in the normal form", "two uki.efi: its normal form differs"}},
-		"stub": {func(w *world) { w.flip("two/uki.efi", ukitest.Headers); w.disk("two", nil) },
+		"stub": {func(w *world) { w.flip("two/mangos_1.efi", ukitest.Headers); w.disk("two", nil) },
 			[]string{"two uki.efi: section .text differs", "two uki.efi: its normal form differs from the set's at byte 1024, in section .text"}},
 		"another image on the disk": {func(w *world) {
-			w.write("two/uki.efi", w.read("one/uki.efi"))
+			w.write("two/mangos_1.efi", w.read("one/mangos_1.efi"))
 			w.write("two/bzImage", w.read("one/bzImage"))
 		},
-			[]string{"two disk.raw EFI/Linux/mangos.efi: differs", "two certificate in bzImage: the same as one's", "two PCR key: the same", "two signature of the image: the same"}},
-		"two images on the disk": {func(w *world) { w.disk("two", map[string][]byte{"EFI/Linux/other.efi": w.read("two/uki.efi")}) },
-			[]string{"two disk.raw: 2 unified kernel images on the boot partition"}},
+			[]string{"two disk EFI/Linux/mangos.efi: differs", "two certificate in bzImage: the same as one's", "two PCR key: the same", "two signature of the image: the same"}},
+		"two images on the disk": {func(w *world) { w.disk("two", map[string][]byte{"EFI/Linux/other.efi": w.read("two/mangos_1.efi")}) },
+			[]string{"two disk: 2 unified kernel images on the boot partition"}},
 		"boot loader": {func(w *world) {
 			w.disk("two", map[string][]byte{"EFI/BOOT/BOOTX64.EFI": ukitest.Sign(ukitest.Image(ukitest.Part{Name: ".x", Content: "x"}), "s")})
 		},
-			[]string{"two disk.raw EFI/BOOT/BOOTX64.EFI: byte"}},
+			[]string{"two disk EFI/BOOT/BOOTX64.EFI: byte"}},
 		"unsigned boot loader": {func(w *world) { w.disk("two", map[string][]byte{"EFI/BOOT/BOOTX64.EFI": ukitest.Image()}) },
-			[]string{"two disk.raw EFI/BOOT/BOOTX64.EFI: the program is not signed"}},
+			[]string{"two disk EFI/BOOT/BOOTX64.EFI: the program is not signed"}},
 		"boot configuration": {func(w *world) { w.disk("two", map[string][]byte{"loader/loader.conf": []byte("timeout 9\n")}) },
-			[]string{"two disk.raw loader/loader.conf: byte 8 differs from one's"}},
+			[]string{"two disk loader/loader.conf: byte 8 differs from one's"}},
 		"more on the boot partition": {func(w *world) { w.disk("two", map[string][]byte{"loader/x": nil}) },
-			[]string{"two disk.raw loader/x: on one of the two disks only"}},
+			[]string{"two disk loader/x: on one of the two disks only"}},
 		"root": {func(w *world) { w.flip("two/disk.raw", w.start("mangos_1")+7) },
-			[]string{"two disk.raw partition mangos_1: byte 7 differs", "in partition mangos_1, which is not declared to differ"}},
+			[]string{"two disk partition mangos_1: byte 7 differs", "in partition mangos_1, which is not declared to differ"}},
 		"behind the root": {func(w *world) { w.flip("two/disk.raw", w.start("mangos_1")+30000) },
-			[]string{"two disk.raw partition mangos_1: byte 30000 differs", "two disk.raw: byte"}},
+			[]string{"two disk partition mangos_1: byte 30000 differs", "two disk: byte"}},
 		"hash tree": {func(w *world) { w.flip("two/disk.raw", w.start("mangos_1_verity")+4096) },
-			[]string{"two disk.raw partition mangos_1_verity: byte 4096 differs", "two disk.raw: byte"}},
+			[]string{"two disk partition mangos_1_verity: byte 4096 differs", "two disk: byte"}},
 		"another signature on the disk": {func(w *world) { w.flip("two/disk.raw", w.start("mangos_1_verity_sig")) },
-			[]string{"two disk.raw partition mangos_1_verity_sig: byte 0 differs"}},
+			[]string{"two disk partition mangos_1_verity_sig: byte 0 differs"}},
 		"before the partitions": {func(w *world) { w.flip("two/disk.raw", 0) },
-			[]string{"two disk.raw: byte 0 differs from one's, outside of all partitions"}},
+			[]string{"two disk: byte 0 differs from one's, outside of all partitions"}},
 		"one set of keys": {func(w *world) { w.dir = w.again("one", "two") }, []string{
 			"two certificate in bzImage: the same", "two PCR key: the same", "two signature of the image: the same", "two signature of the root hash: the same"}},
 		"a changed set": {func(w *world) { w.flip("set/root.erofs", 0) }, []string{
-			"root.erofs: 20000 bytes, sha256", "one disk.raw partition mangos_1: byte 0", "two disk.raw partition mangos_1: byte 0"}},
+			"root.erofs: 20000 bytes, sha256", "one disk partition mangos_1: byte 0", "two disk partition mangos_1: byte 0"}},
 		"a file of the set is gone": {func(w *world) {
 			w.write("set/unsigned.json", bytes.Replace(w.read("set/unsigned.json"), []byte(`"name": "root.erofs"`), []byte(`"name": "root.gone"`), 1))
 		}, []string{"root.gone: unsigned.json lists it, and it is not there"}},
@@ -266,7 +283,7 @@ func TestFaults(t *testing.T) {
 
 // again copies an organisation's files to another name.
 func (w *world) again(from, to string) string {
-	for _, name := range []string{"vmlinux", "bzImage", "uki.efi", "signature", "disk.raw"} {
+	for _, name := range []string{"vmlinux", "bzImage", "mangos_1.efi", "mangos_1.root-x86-64-verity-sig.x.raw", "disk.raw"} {
 		must(w.t, os.Remove(w.path(to+"/"+name)))
 		must(w.t, os.Link(w.path(from+"/"+name), w.path(to+"/"+name)))
 	}
@@ -281,7 +298,7 @@ func TestRefuses(t *testing.T) {
 	if _, err := set.Check(t.Context(), w.path("one")); err == nil {
 		t.Error("one organisation alone is compared")
 	}
-	for _, name := range []string{"vmlinux", "bzImage", "uki.efi", "disk.raw", "signature"} {
+	for _, name := range []string{"vmlinux", "bzImage", "mangos_1.efi", "mangos_1.root-x86-64-verity-sig.x.raw", "disk.raw"} {
 		w := newWorld(t)
 		must(t, os.Remove(w.path("two/"+name)))
 		set, err := Open(w.path("set"))

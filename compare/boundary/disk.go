@@ -3,8 +3,11 @@ package boundary
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -32,35 +35,81 @@ func partition(t *gpt.Table, label string) (gpt.Partition, error) {
 	return gpt.Partition{}, fmt.Errorf("the disk has no partition %q", label)
 }
 
-// disk opens the organisation's disk image and its table.
-func (o *organisation) disk() (*content.File, *gpt.Table, error) {
-	f, err := content.Open(o.path(Disk))
+// what the disk image is called in reports.
+const diskImage = "disk"
+
+// openDisk opens the organisation's disk image, decompressed.
+func (o *organisation) openDisk(ctx context.Context) error {
+	name, err := o.one("*.raw.zst", "disk.raw")
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	table, err := gpt.Read(f, f.Size())
+	f, err := content.Open(name)
 	if err != nil {
-		f.Close()
-		return nil, nil, fmt.Errorf("%s: %w", Disk, err)
+		return err
 	}
-	return f, table, nil
+	algorithm, err := content.DetectAlgorithm(f)
+	if err != nil || algorithm == content.None {
+		o.disk = f
+		return err
+	}
+	defer f.Close()
+	packed, err := content.Decompress(f, algorithm)
+	if err != nil {
+		return err
+	}
+	o.disk, err = unpacked(ctx, packed)
+	return err
+}
+
+// unpacked copies a content to a temporary file that has no name. What is zero is
+// a hole there.
+func unpacked(ctx context.Context, c content.Content) (*content.File, error) {
+	f, err := os.CreateTemp("", "disk-")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	defer os.Remove(f.Name())
+	buffer, zeros := make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); at < c.Size(); at += int64(len(buffer)) {
+		b := buffer[:min(int64(len(buffer)), c.Size()-at)]
+		if err := errors.Join(ctx.Err(), content.ReadFull(c, b, at)); err != nil {
+			return nil, err
+		}
+		if bytes.Equal(b, zeros[:len(b)]) {
+			continue
+		}
+		if _, err := f.WriteAt(b, at); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.Truncate(c.Size()); err != nil {
+		return nil, err
+	}
+	return content.Open(f.Name())
 }
 
 // checkDisk checks that root and hash tree on the disk are the set's, that its
 // signature partition is the organisation's, and reads the boot partition.
 func (o *organisation) checkDisk() error {
-	disk, table, err := o.disk()
+	table, err := gpt.Read(o.disk, o.disk.Size())
 	if err != nil {
 		return err
 	}
-	defer disk.Close()
 	declared := o.set.manifest.Signing.Disk
 	for _, p := range table.Partitions {
-		part := content.Section(disk, p.Start, p.Size)
-		what := fmt.Sprintf("%s partition %s", Disk, p.Label)
+		part := content.Section(o.disk, p.Start, p.Size)
+		what := fmt.Sprintf("%s partition %s", diskImage, p.Label)
 		switch {
 		case p.Label == declared.Signature:
-			err = o.checkPartition(what, part, func() (*content.File, error) { return content.Open(o.path(Signature)) })
+			err = o.checkPartition(what, part, func() (*content.File, error) {
+				name, err := o.one("*-verity-sig.*.raw")
+				if err != nil {
+					return nil, err
+				}
+				return content.Open(name)
+			})
 			if err == nil {
 				o.keys["signature of the root hash"], err = content.ReadAll(part, 1<<20)
 			}
@@ -82,12 +131,12 @@ func (o *organisation) checkDisk() error {
 	}
 	for _, label := range []string{declared.Signature, declared.Boot} {
 		if _, err := partition(table, label); err != nil {
-			o.fail(Disk, "%v", err)
+			o.fail(diskImage, "%v", err)
 		}
 	}
 	for _, kind := range []gpt.GUID{gpt.TypeRoot, gpt.TypeRootVerity} {
 		if !slices.ContainsFunc(table.Partitions, func(p gpt.Partition) bool { return p.Type == kind }) {
-			o.fail(Disk, "it has no partition of type %s", kind)
+			o.fail(diskImage, "it has no partition of type %s", kind)
 		}
 	}
 	return nil
@@ -185,14 +234,14 @@ func (o *organisation) checkBootImages() error {
 		found++
 		if !bytes.Equal(b, o.image.Bytes()) {
 			same = false
-			o.fail(Disk+" "+name, "differs from the organisation's %s", unsigned.UKI)
+			o.fail(diskImage+" "+name, "differs from the organisation's %s", unsigned.UKI)
 		}
 	}
 	switch {
 	case found != 1:
-		o.fail(Disk, "%d unified kernel images on the boot partition, want one", found)
+		o.fail(diskImage, "%d unified kernel images on the boot partition, want one", found)
 	case same:
-		o.pass(Disk+" "+unsigned.UKI, "the organisation's is on the boot partition")
+		o.pass(diskImage+" "+unsigned.UKI, "the organisation's is on the boot partition")
 	}
 	return nil
 }
@@ -200,18 +249,13 @@ func (o *organisation) checkBootImages() error {
 // compareDisks checks that two organisations' disks are the same outside of the
 // declared partitions, and their boot partitions but for the declared files.
 func (o *organisation) compareDisks(first *organisation) error {
-	mine, table, err := o.disk()
+	mine, other := o.disk, first.disk
+	table, err := gpt.Read(mine, mine.Size())
 	if err != nil {
 		return err
 	}
-	defer mine.Close()
-	other, _, err := first.disk()
-	if err != nil {
-		return err
-	}
-	defer other.Close()
 	if mine.Size() != other.Size() {
-		o.fail(Disk, "%d bytes, %s's has %d", mine.Size(), first.name, other.Size())
+		o.fail(diskImage, "%d bytes, %s's has %d", mine.Size(), first.name, other.Size())
 		return nil
 	}
 	declared := o.set.manifest.Signing.Disk
@@ -229,13 +273,13 @@ func (o *organisation) compareDisks(first *organisation) error {
 			return err
 		}
 		if at >= 0 {
-			o.fail(Disk, "byte %d differs from %s's, %s", start+at, first.name, outside(parts, start+at))
+			o.fail(diskImage, "byte %d differs from %s's, %s", start+at, first.name, outside(parts, start+at))
 			return nil
 		}
 		compared += n
 		start = p.Start + p.Size
 	}
-	o.pass(Disk, "the same as %s's in the %d bytes outside of the partitions %s and %s", first.name, compared, declared.Boot, declared.Signature)
+	o.pass(diskImage, "the same as %s's in the %d bytes outside of the partitions %s and %s", first.name, compared, declared.Boot, declared.Signature)
 	return o.compareBoot(first)
 }
 
@@ -254,7 +298,7 @@ func (o *organisation) compareBoot(first *organisation) error {
 	names := maps.Clone(o.boot)
 	maps.Copy(names, first.boot)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		what := Disk + " " + name
+		what := diskImage + " " + name
 		kind := o.kindOf(name)
 		mine, ok := o.boot[name]
 		other, ok2 := first.boot[name]

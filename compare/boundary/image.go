@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/mastercard/mangos/compare/content"
 	"github.com/mastercard/mangos/format/pe"
 	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/modules/image/unified"
@@ -17,11 +16,18 @@ import (
 // checkImage checks that the signed unified kernel image has the declared
 // additions and replacements, and is the set's normal form without them.
 func (o *organisation) checkImage() error {
-	normal, err := unifiedImage(o.set.open(unsigned.UKI))
+	b, err := o.set.read(unsigned.UKI)
 	if err != nil {
 		return err
 	}
-	if o.image, err = unifiedImage(content.Open(o.path(unsigned.UKI))); err != nil {
+	normal, err := uki.Parse(b)
+	if err != nil {
+		return err
+	}
+	if b, err = o.read("*.efi"); err != nil {
+		return err
+	}
+	if o.image, err = uki.Parse(b); err != nil {
 		return err
 	}
 	signing := o.set.manifest.Signing.Image
@@ -56,18 +62,6 @@ func (o *organisation) checkImage() error {
 	o.keys["PCR key"] = o.image.Section(".pcrpkey")
 	o.keys["signature of the image"], err = certificates(o.image.Bytes())
 	return err
-}
-
-func unifiedImage(f *content.File, err error) (*uki.Image, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := content.ReadAll(f, uki.MaxSize)
-	if err != nil {
-		return nil, err
-	}
-	return uki.Parse(b)
 }
 
 // differs returns the first offset at which two differ; that may be the end of
