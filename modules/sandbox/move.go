@@ -15,8 +15,8 @@ import (
 // moved to.
 const checkout = "another/checkout"
 
-// moved returns words of a command with the paths below the folders of --in and
-// --out as a variation has them. A path is a whole word, or what follows the
+// moved returns words of a command, or variables, with the paths below the folders
+// of --in and --out as a variation has them. A path is a whole word, or what follows the
 // first "=" of one.
 func (o options) moved(words ...string) []string {
 	out := slices.Clone(words)
@@ -44,12 +44,12 @@ func (o options) pathIn(word string, folders []string) (at int, ok bool) {
 	return 0, false
 }
 
-// inputs returns the paths below --in that the command is given, but for those in
-// a folder that it is given as a whole.
-func (o options) inputs() []string {
+// given returns the paths in folders of --in or --out that the command is given,
+// but for those in a folder that it is given as a whole.
+func (o options) given(folders []string) []string {
 	var paths []string
 	for _, word := range append(slices.Clone(o.Command), o.Dir) {
-		if at, ok := o.pathIn(word, o.In); ok {
+		if at, ok := o.pathIn(word, folders); ok {
 			paths = append(paths, path.Clean(word[at:]))
 		}
 	}

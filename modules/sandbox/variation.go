@@ -60,7 +60,7 @@ func vary(o options, env []string) (int, error) {
 		defer os.RemoveAll(o.Elsewhere)
 	}
 	if folder != "" {
-		if step.Inputs, err = items(o, o.inputs()); err != nil {
+		if step.Inputs, err = items(o, o.given(o.In)); err != nil {
 			return 0, err
 		}
 	}
@@ -81,7 +81,7 @@ func vary(o options, env []string) (int, error) {
 	if err := json.NewDecoder(io.LimitReader(report, 64<<10)).Decode(&step.Seen); err != nil {
 		return 0, fmt.Errorf("read what the command saw: %w", err)
 	}
-	if step.Results, err = items(o, o.Out); err != nil {
+	if step.Results, err = items(o, o.given(o.Out)); err != nil {
 		return 0, err
 	}
 	step.Ended = time.Now().UTC()
@@ -101,6 +101,7 @@ func varied(o options, env []string) (options, []string) {
 		set = append(set, "TZ="+o.Elsewhere+"/zone", "HOME="+o.Elsewhere+"/home", "TMPDIR="+o.Elsewhere+"/temporary")
 		o.Command = o.moved(o.Command...)
 		o.Dir = o.moved(o.Dir)[0]
+		env = o.moved(env...)
 	}
 	if o.Nest {
 		set = append(set, variationEnv+"="+o.Variation)

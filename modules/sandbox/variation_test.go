@@ -16,6 +16,7 @@ type told struct {
 	trace.World
 	Offset    int
 	Arguments []string
+	Place     string
 }
 
 func read(t *testing.T, text string) told {
@@ -47,7 +48,7 @@ func TestVariation(t *testing.T) {
 		}
 	}
 	source, result := filepath.Join(work, "source"), filepath.Join(work, "result")
-	args := []string{"--in", source, "--out", result, "--dir", source, "--", programs.probe, "tell", source + "/x", "--out=" + result + "/", source + "x"}
+	args := []string{"--in", source, "--out", result, "--dir", source, "--env", "PLACE=" + result, "--", programs.probe, "tell", source + "/x", "--out=" + result + "/", source + "x"}
 	status, out := sandbox(t, nil, args...)
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, out)
@@ -91,6 +92,9 @@ func TestVariation(t *testing.T) {
 	}
 	if w := strings.Join(seen.Arguments, " "); w != seen.Folder+"/x --out="+strings.TrimSuffix(seen.Folder, source)+result+"/ "+source+"x" {
 		t.Errorf("the words are %s", w)
+	}
+	if seen.Place != strings.TrimSuffix(seen.Folder, source)+result {
+		t.Errorf("the variable is %s", seen.Place)
 	}
 	if _, err := os.Stat(seen.Home); !os.IsNotExist(err) {
 		t.Errorf("the variation's folder is still there: %v", err)

@@ -128,7 +128,7 @@ func tell(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"hostname": host, "user": fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "login": os.Getenv("USER"),
 		"time": time.Now().UTC(), "offset": offset, "zone": os.Getenv("TZ"), "locale": os.Getenv("LC_ALL"),
-		"umask": fmt.Sprintf("%04o", mask), "processors": runtime.NumCPU(), "folder": dir, "home": os.Getenv("HOME"), "arguments": args,
+		"umask": fmt.Sprintf("%04o", mask), "processors": runtime.NumCPU(), "folder": dir, "home": os.Getenv("HOME"), "arguments": args, "place": os.Getenv("PLACE"),
 	})
 }
 
