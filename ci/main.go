@@ -84,10 +84,14 @@ func (m *Mangos) Lock() *dagger.File {
 func (m *Mangos) Programs() *dagger.Directory { return m.built().Files() }
 
 // built returns the programs, and the records of how they were made.
-func (m *Mangos) built() *dagger.GolangMade {
+func (m *Mangos) built() *dagger.GolangMade { return m.builtIn("") }
+
+// builtIn compiles them in another world, if it has a name.
+func (m *Mangos) builtIn(variation string) *dagger.GolangMade {
 	return m.golang().Build(m.Source, []string{
 		"./attest/cmd/attest",
 		"./attest/cmd/record",
+		"./compare/cmd/compare",
 		"./modules/debian/cmd/debian",
 		"./modules/golang/cmd/gotest",
 		"./modules/golang/cmd/tally",
@@ -99,7 +103,7 @@ func (m *Mangos) built() *dagger.GolangMade {
 		"./runtime/cmd/extension",
 		"./runtime/cmd/failure",
 		"./runtime/cmd/gate",
-	})
+	}, dagger.GolangBuildOpts{Variation: variation})
 }
 
 // program returns one of the programs.
@@ -154,22 +158,24 @@ func (m *Mangos) tools(ctx context.Context, set string) (*dagger.Directory, erro
 	return m.debian().Rootfs(selection).Files(), nil
 }
 
-// tree returns the root file system of a package set of the image.
-func (m *Mangos) tree(ctx context.Context, set, variation string) (*dagger.Directory, error) {
+// tree returns the root file system of a package set of the image, and the records
+// of how it was made.
+func (m *Mangos) tree(ctx context.Context, set, variation string) (*dagger.DebianMade, error) {
 	selection, err := m.selection(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	return m.debianWith(m.PackageCache).Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}).Files(), nil
+	return m.debianWith(m.PackageCache).Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}), nil
 }
 
-// unpacked returns the files of a package set; no script of theirs has run.
-func (m *Mangos) unpacked(ctx context.Context, set, variation string) (*dagger.Directory, error) {
+// unpacked returns the files of a package set, and the records; no script of
+// theirs has run.
+func (m *Mangos) unpacked(ctx context.Context, set, variation string) (*dagger.DebianMade, error) {
 	selection, err := m.selection(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	return m.debianWith(m.PackageCache).Extracted(selection, dagger.DebianExtractedOpts{Variation: variation}).Files(), nil
+	return m.debianWith(m.PackageCache).Extracted(selection, dagger.DebianExtractedOpts{Variation: variation}), nil
 }
 
 // epoch returns the time that everything in an image has: the date of the locked
@@ -294,7 +300,7 @@ func (m *Mangos) common(ctx context.Context, kernel *dagger.Directory, version, 
 	if err != nil {
 		return nil, err
 	}
-	return image.Unsigned(root, initrd, microcode, kernel, m.kept(m.Trees), m.onDevice(), contents, m.account(), plan), nil
+	return image.Unsigned(root.Files(), initrd.Files(), microcode.Files(), kernel, m.kept(m.Trees), m.onDevice(), contents, m.account(), plan), nil
 }
 
 // contents returns which package each file of the sets that are unpacked only is of.

@@ -24,7 +24,7 @@ func (m *Mangos) Test(
 	// +ignore=["**", "!go.mod", "!go.sum", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	tests *dagger.Directory,
 	// The checks to make, with commas between.
-	// +default="lint,unit,boot"
+	// +default="lint,unit,reproducible,boot"
 	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
 	// +default="short"
@@ -32,8 +32,8 @@ func (m *Mangos) Test(
 ) (string, error) {
 	wanted := strings.Split(checks, ",")
 	for _, name := range wanted {
-		if !slices.Contains([]string{"lint", "unit", "boot"}, name) {
-			return "", fmt.Errorf("test: there is no check %q: want lint, unit or boot", name)
+		if !slices.Contains([]string{"lint", "unit", "reproducible", "boot"}, name) {
+			return "", fmt.Errorf("test: there is no check %q: want lint, unit, reproducible or boot", name)
 		}
 	}
 	if err := m.fetch(ctx); err != nil {
@@ -50,6 +50,9 @@ func (m *Mangos) Test(
 				return m.unitTests(ctx, tests, module, run)
 			})
 		}
+	}
+	if slices.Contains(wanted, "reproducible") {
+		m.checkReproducible(ctx, r, false)
 	}
 	if slices.Contains(wanted, "boot") {
 		r.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) })

@@ -33,8 +33,10 @@ type Rebuild struct {
 	// First and Second are folders with what the builds made. The files of one
 	// stand in the other under the same names.
 	First, Second string
-	// Steps are the traces that the second build left.
+	// Steps are the traces that the second build left, and Since is when it was
+	// asked for: no step can have started earlier.
 	Steps []trace.Step
+	Since time.Time
 	// Given names inputs of its steps that are the first build's, or nobody's:
 	// paths as steps usually find them, with all that lies below.
 	Given []string
@@ -47,9 +49,7 @@ const maxFiles = 10_000
 // second build is. An error means that something could not be read.
 func (r *Rebuild) Check(ctx context.Context) (*checklist.List, error) {
 	l := &checklist.List{}
-	if len(r.Steps) == 0 {
-		l.Fail("steps", "the second build did not run: none of its steps left a trace")
-	}
+	r.times(l)
 	r.worlds(l)
 	r.inputs(l)
 	if err := r.files(ctx, l); err != nil {
@@ -58,10 +58,29 @@ func (r *Rebuild) Check(ctx context.Context) (*checklist.List, error) {
 	return l, nil
 }
 
+// times checks that the steps ran, and when.
+func (r *Rebuild) times(l *checklist.List) {
+	var early []string
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.Started.Before(r.Since) {
+			early = append(early, fmt.Sprintf("%s (at %s)", title(s), s.Started.UTC().Format(time.DateTime)))
+		}
+	}
+	asked := r.Since.UTC().Format(time.DateTime + " UTC")
+	switch {
+	case len(r.Steps) == 0:
+		l.Fail("steps", "the second build did not run: none of its steps left a trace")
+	case len(early) > 0:
+		l.Fail("steps", "not of this build, for which was asked at %s: %s", asked, list(early))
+	default:
+		l.Pass("steps", "%d left a trace, all after %s, when the second build was asked for", len(r.Steps), asked)
+	}
+}
+
 // title is what a step is called in reports.
 func title(s *trace.Step) string {
 	name := path.Base(s.Command[0])
-	if len(s.Command) > 1 && !strings.HasPrefix(s.Command[1], "-") {
+	if len(s.Command) > 1 && !strings.HasPrefix(s.Command[1], "-") && !strings.Contains(s.Command[1], "/") {
 		name += " " + s.Command[1]
 	}
 	return name

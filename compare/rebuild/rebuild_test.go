@@ -41,8 +41,8 @@ func items(t testing.TB, name, place string) []trace.Item {
 // good is a second build of two steps, with nothing wrong.
 func good(t testing.TB) *Rebuild {
 	files := map[string]string{"set/root": "root", "set/tree": "tree"}
-	r := &Rebuild{First: lay(t, t.TempDir(), files), Second: lay(t, t.TempDir(), files), Given: []string{"/packages"}}
-	now := time.Now()
+	r := &Rebuild{First: lay(t, t.TempDir(), files), Second: lay(t, t.TempDir(), files), Given: []string{"/packages"}, Since: time.Now()}
+	now := r.Since.Add(time.Second)
 	usual := trace.World{Hostname: "mangos", User: "0:0", Time: now, Zone: "UTC", Locale: "C.UTF-8", Umask: "0022", Processors: 2, Folder: "/", Home: "/root"}
 	seen := trace.World{Hostname: "other", User: "1:1", Login: "me", Time: now.Add(9999 * time.Hour), Zone: "X", Locale: "C", Umask: "0002", Processors: 1, Folder: "/", Home: "/home"}
 	packages := lay(t, t.TempDir(), map[string]string{"a.deb": "a"})
@@ -70,7 +70,7 @@ func check(t testing.TB, r *Rebuild) (list *checklist.List, text string) {
 
 func TestGood(t *testing.T) {
 	list, text := check(t, good(t))
-	if passed, _ := list.Counts(); !list.OK() || passed != len(properties)+2+2+2*2 {
+	if passed, _ := list.Counts(); !list.OK() || passed != 1+len(properties)+2+2+2*2 {
 		t.Errorf("%s", text)
 	}
 }
@@ -83,6 +83,8 @@ func TestFaults(t *testing.T) {
 	}{
 		"did not run": {func(r *Rebuild) { r.Steps = nil }, []string{
 			"steps: the second build did not run", "set/root: not made by the second build", "set/tree: not made"}},
+		"ran for another check": {func(r *Rebuild) { r.Since = r.Since.Add(time.Minute) }, []string{
+			"steps: not of this build, for which was asked at"}},
 		"one step from a cache": {func(r *Rebuild) { r.Steps = r.Steps[1:] }, []string{
 			"inputs of image verity: /in/root: not made by the second build", "set/root: not made"}},
 		"an input from a cache": {func(r *Rebuild) { r.Steps[1].Inputs[0].SHA256 = strings.Repeat("0", 64) }, []string{

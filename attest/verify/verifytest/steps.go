@@ -300,7 +300,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	o := unified.Organisation{Kernel: w.bytes["certified/bzImage"], PCRPublic: w.read(t, w.Key("pcr.pub"))}
 	phases, err := o.Predict(parsed)
 	must(t, err)
-	key, err := sign.OpenKey(w.Key("pcr.key"))
+	key, err := sign.OpenKey(w.Key("pcr.key"), nil)
 	must(t, err)
 	signatures, err := sign.Policies(ctx, phases, key, o.PCRPublic)
 	must(t, err)
@@ -319,7 +319,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 // sign signs an EFI program.
 func (w *World) sign(t testing.TB, name string, program []byte) {
 	t.Helper()
-	key, err := sign.OpenKey(w.Key("secure-boot.key"))
+	key, err := sign.OpenKey(w.Key("secure-boot.key"), nil)
 	must(t, err)
 	c, err := sign.ReadCertificate(w.Key("secure-boot.crt"))
 	must(t, err)
@@ -330,7 +330,7 @@ func (w *World) sign(t testing.TB, name string, program []byte) {
 func (w *World) disk(t testing.TB, root verity.RootHash) {
 	t.Helper()
 	ctx := context.Background()
-	key, err := sign.OpenKey(w.Key("verity.key"))
+	key, err := sign.OpenKey(w.Key("verity.key"), nil)
 	must(t, err)
 	c, err := sign.ReadCertificate(w.Key("verity.crt"))
 	must(t, err)

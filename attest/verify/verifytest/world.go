@@ -118,7 +118,7 @@ func (w *World) Seal(t testing.TB, dir string) {
 	t.Helper()
 	sums, err := release.Sums(dir)
 	must(t, err)
-	signature, err := sign.Release(sums, w.Key("release.key"), w.Key("release.pub"), time.Unix(Epoch, 0))
+	signature, err := sign.Release(sums, w.Key("release.key"), w.Key("release.pub"), nil, time.Unix(Epoch, 0))
 	must(t, err)
 	must(t, errors.Join(
 		os.WriteFile(filepath.Join(dir, "SHA256SUMS"), sums, 0o644),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"time"
 
 	"github.com/mastercard/mangos/compare/rebuild"
 	"github.com/mastercard/mangos/modules/sandbox/trace"
@@ -17,6 +18,10 @@ func rebuilt(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.
 	var r rebuild.Rebuild
 	build := flags.String("build", "", "`NAME` of the second build")
 	traces := flags.String("trace", "", "`FOLDER` in which its steps left their traces")
+	flags.Func("since", "`TIME` at which the second build was asked for (RFC 3339)", func(text string) (err error) {
+		r.Since, err = time.Parse(time.RFC3339Nano, text)
+		return err
+	})
 	flags.StringVar(&r.First, "first", "", "`FOLDER` with what the first build made")
 	flags.StringVar(&r.Second, "second", "", "`FOLDER` with what the second build made")
 	flags.Func("given", "usual `PATH` of an input that steps of the second build are given; may be repeated", func(p string) error {
@@ -29,7 +34,7 @@ func rebuilt(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.
 	if err := flags.Parse(args); err != nil {
 		return exitError, err
 	}
-	if flags.NArg() != 0 || *build == "" || *traces == "" || r.First == "" || r.Second == "" {
+	if flags.NArg() != 0 || *build == "" || *traces == "" || r.Since.IsZero() || r.First == "" || r.Second == "" {
 		return exitError, errUsage
 	}
 	var err error

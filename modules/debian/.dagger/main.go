@@ -54,7 +54,8 @@ func New(
 	return &Debian{Program: program, Sandbox: sandbox, Record: record, Mirrors: mirrors, Locked: lock, Cache: cache}
 }
 
-// Made is what steps made: the files of the last one, and the records of all.
+// Made is what steps made: the files of the last one, and the records of all; of
+// those in another world the traces too, in the folder trace.
 type Made struct {
 	Files   *dagger.Directory
 	Records *dagger.Directory
@@ -66,6 +67,7 @@ const (
 	sandbox        = programs + "sandbox"
 	record         = programs + "record"
 	selections     = "/in/selection/"
+	traces         = "/trace"
 	lockFile       = "/in/source/debian.lock.json"
 	definitionFile = "/in/source/mangos.toml"
 )
@@ -207,7 +209,11 @@ func (m *Debian) unpack(ctx context.Context, command string, selected *dagger.Fi
 	if err != nil {
 		return nil, err
 	}
-	return &Made{Files: ctr.Directory("/out/" + set + ".tree"), Records: fetched.Records.WithDirectory("/", one("tree-"+set, ctr))}, nil
+	records := fetched.Records.WithDirectory("/", one("tree-"+set, ctr))
+	if variation != "" {
+		records = records.WithDirectory("trace", ctr.Directory(traces))
+	}
+	return &Made{Files: ctr.Directory("/out/" + set + ".tree"), Records: records}, nil
 }
 
 // Contents returns what dpkg's database would say of the tree that Extracted
@@ -240,18 +246,23 @@ func (m *Debian) unpacking(ctx context.Context, command string, selected *dagger
 		return "", nil, nil, err
 	}
 	set = strings.TrimSuffix(file, ".json")
-	args := []string{program, command, "--selection", selections + file, "--packages", "/in/locked", "--root", "/out/" + set + ".tree"}
+	run := []string{record, "--step", "tree-" + set, "--record", "/record", "--", sandbox, "--in", "/in", "--out", "/out"}
+	args := []string{"--", program, command, "--selection", selections + file, "--packages", "/in/locked", "--root", "/out/" + set + ".tree"}
 	if command == "bootstrap" {
-		args = append(args, "--sandbox", sandbox)
+		run, args = append(run, "--nest"), append(args, "--sandbox", sandbox)
 	} else {
-		args = append(append([]string{sandbox, "--"}, args...), "--database", "/out/"+set+".database.tree")
+		args = append(args, "--database", "/out/"+set+".database.tree")
 	}
-	return set, fetched, m.container().
+	ctr = m.container().
 		WithMountedFile(selections+file, selected).
-		WithMountedDirectory("/in/locked", fetched.Files).
-		WithEnvVariable("MANGOS_VARIATION", variation).
-		WithExec(append([]string{record, "--step", "tree-" + set, "--record", "/record", "--"}, args...),
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}), nil
+		WithMountedDirectory("/in/locked", fetched.Files)
+	if variation != "" {
+		ctr = ctr.
+			WithEnvVariable("MANGOS_VARIATION", variation).
+			WithEnvVariable("MANGOS_TRACE", traces).
+			WithDirectory(traces, dag.Directory())
+	}
+	return set, fetched, ctr.WithExec(append(run, args...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}), nil
 }
 
 // container holds the programs and nothing else.

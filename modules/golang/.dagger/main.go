@@ -28,6 +28,7 @@ const (
 	volume  = "/modules" // the module cache that outlives a change of go.mod
 	objects = "/root/.cache/go-build"
 	sandbox = "/in/bootstrap/sandbox"
+	traces  = "/trace"
 	path    = "/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
@@ -62,7 +63,8 @@ func (m *Golang) Container(
 		WithWorkdir("/src"), nil
 }
 
-// Made is what steps made: the files of the last one, and the records of all.
+// Made is what steps made: the files of the last one, and the records of all; of
+// those in another world the traces too, in the folder trace.
 type Made struct {
 	Files   *dagger.Directory
 	Records *dagger.Directory
@@ -81,6 +83,9 @@ func (m *Golang) Build(
 	// A name for a compiler cache of its own. The programs are the same with any.
 	// +optional
 	cache string,
+	// Not empty: compiles anew, without a cache, in another world (see modules/sandbox).
+	// +optional
+	variation string,
 ) (*Made, error) {
 	tree, err := m.Toolchain(ctx, source.File("go.mod"))
 	if err != nil {
@@ -92,19 +97,31 @@ func (m *Golang) Build(
 	}
 	// What the compilations run under is compiled first, and again among them:
 	// the record says that it is the same.
-	compiler := withCompiler(dag.Container(), cache).
+	compiler := dag.Container().
+		WithNewFile("/tmp/.keep", "").
+		WithWorkdir("/in/source").
 		WithMountedDirectory("/in/source", source).
 		WithMountedDirectory("/in/toolchain.tree", tree).
 		WithMountedDirectory("/in/go", downloaded)
-	bootstrap := withGoSettings(compiler).
+	cached := compiler.WithMountedCache(objects, dag.CacheVolume("go-build"+cache))
+	bootstrap := withGoSettings(cached).
 		WithExec(compile("/bootstrap/", "./modules/sandbox", "./attest/cmd/record")).
 		Directory("/bootstrap")
-	command := append([]string{sandbox, "--dir", "/in/source"}, environment...)
-	command = append(append(command, "--"), compile("/out/program/", packages...)...)
+	command := []string{"/in/bootstrap/record", "--step", "programs", "--record", "/record"}
+	if variation == "" {
+		compiler, command = cached, append(command, "--cache", objects)
+	} else {
+		compiler = compiler.
+			WithEnvVariable("MANGOS_VARIATION", variation).
+			WithEnvVariable("MANGOS_TRACE", traces).
+			WithDirectory(traces, dag.Directory())
+	}
+	command = append(command, "--", sandbox, "--in", "/in", "--out", "/out", "--dir", "/in/source")
+	command = append(append(append(command, environment...), "--"), compile("/out/program/", packages...)...)
 	compiled := compiler.
 		WithMountedDirectory("/in/bootstrap", bootstrap).
-		WithExec(append([]string{"/in/bootstrap/record", "--step", "programs", "--record", "/record", "--cache", objects, "--"}, command...),
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
+		WithDirectory("/out", dag.Directory()).
+		WithExec(command, dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
 	names := dag.Container().
 		WithFile("/bin/record", bootstrap.File("record")).
 		WithMountedFile("/in/source/go.mod", source.File("go.mod"))
@@ -112,7 +129,7 @@ func (m *Golang) Build(
 	if err != nil {
 		return nil, err
 	}
-	return &Made{Files: programs, Records: dag.Directory().
+	records := dag.Directory().
 		WithFile("toolchain.json", names.
 			WithMountedDirectory("/out/toolchain.tree", tree).
 			WithExec([]string{"/bin/record", "--step", "toolchain", "--record", "/record"}).
@@ -122,23 +139,17 @@ func (m *Golang) Build(
 			WithMountedDirectory("/out/go", downloaded).
 			WithExec([]string{"/bin/record", "--step", "modules", "--record", "/record"}).
 			File("/record")).
-		WithFile("programs.json", compiled.File("/record")),
-	}, nil
+		WithFile("programs.json", compiled.File("/record"))
+	if variation != "" {
+		records = records.WithDirectory("trace", compiled.Directory(traces))
+	}
+	return &Made{Files: programs, Records: records}, nil
 }
 
 // environment is that of a compilation, as arguments for the sandbox.
 var environment = []string{
 	"--env", "PATH=/in/toolchain.tree/bin", "--env", "GOPATH=/go", "--env", "GOMODCACHE=/in/go", "--env", "CGO_ENABLED=0",
 	"--env", "GOTOOLCHAIN=local", "--env", "GOPROXY=off", "--env", "GOFLAGS=-mod=readonly",
-}
-
-// withCompiler makes a container in which the compiler can run; its cache has
-// no part in what it makes.
-func withCompiler(ctr *dagger.Container, cache string) *dagger.Container {
-	return ctr.
-		WithNewFile("/tmp/.keep", "").
-		WithMountedCache(objects, dag.CacheVolume("go-build"+cache)).
-		WithWorkdir("/in/source")
 }
 
 // withGoSettings gives a compilation outside of the sandbox its environment.

@@ -190,19 +190,20 @@ func (m *Image) Unsigned(
 		files("", base.Files, "initrd.cpio").
 		files("", material.Files, p.bill()).
 		files("kernel/", kernel, "vmlinux", "bzImage", "release", "ranges.json")
-	records := together(device, image, tree, base, material)
+	records, early := together(device, image, tree, base, material), dag.Directory()
 	if p.Microcode {
-		early := m.Microcode(microcode)
-		step.files("", early.Files, "microcode.cpio")
+		made := m.Microcode(microcode)
+		step.files("", made.Files, "microcode.cpio")
 		args = append(args, "--microcode", "/in/microcode.cpio")
-		records = records.WithDirectory("/", early.Records)
+		records, early = records.WithDirectory("/", made.Records), made.Files
 	}
 	made := step.run(args...)
 	return &Made{
 		Files: made.Files.
 			WithFile(p.bill(), material.Files.File(p.bill())).
 			WithDirectory("/", image.Files).
-			WithDirectory("/", tree.Files),
+			WithDirectory("/", tree.Files).
+			WithDirectory("/", early),
 		Records: records.WithDirectory("/", made.Records),
 	}, nil
 }

@@ -17,6 +17,9 @@ import (
 type Signer struct {
 	// +private
 	Image *Image
+	// Volume is the volume with the try-out keys.
+	// +private
+	Volume string
 	// Public holds secure-boot.crt, verity.crt, pcr.pub, release.pub and
 	// attest.pub.
 	Public *dagger.Directory
@@ -77,10 +80,14 @@ func (m *Image) TryOut(
 	ctx context.Context,
 	// The attest program, static (attest/cmd/attest).
 	attest *dagger.File,
+	// A name for another set of keys.
+	// +optional
+	set string,
 ) (*Signer, error) {
+	volume := tryOutVolume + set
 	made := m.container().
 		WithMountedFile("/usr/bin/attest", attest).
-		WithMountedCache(keys, dag.CacheVolume(tryOutVolume), dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}).
+		WithMountedCache(keys, dag.CacheVolume(volume), dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}).
 		// The volume may have been emptied since the last time.
 		WithEnvVariable("MANGOS_RUN", time.Now().String()).
 		WithExec([]string{sandbox, "--", "sh", "-euc", `
@@ -106,7 +113,7 @@ func (m *Image) TryOut(
 		}
 		public = public.WithNewFile(name, text)
 	}
-	return &Signer{Image: m, Public: public}, nil
+	return &Signer{Image: m, Volume: volume, Public: public}, nil
 }
 
 // TryOutVolume returns the volume with the try-out keys, in its folder set: for
@@ -127,7 +134,7 @@ func (s *Signer) step(ctx context.Context, name string, key *dagger.Secret, role
 	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_"+role, digest)
 	step.record = append(step.record, "--secret", keys)
 	if key == nil {
-		step.ctr = step.ctr.WithMountedCache(keys, dag.CacheVolume(tryOutVolume))
+		step.ctr = step.ctr.WithMountedCache(keys, dag.CacheVolume(s.Volume))
 		return step, nil
 	}
 	step.ctr = step.ctr.WithMountedSecret(keyFile(role), key)

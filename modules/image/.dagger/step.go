@@ -9,9 +9,11 @@ const (
 	program  = programs + "image"
 	sandbox  = programs + "sandbox"
 	record   = programs + "record"
+	traces   = "/trace"
 )
 
-// Made is what steps made: the files of the last one, and the records of all.
+// Made is what steps made: the files of the last one, and the records of all; of
+// those in another world the traces too, in the folder trace.
 type Made struct {
 	Files   *dagger.Directory
 	Records *dagger.Directory
@@ -32,7 +34,6 @@ func (m *Image) container() *dagger.Container {
 		WithMountedFile(program, m.Program).
 		WithMountedFile(sandbox, m.Sandbox).
 		WithEnvVariable("SOURCE_DATE_EPOCH", m.Epoch).
-		WithEnvVariable("MANGOS_VARIATION", m.Variation).
 		WithDirectory("/out", dag.Directory())
 }
 
@@ -47,16 +48,24 @@ func unrecorded(args ...string) func(*dagger.Container) *dagger.Container {
 // step is a step before it runs: its container, with the inputs in their places,
 // and the arguments for the recorder and the sandbox.
 type step struct {
-	name    string
-	ctr     *dagger.Container
-	record  []string
-	sandbox []string
+	name      string
+	ctr       *dagger.Container
+	record    []string
+	sandbox   []string
+	variation string
 }
 
 func (m *Image) step(name string) *step {
-	return &step{name: name, ctr: m.container().
+	ctr := m.container().
 		WithMountedFile(record, m.Record).
-		WithMountedFile("/in/selection/imagetools.json", m.Selection)}
+		WithMountedFile("/in/selection/imagetools.json", m.Selection)
+	if m.Variation != "" {
+		ctr = ctr.
+			WithEnvVariable("MANGOS_VARIATION", m.Variation).
+			WithEnvVariable("MANGOS_TRACE", traces).
+			WithDirectory(traces, dag.Directory())
+	}
+	return &step{name: name, ctr: ctr, variation: m.Variation}
 }
 
 // file gives the step an input under its name in the record.
@@ -92,13 +101,14 @@ func (s *step) run(args ...string) *Made { return s.runs(append([]string{program
 // runs runs a program under recorder and sandbox.
 func (s *step) runs(run ...string) *Made {
 	command := []string{record, "--step", s.name, "--record", "/record", "--container", "imagetools"}
-	command = append(append(command, s.record...), "--", sandbox)
+	command = append(append(command, s.record...), "--", sandbox, "--in", "/in", "--out", "/out")
 	command = append(append(command, s.sandbox...), "--")
 	ctr := s.ctr.WithExec(append(command, run...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
-	return &Made{
-		Files:   ctr.Directory("/out"),
-		Records: dag.Directory().WithFile(s.name+".json", ctr.File("/record")),
+	records := dag.Directory().WithFile(s.name+".json", ctr.File("/record"))
+	if s.variation != "" {
+		records = records.WithDirectory("trace", ctr.Directory(traces))
 	}
+	return &Made{Files: ctr.Directory("/out"), Records: records}
 }
 
 // sign runs a program that signs what is no step's product, without a record:

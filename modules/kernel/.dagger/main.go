@@ -32,7 +32,8 @@ func New(
 	return &Kernel{Program: program, Sandbox: sandbox, Record: record}
 }
 
-// Made is what steps made: the files of the last one, and the records of all.
+// Made is what steps made: the files of the last one, and the records of all; of
+// those in another world the traces too, in the folder trace.
 type Made struct {
 	Files   *dagger.Directory
 	Records *dagger.Directory
@@ -80,9 +81,8 @@ func (m *Kernel) Compiled(
 		WithMountedDirectory("/in/locked", sources).
 		WithMountedFile(selections+"source-linux.json", sourcesSelection).
 		WithMountedDirectory(configs, fragments).
-		WithEnvVariable("MANGOS_VARIATION", variation).
 		WithEnvVariable("MANGOS_RUN", afresh)
-	command := []string{"--", sandbox, "--", program, "compile", "--sources", "/in/locked", "--fragments", configs, "--out", "/out/compiled"}
+	command := []string{"--", sandbox, "--in", "/in", "--out", "/out", "--", program, "compile", "--sources", "/in/locked", "--fragments", configs, "--out", "/out/compiled"}
 	if variation == "" && afresh == "" {
 		digest, err := tools.Digest(ctx)
 		if err != nil {
@@ -91,7 +91,7 @@ func (m *Kernel) Compiled(
 		ctr = ctr.WithMountedCache("/kernels", dag.CacheVolume("mangos-kernels"))
 		command = append([]string{"--cache", "/kernels"}, append(command, "--store", "/kernels", "--tools", digest)...)
 	}
-	return made(ctr, "kernel", "/out/compiled", run, command...), nil
+	return made(ctr, variation, "kernel", "/out/compiled", run, command...), nil
 }
 
 // Packed returns the kernel that is the same for everybody: vmlinux,
@@ -105,13 +105,16 @@ func (m *Kernel) Packed(
 	tools *dagger.Directory,
 	// The selection that it was made from.
 	toolsSelection *dagger.File,
+	// Not empty: packs anew, in another world (see modules/sandbox).
+	// +optional
+	variation string,
 ) (*Made, error) {
 	ctr, run, err := m.equipped(ctx, "kernel-packed", tools, toolsSelection)
 	if err != nil {
 		return nil, err
 	}
-	return made(ctr.WithMountedDirectory("/in/compiled", compiled), "kernel-packed", "/out/kernel", run,
-		"--", sandbox, "--", program, "pack", "--compiled", "/in/compiled", "--out", "/out/kernel"), nil
+	return made(ctr.WithMountedDirectory("/in/compiled", compiled), variation, "kernel-packed", "/out/kernel", run,
+		"--", sandbox, "--in", "/in", "--out", "/out", "--", program, "pack", "--compiled", "/in/compiled", "--out", "/out/kernel"), nil
 }
 
 // Unsigned compiles and packs.
@@ -139,7 +142,7 @@ func (m *Kernel) Unsigned(
 	if err != nil {
 		return nil, err
 	}
-	packed, err := m.Packed(ctx, compiled.Files, tools, toolsSelection)
+	packed, err := m.Packed(ctx, compiled.Files, tools, toolsSelection, variation)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +159,7 @@ func (m *Kernel) Certified(
 	ctr := m.confined(dag.Container()).
 		WithMountedDirectory("/in/kernel", packed).
 		WithMountedFile("/in/keys/verity.crt", certificate)
-	return made(ctr, "certificate", "/out/certified", []string{record, "--step", "certificate", "--record", "/record"},
+	return made(ctr, "", "certificate", "/out/certified", []string{record, "--step", "certificate", "--record", "/record"},
 		"--", sandbox, "--", program, "certify", "--kernel", "/in/kernel", "--certificate", "/in/keys/verity.crt", "--out", "/out/certified")
 }
 
@@ -234,8 +237,19 @@ func (m *Kernel) equipped(ctx context.Context, step string, tools *dagger.Direct
 	return ctr, []string{record, "--step", step, "--record", "/record", "--container", strings.TrimSuffix(file, ".json")}, nil
 }
 
-// made runs a step and returns the folder that it made, and its record.
-func made(ctr *dagger.Container, step, folder string, run []string, command ...string) *Made {
+// made runs a step, in another world if a variation is named, and returns the
+// folder that it made, and its record.
+func made(ctr *dagger.Container, variation, step, folder string, run []string, command ...string) *Made {
+	if variation != "" {
+		ctr = ctr.
+			WithEnvVariable("MANGOS_VARIATION", variation).
+			WithEnvVariable("MANGOS_TRACE", "/trace").
+			WithDirectory("/trace", dag.Directory())
+	}
 	ctr = ctr.WithExec(append(run, command...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
-	return &Made{Files: ctr.Directory(folder), Records: dag.Directory().WithFile(step+".json", ctr.File("/record"))}
+	records := dag.Directory().WithFile(step+".json", ctr.File("/record"))
+	if variation != "" {
+		records = records.WithDirectory("trace", ctr.Directory("/trace"))
+	}
+	return &Made{Files: ctr.Directory(folder), Records: records}
 }

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"dagger/mangos/internal/dagger"
+)
+
+// CheckReproducible builds everything a second time, but for the kernel, with
+// other paths, user, time, time zone, locale, umask and number of processors and
+// without any cache, and reports for each file whether it is the same and whether
+// it was really made again. Then it signs with a second set of keys, and reports
+// whether what differs lies where unsigned.json says. The last line is "N passed,
+// N failed"; it fails when something did.
+// +cache="never"
+func (m *Mangos) CheckReproducible(
+	ctx context.Context,
+	// Build the kernel a second time too: a full run, which takes as long as the
+	// kernel does on one processor.
+	// +optional
+	kernel bool,
+) (string, error) {
+	t := &results{}
+	m.checkReproducible(ctx, t, kernel)
+	return m.tally(ctx, t, "")
+}
+
+func (m *Mangos) checkReproducible(ctx context.Context, t *results, kernel bool) {
+	t.check(ctx, "second build", func(ctx context.Context) (string, error) { return m.secondBuild(ctx, kernel) })
+	t.check(ctx, "second set of keys", m.secondKeys)
+}
+
+// secondBuild returns the report on a second build. Its name is new each time, and
+// in the cache key of each of its steps: a step that is served from a cache has
+// another build's trace.
+func (m *Mangos) secondBuild(ctx context.Context, kernel bool) (string, error) {
+	build, since := rand.Text(), time.Now().UTC().Format(time.RFC3339Nano)
+	linux, err := m.compiled(ctx, "", "")
+	if err != nil {
+		return "", err
+	}
+	unsigned, err := m.common(ctx, linux.Files(), "", "")
+	if err != nil {
+		return "", err
+	}
+	first := dag.Directory().WithDirectory("program", m.Programs()).WithDirectory("unsigned", unsigned.Files())
+
+	programs := m.builtIn(build)
+	traces := programs.Records().Directory("trace")
+	second := dag.Directory().WithDirectory("program", programs.Files())
+	// What a second build is given: the locked packages and what says which they
+	// are, this repository, and the kernel, unless that is built again.
+	given := []string{"--given", "/in/locked", "--given", "/in/selection", "--given", "/in/source"}
+	if kernel {
+		first = first.WithDirectory("kernel", linux.Files())
+		if linux, err = m.compiled(ctx, build, ""); err != nil {
+			return "", err
+		}
+		second = second.WithDirectory("kernel", linux.Files())
+		traces = traces.WithDirectory("/", linux.Records().Directory("trace"))
+	} else {
+		given = append(given, "--given", "/in/kernel")
+	}
+	again, err := m.common(ctx, linux.Files(), "", build)
+	if err != nil {
+		return "", err
+	}
+	trees, err := m.treeTraces(ctx, build)
+	if err != nil {
+		return "", err
+	}
+	if err := both(ctx, programs.Files(), again.Files()); err != nil {
+		return "", err
+	}
+	traces = traces.WithDirectory("/", trees).WithDirectory("/", again.Records().Directory("trace"))
+	return m.compare(append([]string{"rebuilt", "--build", build, "--since", since, "--trace", "/trace", "--first", "/first", "--second", "/second"}, given...),
+		map[string]*dagger.Directory{"/first": first, "/second": second.WithDirectory("unsigned", again.Files()), "/trace": traces}).
+		CombinedOutput(ctx)
+}
+
+// both makes two folders at the same time: each has steps that keep one processor
+// busy.
+func both(ctx context.Context, a, b *dagger.Directory) error {
+	done := make(chan error)
+	go func() {
+		_, err := a.Sync(ctx)
+		done <- err
+	}()
+	_, err := b.Sync(ctx)
+	return errors.Join(err, <-done)
+}
+
+// treeTraces returns the traces of the steps that made trees of packages.
+func (m *Mangos) treeTraces(ctx context.Context, build string) (*dagger.Directory, error) {
+	root, err := m.tree(ctx, "root", build)
+	if err != nil {
+		return nil, err
+	}
+	traces := root.Records().Directory("trace")
+	for _, set := range []string{"initrd", "microcode"} {
+		tree, err := m.unpacked(ctx, set, build)
+		if err != nil {
+			return nil, err
+		}
+		traces = traces.WithDirectory("/", tree.Records().Directory("trace"))
+	}
+	return traces, nil
+}
+
+// secondKeys returns the report on what two sets of keys sign: the try-out keys,
+// and others that are made and kept in the same way.
+func (m *Mangos) secondKeys(ctx context.Context) (string, error) {
+	image, plan, err := m.image(ctx, "", "")
+	if err != nil {
+		return "", err
+	}
+	linux, err := m.compiled(ctx, "", "")
+	if err != nil {
+		return "", err
+	}
+	unsigned, err := m.common(ctx, linux.Files(), "", "")
+	if err != nil {
+		return "", err
+	}
+	folders := map[string]*dagger.Directory{"/set/unsigned": unsigned.Files(), "/set/kernel": linux.Files()}
+	for folder, set := range map[string]string{"/first": "", "/second": "-second"} {
+		signer := image.TryOut(m.program("attest"), dagger.ImageTryOutOpts{Set: set})
+		certified := m.linux().Certified(linux.Files(), signer.Certificate("verity.crt")).Files()
+		files := signer.Files(unsigned.Files(), dag.Directory(), certified.File("bzImage"), plan).Files()
+		folders[folder] = certified.WithDirectory("/", files)
+	}
+	return m.compare([]string{"signed", "--set", "/set/unsigned", "--set", "/set/kernel", "/first", "/second"}, folders).CombinedOutput(ctx)
+}
+
+// compare is a container that has run the compare program on folders, whatever it
+// found.
+func (m *Mangos) compare(args []string, folders map[string]*dagger.Directory) *dagger.Container {
+	ctr := dag.Container().WithMountedFile("/bin/compare", m.program("compare")).WithNewFile("/tmp/.keep", "")
+	for _, place := range slices.Sorted(maps.Keys(folders)) {
+		ctr = ctr.WithMountedDirectory(place, folders[place])
+	}
+	return ctr.
+		WithEnvVariable("MANGOS_RUN", rand.Text()).
+		WithExec(append([]string{"/bin/compare"}, args...), dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny})
+}
