@@ -86,7 +86,7 @@ func HashFile(path string, follow bool) (digest string, size int64, err error) {
 // processors. Symbolic links are listed, not followed.
 func Read(ctx context.Context, root string) ([]Entry, error) {
 	var entries []Entry
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

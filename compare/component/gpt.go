@@ -1,7 +1,6 @@
 package component
 
 import (
-	"bytes"
 	"fmt"
 	"sort"
 
@@ -102,21 +101,4 @@ func tableNode(name string, c content.Content, off, size, sector, header, entrie
 	names(header+88, 4, "checksum of the entries", cause.Derived, ShowHex)
 	names(entries, max(16384, sector), "partition entries", cause.Derived, ShowHex)
 	return n
-}
-
-// trimZeros is the content without the zeros that pad it.
-func trimZeros(c content.Content) (content.Content, error) {
-	const piece = 64 << 10
-	b := make([]byte, piece)
-	for end := c.Size(); end > 0; {
-		n := min(piece, end)
-		if err := content.ReadFull(c, b[:n], end-n); err != nil {
-			return nil, err
-		}
-		if k := int64(len(bytes.TrimRight(b[:n], "\x00"))); k > 0 {
-			return content.Section(c, 0, end-n+k), nil
-		}
-		end -= n
-	}
-	return content.Section(c, 0, 0), nil
 }

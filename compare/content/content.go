@@ -122,7 +122,7 @@ func ReadFull(c Content, b []byte, off int64) error {
 	if n == len(b) {
 		return nil
 	}
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("read %d bytes at %d: %w", len(b), off, err)
@@ -168,9 +168,9 @@ func (s *sequential) Read(b []byte) (int, error) {
 	}
 	n, err := s.c.ReadAt(b[:min(int64(len(b)), left)], s.off)
 	s.off += int64(n)
-	if err == io.EOF && s.off < s.c.Size() {
+	if errors.Is(err, io.EOF) && s.off < s.c.Size() {
 		err = io.ErrUnexpectedEOF
-	} else if err == io.EOF {
+	} else if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return n, err

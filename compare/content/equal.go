@@ -102,7 +102,8 @@ func mismatch(x, y []byte) int {
 			return n + bits.TrailingZeros64(d)/8
 		}
 	}
-	for ; n < len(x) && x[n] == y[n]; n++ {
+	for n < len(x) && x[n] == y[n] {
+		n++
 	}
 	return n
 }
@@ -110,7 +111,8 @@ func mismatch(x, y []byte) int {
 // match is the index of the first byte that is the same, or the length.
 func match(x, y []byte) int {
 	n := 0
-	for ; n < len(x) && x[n] != y[n]; n++ {
+	for n < len(x) && x[n] != y[n] {
+		n++
 	}
 	return n
 }

@@ -29,11 +29,11 @@ func Open(path string) (*component.Node, io.Closer, error) {
 	if info.IsDir() {
 		return openFolder(path)
 	}
-	real, err := filepath.EvalSymlinks(path) // the user's own choice may be a link
+	target, err := filepath.EvalSymlinks(path) // the user's own choice may be a link
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := content.Open(real)
+	f, err := content.Open(target)
 	if err != nil {
 		return nil, nil, err
 	}

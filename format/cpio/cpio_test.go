@@ -61,7 +61,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s: %q, %v", want.Name, content, err)
 		}
 	}
-	if _, err := r.Next(); err != io.EOF {
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package erofs
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -30,7 +31,7 @@ func (i *Inode) ReadDir() ([]Entry, error) {
 	block := make([]byte, i.img.super.BlockSize())
 	for off := int64(0); off < i.Size; off += int64(len(block)) {
 		b := block[:min(int64(len(block)), i.Size-off)]
-		if _, err := i.ReadAt(b, off); err != nil && err != io.EOF {
+		if _, err := i.ReadAt(b, off); err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read directory: %w", err)
 		}
 		var err error

@@ -160,7 +160,7 @@ func compareInode(t *testing.T, path string, inode *Inode) {
 	t.Helper()
 	var st syscall.Stat_t
 	must(t, syscall.Lstat(path, &st))
-	if inode.Mode != st.Mode || inode.UID != st.Uid || uint64(inode.Links) != uint64(st.Nlink) && !inode.IsDir() {
+	if inode.Mode != st.Mode || inode.UID != st.Uid || uint64(inode.Links) != st.Nlink && !inode.IsDir() {
 		t.Errorf("%s: mode %o uid %d links %d, want %o %d %d", path, inode.Mode, inode.UID, inode.Links, st.Mode, st.Uid, st.Nlink)
 	}
 	if inode.Mtime != 1700000000 {
@@ -192,7 +192,7 @@ func compareRandomAccess(t *testing.T, path string, inode *Inode, want []byte) {
 	t.Helper()
 	for off := len(want) - 1; off > 0; off -= 1 + len(want)/7 {
 		b := make([]byte, min(20, len(want)-off))
-		if _, err := inode.ReadAt(b, int64(off)); err != nil && err != io.EOF {
+		if _, err := inode.ReadAt(b, int64(off)); err != nil && !errors.Is(err, io.EOF) {
 			t.Fatalf("%s: at %d: %v", path, off, err)
 		}
 		if !bytes.Equal(b, want[off:off+len(b)]) {

@@ -128,7 +128,7 @@ func (c *metadataCache) block(index int64) ([]byte, error) {
 		c.order = append(c.order, index)
 	} else {
 		// A random victim serves the walk's mixed access well enough.
-		v := rand.IntN(len(c.order))
+		v := rand.IntN(len(c.order)) //nolint:gosec // no secret depends on it
 		delete(c.blocks, c.order[v])
 		c.order[v] = index
 	}

@@ -155,7 +155,7 @@ func (f *File) ReadDir() ([]*File, error) {
 		return nil, fmt.Errorf("%w: directory %q of %d bytes", ErrCorrupt, f.Name, size)
 	}
 	b := make([]byte, size)
-	if _, err := (&content{data: f.volume.data, runs: runs, size: size}).ReadAt(b, 0); err != nil && err != io.EOF {
+	if _, err := (&content{data: f.volume.data, runs: runs, size: size}).ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read directory %q: %w", f.Name, err)
 	}
 	return f.volume.parse(b)

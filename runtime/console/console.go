@@ -148,10 +148,10 @@ func printable(s string) string {
 	return b.String()
 }
 
-// Quote returns text of unknown origin in quotes, escaped, cut after max bytes.
-func Quote(s string, max int) string {
-	if len(s) > max {
-		return strconv.QuoteToASCII(s[:max]) + "..."
+// Quote returns text of unknown origin in quotes, escaped, cut after limit bytes.
+func Quote(s string, limit int) string {
+	if len(s) > limit {
+		return strconv.QuoteToASCII(s[:limit]) + "..."
 	}
 	return strconv.QuoteToASCII(s)
 }

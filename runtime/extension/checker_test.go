@@ -19,7 +19,7 @@ import (
 // is verified, and the rest of it is its metadata.
 type plain struct{}
 
-func (plain) Release(_ context.Context, image string, id ID) ([]byte, error) {
+func (plain) Release(_ context.Context, image string, _ ID) ([]byte, error) {
 	text, err := os.ReadFile(image)
 	if err != nil {
 		return nil, err

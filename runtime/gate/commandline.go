@@ -78,16 +78,16 @@ func readBuiltIn(root string) (string, error) {
 	return string(raw), CheckBuiltIn(string(raw))
 }
 
-// readAtMost reads a file that must not be longer than max bytes.
-func readAtMost(path string, max int64) ([]byte, error) {
+// readAtMost reads a file that must not be longer than limit bytes.
+func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err == nil && int64(len(raw)) > max {
-		err = fmt.Errorf("%s has more than %d bytes", path, max)
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", path, limit)
 	}
 	return raw, err
 }

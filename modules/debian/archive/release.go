@@ -140,7 +140,7 @@ func (k *Keyring) verify(text []byte, signatures io.Reader, now time.Time) ([]st
 	packets := packet.NewReader(io.LimitReader(signatures, MaxRelease))
 	for n := 0; ; n++ {
 		p, err := packets.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

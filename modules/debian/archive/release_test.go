@@ -88,7 +88,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}{
 		{"another key", inline(releaseText, other), now, ErrSignature},
 		{"an expired key", inline(releaseText, short), now, ErrSignature},
-		{"a changed text", bytes.Replace(good, []byte("Codename: test"), []byte("Codename: tast"), 1), now, ErrSignature},
+		{"a changed text", bytes.Replace(good, []byte("Codename: test"), []byte("Codename: tess"), 1), now, ErrSignature},
 		{"text before", append([]byte("Codename: x\n"), good...), now, ErrSignature},
 		{"text after", append(bytes.Clone(good), "Codename: x\n"...), now, ErrSignature},
 		{"no signature", []byte(releaseText), now, ErrSignature},

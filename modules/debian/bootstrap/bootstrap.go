@@ -246,7 +246,7 @@ func checkStatus(root string, p *plan) error {
 	seen := 0
 	for {
 		c, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -158,13 +158,13 @@ func parseField(text []byte) (Field, error) {
 func Single(r io.Reader) (Paragraph, error) {
 	reader := NewReader(r)
 	p, err := reader.Next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: no paragraph", ErrSyntax)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if _, err := reader.Next(); err != io.EOF {
+	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ func TestNext(t *testing.T) {
 	if err != nil || second.Get("Package") != "two" {
 		t.Errorf("second paragraph: %q, %v", second, err)
 	}
-	if _, err := r.Next(); err != io.EOF {
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 }
@@ -75,7 +75,7 @@ func FuzzNext(f *testing.F) {
 		for range 1000 {
 			p, err := r.Next()
 			if err != nil {
-				if err != io.EOF && !errors.Is(err, ErrSyntax) {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, ErrSyntax) {
 					t.Fatalf("neither the end nor ErrSyntax: %v", err)
 				}
 				return

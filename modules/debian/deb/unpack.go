@@ -63,7 +63,7 @@ func (u *unpacker) packageData(r io.Reader) error {
 	t := tar.NewReader(r)
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			// To the end of the stream: its checksum comes last.
 			_, err := io.Copy(io.Discard, r)
 			return err
@@ -326,7 +326,7 @@ func fill(r io.Reader, queue chan<- []byte) error {
 		if n > 0 {
 			queue <- b[:n]
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

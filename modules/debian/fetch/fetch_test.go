@@ -71,7 +71,7 @@ func fetcher(t *testing.T, mirrors ...*server) *Fetcher {
 }
 
 // check wants the file in the folder, and nothing in the cache that is not whole.
-func check(t *testing.T, f *Fetcher, dir string, want File) {
+func check(t *testing.T, dir string, want File) {
 	t.Helper()
 	got, err := os.ReadFile(filepath.Join(dir, filepath.Base(want.Path)))
 	if err != nil {
@@ -90,8 +90,8 @@ func TestInto(t *testing.T) {
 		if err := f.Into(context.Background(), []File{a, b}, dir); err != nil {
 			t.Fatal(err)
 		}
-		check(t, f, dir, a)
-		check(t, f, dir, b)
+		check(t, dir, a)
+		check(t, dir, b)
 	}
 	if n := len(s.requests()); n != 2 {
 		t.Errorf("%d requests for two files fetched twice", n)
@@ -112,7 +112,7 @@ func TestCacheIsNotTrusted(t *testing.T) {
 		if err := f.Into(context.Background(), []File{a}, dir); err != nil {
 			t.Fatal(err)
 		}
-		check(t, f, dir, a)
+		check(t, dir, a)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestRetriesAndResumes(t *testing.T) {
 	if err := f.Into(context.Background(), []File{a}, dir); err != nil {
 		t.Fatal(err)
 	}
-	check(t, f, dir, a)
+	check(t, dir, a)
 	want := []string{"GET /debian/pool/a.deb ", "GET /debian/pool/a.deb ", "GET /debian/pool/a.deb bytes=10-"}
 	if got := s.requests(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("requests:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -159,7 +159,7 @@ func TestResumesWrongStart(t *testing.T) {
 	if err := f.Into(context.Background(), []File{a}, dir); err != nil {
 		t.Fatal(err)
 	}
-	check(t, f, dir, a)
+	check(t, dir, a)
 }
 
 func TestMismatch(t *testing.T) {
@@ -247,7 +247,7 @@ func TestTwoProcesses(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			check(t, f, dir, a)
+			check(t, dir, a)
 		}()
 	}
 	wait.Wait()

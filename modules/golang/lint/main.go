@@ -3,9 +3,9 @@
 //	lint [FOLDER]
 //
 // looks at each Go module in and below the folder (by default the working folder).
-// It prints what it finds and a last line `N passed, N failed`, which counts the
-// modules, each once for its form (gofmt) and once for its code (the analyzers in
-// analyzers.go). It exits with 1 when something was found.
+// It prints what it finds and a last line `N passed, N failed`, which counts each
+// module three times: for its form (gofmt), for `go vet`, and for the analyzers in
+// analyzers.go. It exits with 1 when something was found.
 //
 // A Dagger module's code is complete only where it is loaded: there it is looked at
 // for its form alone.

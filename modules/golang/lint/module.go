@@ -49,10 +49,12 @@ func lintAll(ctx context.Context, folder string, out io.Writer) (failed bool, er
 		if m.partial || len(m.files) == 0 {
 			continue
 		}
-		if ok, err = m.vetted(ctx, self, out); err != nil {
-			return false, fmt.Errorf("vet %s: %w", m.dir, err)
+		for _, flags := range [][]string{nil, {"-vettool=" + self}} {
+			if ok, err = m.vetted(ctx, out, flags...); err != nil {
+				return false, fmt.Errorf("vet %s: %w", m.dir, err)
+			}
+			count(ok)
 		}
-		count(ok)
 	}
 	if good+bad == 0 {
 		return false, fmt.Errorf("no Go module in or below %s", folder)
@@ -119,9 +121,10 @@ func (m *module) formatted(out io.Writer) (bool, error) {
 	return good, nil
 }
 
-// vetted reports whether the analyzers find nothing in the code.
-func (m *module) vetted(ctx context.Context, self string, out io.Writer) (bool, error) {
-	cmd := exec.CommandContext(ctx, "go", "vet", "-vettool="+self, "./...")
+// vetted reports whether `go vet` finds nothing in the code, with a tool or with the
+// one of its own.
+func (m *module) vetted(ctx context.Context, out io.Writer, flags ...string) (bool, error) {
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"vet"}, flags...), "./...")...)
 	cmd.Dir = m.dir
 	cmd.Stdout, cmd.Stderr = out, out
 	err := cmd.Run()

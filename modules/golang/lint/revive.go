@@ -32,8 +32,8 @@ var reviveRules = map[lint.Rule]lint.Arguments{
 	&rule.TimeNamingRule{}:         nil,
 	&rule.UnexportedReturnRule{}:   nil,
 	&rule.UnreachableCodeRule{}:    nil,
-	// What testing and cobra hand to a function goes by its usual name, used or not.
-	&rule.UnusedParamRule{}:     {map[string]any{"allowRegex": "^(_.*|t|f|cmd|args)$"}},
+	// What cobra hands to a function goes by its usual name, used or not.
+	&rule.UnusedParamRule{}:     {map[string]any{"allowRegex": "^(_.*|cmd|args)$"}},
 	&rule.VarDeclarationsRule{}: nil,
 	&rule.VarNamingRule{}:       nil,
 }
@@ -66,9 +66,11 @@ var reviveAnalyzer = &analysis.Analyzer{
 			return nil, err
 		}
 		for f := range failures {
-			if f.Confidence >= reviveConfidence {
-				report(pass, f.Position.Start.Filename, f.Position.Start.Line, f.RuleName+": "+f.Failure)
+			at := f.Position.Start
+			if f.Confidence < reviveConfidence || inTest(at.Filename) && f.RuleName == (&rule.UnusedParamRule{}).Name() {
+				continue
 			}
+			report(pass, at.Filename, at.Line, f.RuleName+": "+f.Failure)
 		}
 		return nil, nil
 	},

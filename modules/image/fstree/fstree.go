@@ -51,9 +51,13 @@ type Entry struct {
 	Origin string
 }
 
-// IsDir, IsRegular and IsSymlink tell the type of an entry.
-func (e *Entry) IsDir() bool     { return e.Mode&unix.S_IFMT == unix.S_IFDIR }
+// IsDir reports whether the entry is a folder.
+func (e *Entry) IsDir() bool { return e.Mode&unix.S_IFMT == unix.S_IFDIR }
+
+// IsRegular reports whether the entry is a regular file.
 func (e *Entry) IsRegular() bool { return e.Mode&unix.S_IFMT == unix.S_IFREG }
+
+// IsSymlink reports whether the entry is a symbolic link.
 func (e *Entry) IsSymlink() bool { return e.Mode&unix.S_IFMT == unix.S_IFLNK }
 
 // Tree maps clean relative paths to entries. "." is the root and always there.
@@ -227,14 +231,14 @@ func (t *Tree) Paths() []string { return slices.Sorted(maps.Keys(t.entries)) }
 // Get returns the entry at name, nil if there is none.
 func (t *Tree) Get(name string) *Entry { return t.entries[name] }
 
-// ReadFile returns the content of the regular file at name, at most max bytes.
-func (t *Tree) ReadFile(name string, max int64) ([]byte, error) {
+// ReadFile returns the content of the regular file at name, at most limit bytes.
+func (t *Tree) ReadFile(name string, limit int64) ([]byte, error) {
 	e := t.entries[name]
 	if e == nil || !e.IsRegular() {
 		return nil, fmt.Errorf("/%s is no file in the tree: %w", name, ErrTree)
 	}
-	if e.Size > max {
-		return nil, fmt.Errorf("/%s has %d bytes, more than %d: %w", name, e.Size, max, ErrTree)
+	if e.Size > limit {
+		return nil, fmt.Errorf("/%s has %d bytes, more than %d: %w", name, e.Size, limit, ErrTree)
 	}
 	if e.Source == "" {
 		return e.Data, nil

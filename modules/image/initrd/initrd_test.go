@@ -127,7 +127,7 @@ func TestMicrocode(t *testing.T) {
 	got := map[string]string{}
 	for r := cpio.NewReader(&b); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

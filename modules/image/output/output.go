@@ -75,14 +75,14 @@ func Bytes(path string, content []byte) error {
 
 // Made makes the file at path by a function that writes to a temporary name:
 // an external tool, say, that wants to create its output by itself.
-func Made(path string, make func(temporary string) error) error {
+func Made(path string, create func(temporary string) error) error {
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".partial-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	defer os.RemoveAll(dir)
 	temporary := filepath.Join(dir, filepath.Base(path))
-	if err := make(temporary); err != nil {
+	if err := create(temporary); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := os.Chmod(temporary, 0o644); err != nil {

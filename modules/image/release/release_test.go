@@ -12,14 +12,14 @@ import (
 
 func TestNames(t *testing.T) {
 	root := verity.RootHash{0: 0xaa, 16: 0xbb}
-	real, try := Name("mangos", "1.2", root, false), Name("mangos", "1.2", root, true)
-	if real.Root != "mangos_1.2.root-x86-64.aa000000-0000-0000-0000-000000000000.raw.xz" ||
-		real.Tree != "mangos_1.2.root-x86-64-verity.bb000000-0000-0000-0000-000000000000.raw.xz" ||
-		real.Disk != "mangos_1.2.raw.zst" || real.Entry != "mangos_1.2" || real.Org != "org_1.2.confext.raw" {
+	final, try := Name("mangos", "1.2", root, false), Name("mangos", "1.2", root, true)
+	if final.Root != "mangos_1.2.root-x86-64.aa000000-0000-0000-0000-000000000000.raw.xz" ||
+		final.Tree != "mangos_1.2.root-x86-64-verity.bb000000-0000-0000-0000-000000000000.raw.xz" ||
+		final.Disk != "mangos_1.2.raw.zst" || final.Entry != "mangos_1.2" || final.Org != "org_1.2.confext.raw" {
 		t.Errorf("%+v", real)
 	}
 	// What is the same for everybody has the same name; the rest is marked.
-	if real.Root != try.Root || real.Tree != try.Tree || real.Unsigned != try.Unsigned {
+	if final.Root != try.Root || final.Tree != try.Tree || final.Unsigned != try.Unsigned {
 		t.Errorf("%+v", try)
 	}
 	for _, name := range []string{try.Disk, try.Image, try.PCRs, try.Org, try.Signature, try.Entry} {

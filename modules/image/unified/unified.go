@@ -143,8 +143,9 @@ func CommandLine(root verity.RootHash, text string) (string, error) {
 // maxCommandLine is COMMAND_LINE_SIZE of the kernel for x86.
 const maxCommandLine = 2048
 
-// The signatures over them may be missing: they are not measured. It builds
-// the image in dir to have the sections as they will be (ukify adds some).
+// Predict returns the values that the image leaves in PCR 11, by phase. The
+// signatures over them may be missing: they are not measured. It builds the image
+// in dir to have the sections as they will be (ukify adds some).
 func (p Parts) Predict(ctx context.Context, epoch int64, dir string) ([]pcr.Phase, error) {
 	p.PCRSignatures = ""
 	path := filepath.Join(dir, "measured.efi")

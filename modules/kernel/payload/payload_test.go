@@ -29,8 +29,8 @@ func records(random *rand.Rand, n int) []byte {
 	for len(out) < n {
 		out = binary.LittleEndian.AppendUint64(out, 0xffffffff81000000+random.Uint64N(1<<12))
 		out = append(out, bytes.Repeat([]byte{byte(random.Uint32N(4))}, 5+random.IntN(30))...)
-		out = binary.LittleEndian.AppendUint32(out, uint32(random.Uint32N(3)))
-		out = binary.LittleEndian.AppendUint32(out, uint32(random.Uint32N(3)))
+		out = binary.LittleEndian.AppendUint32(out, random.Uint32N(3))
+		out = binary.LittleEndian.AppendUint32(out, random.Uint32N(3))
 	}
 	return out[:n]
 }

@@ -101,13 +101,13 @@ func (g *Guest) resolve(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		return "", fmt.Errorf("%w: %q", ErrPrivate, path)
 	}
-	real, err := filepath.EvalSymlinks(filepath.Join(g.Root, path))
+	target, err := filepath.EvalSymlinks(filepath.Join(g.Root, path))
 	if err != nil {
 		return "", err
 	}
 	for _, folder := range public {
-		if rest, ok := strings.CutPrefix(real, filepath.Join(g.Root, folder)); ok && (rest == "" || rest[0] == '/') {
-			return real, nil
+		if rest, ok := strings.CutPrefix(target, filepath.Join(g.Root, folder)); ok && (rest == "" || rest[0] == '/') {
+			return target, nil
 		}
 	}
 	return "", fmt.Errorf("%w: %q", ErrPrivate, path)

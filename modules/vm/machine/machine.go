@@ -107,11 +107,11 @@ func (m *Machine) start(ctx context.Context, c Config) error {
 	}
 	defer closeTheirs()
 	for i, name := range []string{"console", "monitor", "port", "tpm"} {
-		make := channel
+		open := channel
 		if name == "console" {
-			make = pipe
+			open = pipe
 		}
-		if ours[i], theirs[i], err = make(name); err != nil {
+		if ours[i], theirs[i], err = open(name); err != nil {
 			return err
 		}
 		m.files = append(m.files, ours[i])

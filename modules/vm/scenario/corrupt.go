@@ -90,7 +90,7 @@ var corruptFile = &Scenario{
 var unverified = regexp.MustCompile(`(?i)root hash verification failed|verity.*(required key not available|key was rejected)|systemd-veritysetup@root`)
 
 // signed is a scenario in which the root's signature is replaced.
-func signed(name, about string, expected *regexp.Regexp, make func(context.Context, *Lab, *verity.Signature) (*verity.Signature, error)) *Scenario {
+func signed(name, about string, expected *regexp.Regexp, change func(context.Context, *Lab, *verity.Signature) (*verity.Signature, error)) *Scenario {
 	return &Scenario{
 		Name: name, About: about, Rows: []string{"refused"}, Minutes: 1,
 		run: func(ctx context.Context, t *Trial) error {
@@ -99,7 +99,7 @@ func signed(name, about string, expected *regexp.Regexp, make func(context.Conte
 				if err != nil {
 					return err
 				}
-				s, err := make(ctx, t.Lab, old)
+				s, err := change(ctx, t.Lab, old)
 				if err != nil {
 					return err
 				}

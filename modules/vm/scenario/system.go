@@ -113,7 +113,7 @@ func putAll(ctx context.Context, img *disk.Image, files map[string]string) error
 }
 
 // credentialMark is what only an attacker's credentials bring to the console.
-const credentialMark = "mangos-evil-credential"
+const credentialMark = "mangos-evil-credential" //nolint:gosec // no credential of anything
 
 // evilUnit is a unit, as a credential, that shows itself on the console.
 func evilUnit(from string) string {
