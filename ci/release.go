@@ -14,7 +14,8 @@ import (
 //
 // Without keys it signs with try-out keys, which it makes once per engine, and
 // marks the release as unfit for use. Keys are given all or none; a private key
-// is a PEM file or a PKCS#11 URI.
+// is a PEM file, and for Secure Boot, verity and PCR policies it may be a PKCS#11
+// URI. For keys that are elsewhere see export-digests.
 func (m *Mangos) BuildImage(
 	ctx context.Context,
 	// Another version than the definition's.
@@ -50,9 +51,19 @@ func (m *Mangos) BuildImage(
 	// Its public half, PEM.
 	// +optional
 	attestPublic *dagger.File,
+	// The passphrase of the keys that have one.
+	// +optional
+	passphrase *dagger.Secret,
 	// The socket of a p11-kit server, for keys that are PKCS#11 URIs.
 	// +optional
 	p11 *dagger.Socket,
+	// For keys that are elsewhere, a folder with their public halves:
+	// secure-boot.crt, verity.crt, pcr.pub, release.pub and attest.pub.
+	// +optional
+	public *dagger.Directory,
+	// What they have signed (see export-digests).
+	// +optional
+	signatures *dagger.Directory,
 	// The organisation's configuration extension (see build-extension).
 	// +optional
 	org *dagger.File,
@@ -71,12 +82,17 @@ func (m *Mangos) BuildImage(
 		}
 	}
 	var signer *dagger.ImageSigner
-	switch given {
-	case 0:
+	switch {
+	case (public != nil) != (signatures != nil) || public != nil && given > 0:
+		return nil, errors.New("build image: for keys that are elsewhere give their public halves and their signatures, and no key")
+	case public != nil:
+		signer = image.Elsewhere(public, dagger.ImageElsewhereOpts{Signatures: signatures})
+	case given == 0:
 		signer = image.TryOut(m.program("attest"))
-	case 10:
+	case given == 10:
 		signer = image.Signer(secureBootKey, secureBootCertificate, verityKey, verityCertificate,
-			pcrKey, pcrPublic, releaseKey, releasePublic, attestKey, attestPublic, dagger.ImageSignerOpts{P11: p11})
+			pcrKey, pcrPublic, releaseKey, releasePublic, attestKey, attestPublic,
+			dagger.ImageSignerOpts{Passphrase: passphrase, P11: p11})
 	default:
 		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr, release and attest, each with its public half")
 	}
@@ -86,61 +102,50 @@ func (m *Mangos) BuildImage(
 func (m *Mangos) release(
 	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan, version string, org *dagger.File,
 ) (*dagger.Directory, error) {
-	kernel, err := m.compiled(ctx, "", "")
+	p, err := m.parts(ctx, signer, version)
 	if err != nil {
 		return nil, err
 	}
-	unsigned, err := m.common(ctx, kernel.Files(), version, "")
+	files, records, err := m.unsealed(ctx, p, image, signer, plan, org)
 	if err != nil {
 		return nil, err
 	}
-	certified := m.linux().Certified(kernel.Files(), signer.Certificate("verity.crt"))
-	split := image.Split(unsigned.Files(), plan)
-	files := signer.Files(unsigned.Files(), split.Files(), certified.Files().File("bzImage"), plan, dagger.ImageSignerFilesOpts{Org: org})
-	records, err := m.records(ctx, plan, kernel.Records(), unsigned.Records(), certified.Records(), split.Records(), files.Records())
+	return signer.Seal(signer.Evidence(files, records, m.program("attest"), p.unsigned.Files(), plan)), nil
+}
+
+// parts are what the signed files of a release are made of.
+type parts struct {
+	kernel, certified *dagger.KernelMade
+	unsigned          *dagger.ImageMade
+}
+
+func (p parts) bzImage() *dagger.File { return p.certified.Files().File("bzImage") }
+
+func (m *Mangos) parts(ctx context.Context, signer *dagger.ImageSigner, version string) (p parts, err error) {
+	if p.kernel, err = m.compiled(ctx, "", ""); err != nil {
+		return p, err
+	}
+	if p.unsigned, err = m.common(ctx, p.kernel.Files(), version, ""); err != nil {
+		return p, err
+	}
+	p.certified = m.linux().Certified(p.kernel.Files(), signer.Certificate("verity.crt"))
+	return p, nil
+}
+
+// unsealed returns the files of a release without evidence and checksums, and the
+// records of all steps.
+func (m *Mangos) unsealed(
+	ctx context.Context, p parts, image *dagger.Image, signer *dagger.ImageSigner, plan string, org *dagger.File,
+) (files, records *dagger.Directory, err error) {
+	split := image.Split(p.unsigned.Files(), plan)
+	made := signer.Files(p.unsigned.Files(), split.Files(), p.bzImage(), plan, dagger.ImageSignerFilesOpts{Org: org})
+	records, err = m.records(ctx, plan, p.kernel.Records(), p.unsigned.Records(), p.certified.Records(), split.Records(), made.Records())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	locked, err := m.lockFiles(plan)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return signer.Seal(signer.Evidence(files.Files().WithDirectory("/", locked), records, m.program("attest"), unsigned.Files(), plan)), nil
-}
-
-// BuildExtension returns a signed extension image made from a folder: a confext
-// (configuration, below etc/) or a sysext (software, below usr/).
-func (m *Mangos) BuildExtension(
-	ctx context.Context,
-	tree *dagger.Directory,
-	// confext or sysext.
-	class string,
-	name string,
-	// What it is for: org, site or debug.
-	purpose string,
-	// A device refuses a lower one than it has seen.
-	counter int,
-	// Let systemd reload its units after merging.
-	// +optional
-	reload bool,
-	// Private key for root hashes and extensions; without it the try-out key.
-	// +optional
-	verityKey *dagger.Secret,
-	// Its certificate, PEM.
-	// +optional
-	verityCertificate *dagger.File,
-) (*dagger.File, error) {
-	image, _, err := m.image(ctx, "", "")
-	if err != nil {
-		return nil, err
-	}
-	if (verityKey == nil) != (verityCertificate == nil) {
-		return nil, errors.New("build extension: the verity key and its certificate are given both or none")
-	}
-	signer := image.TryOut(m.program("attest"))
-	if verityKey != nil {
-		none := dag.Directory().WithNewFile("none", "").File("none")
-		signer = image.Signer(verityKey, none, verityKey, verityCertificate, verityKey, none, verityKey, none, verityKey, none)
-	}
-	return signer.Extension(tree, class, name, purpose, counter, dagger.ImageSignerExtensionOpts{Reload: reload}), nil
+	return made.Files().WithDirectory("/", locked), records, nil
 }

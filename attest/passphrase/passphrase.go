@@ -17,6 +17,9 @@ import (
 // ErrNone: there is no passphrase to be had.
 var ErrNone = errors.New("no passphrase")
 
+// Variable is the environment variable that names a file with the passphrase.
+const Variable = "MANGOS_PASSPHRASE_FILE"
+
 // terminal is where a person is asked, whatever the program's input is.
 const terminal = "/dev/tty"
 

@@ -53,7 +53,7 @@ func newKeysGenerate() *cobra.Command {
 				if o.Passphrase, err = passphrase.New(file, passphraseHint); err != nil {
 					return err
 				}
-			case file != "":
+			case cmd.Flags().Changed("passphrase-file"):
 				return usageError{errors.New("--passphrase-file is given without --encrypt")}
 			}
 			infos, err := keys.Generate(dir, o)

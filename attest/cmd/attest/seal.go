@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +14,9 @@ import (
 // passphraseHint says what to do where nobody can be asked.
 const passphraseHint = "name a file with it by --passphrase-file"
 
-// passphraseFlag adds --passphrase-file.
+// passphraseFlag adds --passphrase-file, which the environment may give too.
 func passphraseFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVar(file, "passphrase-file", "", "file with the passphrase; without it the terminal is asked")
+	c.Flags().StringVar(file, "passphrase-file", os.Getenv(passphrase.Variable), "file with the passphrase; without it the terminal is asked")
 }
 
 func newKeysEncrypt() *cobra.Command {

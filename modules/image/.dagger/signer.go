@@ -13,7 +13,8 @@ import (
 // Signer makes what belongs to one organisation. The private keys are mounted
 // into the steps that sign, and never in a layer or a result; each of these
 // steps has a digest of the public half among its arguments, so that nothing
-// made for one key serves another.
+// made for one key serves another. Of keys that are elsewhere their signatures
+// are mounted instead.
 type Signer struct {
 	// +private
 	Image *Image
@@ -34,12 +35,19 @@ type Signer struct {
 	Release *dagger.Secret
 	// +private
 	Attest *dagger.Secret
+	// The passphrase of those that have one.
+	// +private
+	Passphrase *dagger.Secret
 	// +private
 	P11 *dagger.Socket
+	// What keys elsewhere have signed; nil if the keys are here.
+	// +private
+	Signatures *dagger.Directory
 }
 
 // Signer returns a signer with an organisation's keys. A private key is a PEM
-// file or the PKCS#11 URI of one (the release key: an armored OpenPGP file).
+// file, and for Secure Boot, verity and PCR policies it may be the PKCS#11 URI of
+// one; the release key is an armored OpenPGP file.
 func (m *Image) Signer(
 	secureBootKey *dagger.Secret,
 	secureBootCertificate *dagger.File,
@@ -51,6 +59,9 @@ func (m *Image) Signer(
 	releasePublic *dagger.File,
 	attestKey *dagger.Secret,
 	attestPublic *dagger.File,
+	// The passphrase of the keys that have one.
+	// +optional
+	passphrase *dagger.Secret,
 	// The socket of a p11-kit server, for keys that are PKCS#11 URIs.
 	// +optional
 	p11 *dagger.Socket,
@@ -63,14 +74,31 @@ func (m *Image) Signer(
 			WithFile("pcr.pub", pcrPublic).
 			WithFile("release.pub", releasePublic).
 			WithFile("attest.pub", attestPublic),
-		SecureBoot: secureBootKey, Verity: verityKey, PCR: pcrKey, Release: releaseKey, Attest: attestKey, P11: p11,
+		SecureBoot: secureBootKey, Verity: verityKey, PCR: pcrKey, Release: releaseKey, Attest: attestKey,
+		Passphrase: passphrase, P11: p11,
 	}
+}
+
+// Elsewhere returns a signer with signatures that keys elsewhere made.
+func (m *Image) Elsewhere(
+	// The public halves: secure-boot.crt, verity.crt, pcr.pub, release.pub and
+	// attest.pub.
+	public *dagger.Directory,
+	// What was signed so far (see Digests).
+	// +optional
+	signatures *dagger.Directory,
+) *Signer {
+	if signatures == nil {
+		signatures = dag.Directory()
+	}
+	return &Signer{Image: m, Public: public, Signatures: signatures}
 }
 
 const (
 	tryOutVolume = "mangos-try-out-keys"
 	keys         = "/keys"
 	publicKeys   = "/in/keys"
+	passphrase   = keys + "/passphrase"
 )
 
 // TryOut returns a signer with keys that are made once per engine and stay in a
@@ -133,11 +161,11 @@ func (s *Signer) step(ctx context.Context, name string, key *dagger.Secret, role
 	step := s.Image.step(name).file("keys/"+public, s.Public.File(public))
 	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_"+role, digest)
 	step.record = append(step.record, "--secret", keys)
-	if key == nil {
-		step.ctr = step.ctr.WithMountedCache(keys, dag.CacheVolume(s.Volume))
-		return step, nil
+	s.key(step, role, key)
+	if s.Passphrase != nil {
+		step.ctr = step.ctr.WithMountedSecret(passphrase, s.Passphrase)
+		step.sandbox = append(step.sandbox, "--env", "MANGOS_PASSPHRASE_FILE="+passphrase)
 	}
-	step.ctr = step.ctr.WithMountedSecret(keyFile(role), key)
 	if s.P11 != nil {
 		step.ctr = step.ctr.WithUnixSocket(p11Socket, s.P11)
 		step.record = append(step.record, "--secret", p11Socket)
@@ -145,6 +173,18 @@ func (s *Signer) step(ctx context.Context, name string, key *dagger.Secret, role
 			"--env", "PKCS11_PROVIDER_MODULE=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so")
 	}
 	return step, nil
+}
+
+// key puts the private key of a role where a step finds it, or what stands for it.
+func (s *Signer) key(step *step, role string, key *dagger.Secret) {
+	switch {
+	case s.Signatures != nil:
+		step.ctr = step.ctr.WithMountedDirectory(keyFile(role), s.Signatures)
+	case key == nil:
+		step.ctr = step.ctr.WithMountedCache(keys, dag.CacheVolume(s.Volume))
+	default:
+		step.ctr = step.ctr.WithMountedSecret(keyFile(role), key)
+	}
 }
 
 const p11Socket = "/run/p11-kit/pkcs11"
@@ -164,13 +204,15 @@ func (s *Signer) signVerity(ctx context.Context, unsigned *dagger.Directory, out
 			"--certificate", publicKeys+"/verity.crt", "--out", "/out/"+out), nil
 }
 
+const bootLoader = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+
 // signBoot makes the signed boot loader, boot.efi.
 func (s *Signer) signBoot(ctx context.Context) (*Made, error) {
 	step, err := s.step(ctx, "sign-boot", s.SecureBoot, "secure-boot", "secure-boot.crt")
 	if err != nil {
 		return nil, err
 	}
-	return step.run("sign-program", "--in", "/usr/lib/systemd/boot/efi/systemd-bootx64.efi", "--key", keyFile("secure-boot"),
+	return step.run("sign-program", "--in", bootLoader, "--key", keyFile("secure-boot"),
 		"--certificate", publicKeys+"/secure-boot.crt", "--out", "/out/boot.efi"), nil
 }
 
@@ -185,9 +227,7 @@ func (s *Signer) signImage(ctx context.Context, unsigned *dagger.Directory, bzIm
 	if err != nil {
 		return nil, err
 	}
-	if s.PCR != nil {
-		step.ctr = step.ctr.WithMountedSecret(keyFile("pcr"), s.PCR)
-	}
+	s.key(step, "pcr", s.PCR)
 	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_pcr", digest)
 	return step.version(p).
 		file("keys/pcr.pub", s.Public.File("pcr.pub")).
@@ -350,17 +390,21 @@ func (s *Signer) Evidence(
 		file("program/attest", attest).
 		folder("records", records).
 		sign(programs+"attest", "evidence", "--records", "/in/records", "--name", n.Entry, "--key", keyFile("attest"),
-			"--epoch", s.Image.Epoch, "--out", "/out")), nil
+			"--public", publicKeys+"/attest.pub", "--epoch", s.Image.Epoch, "--out", "/out")), nil
+}
+
+func (s *Signer) sums(files *dagger.Directory) *dagger.File {
+	return s.Image.container().
+		WithMountedDirectory("/in/release", files).
+		With(unrecorded("sums", "--release", "/in/release", "--out", "/out/SHA256SUMS")).
+		Directory("/out").
+		File("SHA256SUMS")
 }
 
 // Seal adds SHA256SUMS and its signature to the files of a release. Nothing may
 // be added afterwards.
 func (s *Signer) Seal(ctx context.Context, files *dagger.Directory) (*dagger.Directory, error) {
-	sums := s.Image.container().
-		WithMountedDirectory("/in/release", files).
-		With(unrecorded("sums", "--release", "/in/release", "--out", "/out/SHA256SUMS")).
-		Directory("/out").
-		File("SHA256SUMS")
+	sums := s.sums(files)
 	step, err := s.step(ctx, "seal", s.Release, "release", "release.pub")
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ import (
 // that has one is in the file that MANGOS_PASSPHRASE_FILE names, or is asked for.
 
 // ask gets the passphrase of a key that has one.
-var ask = passphrase.Existing(os.Getenv("MANGOS_PASSPHRASE_FILE"), "name a file with it in MANGOS_PASSPHRASE_FILE")
+var ask = passphrase.Existing(os.Getenv(passphrase.Variable), "name a file with it in "+passphrase.Variable)
 
 func openKey(text string) (sign.Key, error) { return sign.OpenKey(text, ask) }
 
