@@ -2,12 +2,15 @@ package verify
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 
 	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/format/erofs"
 	"github.com/mastercard/mangos/modules/image/unified"
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
@@ -26,7 +29,11 @@ var makers = map[string]struct{ step, name string }{
 	unsigned.Initrd:      {"uki", "initrd"},
 	unsigned.CommandLine: {"uki", "cmdline"},
 	unsigned.UKI:         {"uki", "uki.efi"},
+	unsigned.SBOM:        {"sbom", ""}, // the release's file
 }
+
+// bill is the name of the bill of materials in the release.
+func (m *image) bill() string { return m.manifest.Name + "_" + m.manifest.Version + ".spdx.json" }
 
 // listed compares content with what the list of the unsigned set says of a file.
 func (m *image) listed(name string, content []byte) error {
@@ -49,9 +56,12 @@ func (m *image) listedDigest(name string, sum []byte, size int64) error {
 
 // checkUnsigned holds the list of the unsigned set against what is in the disk
 // and the kernel image, and against the statements.
-func (m *image) checkUnsigned(all statements, trust *policy.Image) (string, error) {
+func (m *image) checkUnsigned(r *folder, all statements, trust *policy.Image) (string, error) {
 	contents, err := m.unsignedContents(trust)
 	if err != nil {
+		return "", err
+	}
+	if contents[unsigned.SBOM], err = r.small(m.bill()); err != nil {
 		return "", err
 	}
 	for name, content := range contents {
@@ -73,6 +83,9 @@ func (m *image) checkUnsigned(all statements, trust *policy.Image) (string, erro
 			return "", fmt.Errorf("the list of the unsigned set has %q, which has no place there", f.Name)
 		}
 		seen[f.Name] = true
+		if from.name == "" {
+			from.name = m.bill()
+		}
 		made, err := all.product(from.step, from.name)
 		if err != nil {
 			return "", err
@@ -116,4 +129,25 @@ func (m *image) unsignedContents(trust *policy.Image) (map[string][]byte, error)
 		return nil, fmt.Errorf("the command line does not begin with the root hash %s", m.root)
 	}
 	return contents, nil
+}
+
+// checkSBOM holds the bill of materials against the files of the root.
+func (m *image) checkSBOM(ctx context.Context, r *folder) (string, error) {
+	text, err := r.small(m.bill())
+	if err != nil {
+		return "", err
+	}
+	doc, err := sbom.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", m.bill(), err)
+	}
+	root, err := erofs.Open(m.volume.data, m.volume.data.Size())
+	if err != nil {
+		return "", err
+	}
+	n, err := sbom.CheckImage(ctx, doc, "root", root)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", m.bill(), err)
+	}
+	return fmt.Sprintf("%d files of the root, all and no other", n), nil
 }

@@ -323,6 +323,7 @@ func TestTampering(t *testing.T) {
 		{"a file that nobody lists", func(c *copied) { c.write("more.txt", []byte("x")) }, "accounted", "more.txt"},
 		{"a statement of nothing", func(c *copied) { c.write("more.sigstore.json", []byte("{}")) }, "statements", "more.sigstore.json"},
 		{"a link of nothing", func(c *copied) { c.write("more.01234567.link", []byte("{}")) }, "accounted", "more.01234567.link"},
+		{"a bill of materials that lists another file", swappedBill, "sbom", ".spdx.json"},
 		{"a lock entry whose hash differs", lockEntry, "lock", "the lock says"},
 		{"the lock of another release", func(c *copied) { c.edit(c.find(".lock.json"), `"sourceDateEpoch": 1`, `"sourceDateEpoch": 2`) }, "accounted", ".lock.json"},
 		{"a module that go.sum does not name", func(c *copied) { c.write(c.find(".go.sum"), []byte("x v1 h1:x=\n")) }, "lock", "is not in go.sum"},
@@ -395,6 +396,20 @@ func lockEntry(c *copied) {
 	for _, step := range []string{"source", "lock"} {
 		c.restate(step, digest(text), digest(changed))
 	}
+}
+
+// swappedBill changes a file's digest in the bill of materials, and all that is
+// said of the bill.
+func swappedBill(c *copied) {
+	name := c.find(".spdx.json")
+	text := c.read(name)
+	const key = `"algorithm":"SHA256","checksumValue":"`
+	files := bytes.Index(text, []byte(`"files":[`))
+	changed := bytes.Clone(text)
+	copy(changed[files+bytes.Index(text[files:], []byte(key))+len(key):], zeros)
+	c.write(name, changed)
+	c.restate("sbom", digest(text), digest(changed))
+	c.relink("sbom", func(l *in_toto.Link) { l.Products[name] = in_toto.HashObj{"sha256": digest(changed)} })
 }
 
 func digest(b []byte) string {

@@ -123,46 +123,53 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 	return v
 }
 
-// check is one line of the report: what it finds when its needs are known.
+// check is one line of the report: what it finds when its own facts, and others
+// that it needs, are known.
 type check struct {
-	name  string
-	needs []*fact
-	find  func() (string, error)
+	name       string
+	own, needs []*fact
+	find       func() (string, error)
 }
 
 // checks lists all of them, in the order of the report.
 func (v *verifier) checks() []check {
-	m, trust := &v.image, &v.policy.Image
-	needs := func(f ...*fact) []*fact { return f }
-	list := []check{
-		{"files", needs(&v.loaded, &v.unpacked), func() (string, error) {
-			return fmt.Sprintf("%d files, %.1f MB", len(v.r.names), float64(v.r.bytes)/1e6), nil
-		}},
-		{"checksums", needs(&v.loaded, &v.unpacked), func() (string, error) { return checkSums(v.r) }},
-		{"checksums-signature", needs(&v.loaded), func() (string, error) { return checkSumsSignature(v.r, v.policy.Checksums) }},
-		{"statements", needs(&v.stated, &v.listed), v.checkStatements},
-		{"layout", needs(&v.laidOut), func() (string, error) {
-			return fmt.Sprintf("%d steps, in force until %s", len(v.layout.Layout.Steps), v.layout.Layout.Expires), nil
-		}},
-		{"links", needs(&v.stated, &v.laidOut), func() (string, error) { return checkLinks(v.all, v.layout) }},
-		{"accounted", needs(&v.stated, &v.laidOut, &v.unpacked), func() (string, error) { return checkAccounted(v.r, v.all, v.layout) }},
-		{"inputs", needs(&v.stated), func() (string, error) { return checkInputs(v.all) }},
-		{"lock", needs(&v.stated, &v.locked), func() (string, error) { return checkLock(v.r, v.all, v.lock) }},
-		{"disk", needs(&v.dissected), func() (string, error) {
-			return fmt.Sprintf("%.1f MB unpacked, root and hash tree named by the root hash", float64(m.disk.size)/1e6), nil
-		}},
-		{"root-hash", needs(&v.opened), m.checkRootHash},
-		{"root-hash-signature", needs(&v.dissected), func() (string, error) { return m.checkSignature(v.r, trust) }},
-		{"update-files", needs(&v.opened), func() (string, error) { return m.checkUpdates(v.ctx, v.r) }},
-		{"secure-boot", needs(&v.booted), func() (string, error) { return m.checkSecureBoot(v.esp, trust) }},
-		{"boot-partition", needs(&v.booted, &v.stated), func() (string, error) { return m.checkBootPartition(v.r, v.all, v.esp) }},
-		{"kernel", needs(&v.listed), func() (string, error) { return m.checkKernel(trust) }},
-		{"unsigned-set", needs(&v.opened, &v.stated), func() (string, error) { return m.checkUnsigned(v.all, trust) }},
-		{"pcr-values", needs(&v.listed), func() (string, error) { return m.checkPCRs(v.r, trust) }},
-		{"pcr-signatures", needs(&v.listed), func() (string, error) { return m.checkPCRSignatures(trust) }},
-		{"try-out", needs(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
+	r, m, trust := v.r, &v.image, &v.policy.Image
+	facts := func(f ...*fact) []*fact { return f }
+	return []check{
+		{"files", facts(&v.loaded), facts(), v.describeFiles},
+		{"checksums", facts(), facts(&v.loaded, &v.unpacked), func() (string, error) { return checkSums(r) }},
+		{"checksums-signature", facts(), facts(&v.loaded), func() (string, error) { return checkSumsSignature(r, v.policy.Checksums) }},
+		{"statements", facts(&v.stated), facts(&v.listed), v.checkStatements},
+		{"layout", facts(&v.laidOut), facts(), v.describeLayout},
+		{"links", facts(), facts(&v.stated, &v.laidOut), func() (string, error) { return checkLinks(v.all, v.layout) }},
+		{"accounted", facts(), facts(&v.stated, &v.laidOut, &v.unpacked), func() (string, error) { return checkAccounted(r, v.all, v.layout) }},
+		{"inputs", facts(), facts(&v.stated), func() (string, error) { return checkInputs(v.all) }},
+		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock) }},
+		{"disk", facts(&v.unpacked, &v.dissected), facts(), v.describeDisk},
+		{"root-hash", facts(&v.opened), facts(), m.checkRootHash},
+		{"root-hash-signature", facts(), facts(&v.dissected), func() (string, error) { return m.checkSignature(r, trust) }},
+		{"update-files", facts(), facts(&v.opened), func() (string, error) { return m.checkUpdates(v.ctx, r) }},
+		{"boot-partition", facts(&v.booted), facts(&v.stated), func() (string, error) { return m.checkBootPartition(r, v.all, v.esp) }},
+		{"secure-boot", facts(), facts(&v.booted), func() (string, error) { return m.checkSecureBoot(v.esp, trust) }},
+		{"kernel", facts(), facts(&v.listed), func() (string, error) { return m.checkKernel(trust) }},
+		{"unsigned-set", facts(&v.listed), facts(&v.opened, &v.stated), func() (string, error) { return m.checkUnsigned(r, v.all, trust) }},
+		{"pcr-values", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRs(r, trust) }},
+		{"pcr-signatures", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRSignatures(trust) }},
+		{"sbom", facts(), facts(&v.opened), func() (string, error) { return m.checkSBOM(v.ctx, r) }},
+		{"try-out", facts(), facts(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
 	}
-	return list
+}
+
+func (v *verifier) describeFiles() (string, error) {
+	return fmt.Sprintf("%d files, %.1f MB", len(v.r.names), float64(v.r.bytes)/1e6), nil
+}
+
+func (v *verifier) describeLayout() (string, error) {
+	return fmt.Sprintf("%d steps, in force until %s", len(v.layout.Layout.Steps), v.layout.Layout.Expires), nil
+}
+
+func (v *verifier) describeDisk() (string, error) {
+	return fmt.Sprintf("%.1f MB unpacked, root and hash tree named by the root hash", float64(v.image.disk.size)/1e6), nil
 }
 
 func (v *verifier) checkStatements() (string, error) {
@@ -192,10 +199,18 @@ func (v *verifier) run() []Check {
 
 func (c check) run() (o Check) {
 	o.Name = c.name
-	err := after(func() (err error) {
-		o.Detail, err = c.find()
-		return err
-	}, c.needs...)()
+	var err error
+	for _, own := range c.own {
+		if err = (*own)(); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = after(func() (err error) {
+			o.Detail, err = c.find()
+			return err
+		}, c.needs...)()
+	}
 	if err != nil {
 		o.Detail = err.Error()
 	}

@@ -3,6 +3,7 @@ package verifytest
 import (
 	"bytes"
 	"context"
+	"crypto/sha1" // SPDX wants it
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/format/uki"
@@ -51,7 +53,8 @@ func (w *World) steps(t testing.TB, content string) {
 	l := w.lock(t)
 	w.step(t, "source", nil, map[string][]byte{
 		"source/debian.lock.json": w.Files[Name+"_"+Version+".lock.json"], "source/mangos.toml": []byte(definition),
-		"source/go.sum": w.Files[Name+"_"+Version+".go.sum"], "source/go.mod": []byte("module x\n"),
+		"source/debian.sources.json": []byte("{}"),
+		"source/go.sum":              w.Files[Name+"_"+Version+".go.sum"], "source/go.mod": []byte("module x\n"),
 		"source/modules/kernel/config/a.config": []byte("CONFIG_64BIT=y\n"),
 		"source/modules/image/tree/root/etc/x":  []byte("x"),
 		"source/modules/image/tree/initrd/init": []byte("usr/lib/systemd/systemd"),
@@ -70,9 +73,43 @@ func (w *World) steps(t testing.TB, content string) {
 	w.step(t, "kernel-packed", append(w.tools("build"), w.below("compiled/")...), w.packed(t))
 	w.step(t, "certificate", append(w.below("kernel/"), "keys/verity.crt", "program/kernel", "program/sandbox", "program/record"), w.certified(t))
 	root := w.root(t, content)
+	w.sbom(t, l, content)
 	w.boot(t, root)
 	w.disk(t, root)
 }
+
+// bill is what makes a bill of materials.
+func (w *World) bill() []string {
+	return append(w.tools("imagetools"), "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
+		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/usr/lib/mangos/extension", "program/attest")
+}
+
+// sbom makes the bill of materials of the release.
+func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
+	t.Helper()
+	file := func(path, content string) sbom.File {
+		one, two := sha1.Sum([]byte(content)), sha256.Sum256([]byte(content))
+		return sbom.File{Path: path, SHA1: hex.EncodeToString(one[:]), SHA256: hex.EncodeToString(two[:]), Origin: "test"}
+	}
+	link := file("etc/link", programLink)
+	link.Link, link.Target = true, programLink
+	doc, err := sbom.Build(sbom.Input{Name: Name, Version: Version, Epoch: Epoch, Lock: l, Components: []sbom.Component{{
+		Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM",
+		Files: []sbom.File{link, file("etc/x", "x"), file("usr/bin/program", program(content))},
+	}}})
+	must(t, err)
+	w.Files[bill], err = sbom.Encode(doc)
+	must(t, err)
+	w.step(t, "sbom", append(w.bill(), "root.erofs"), map[string][]byte{bill: w.Files[bill]})
+}
+
+// The files of the root, and the name of what lists them.
+const (
+	programLink = "../usr/bin/program"
+	bill        = Name + "_" + Version + ".spdx.json"
+)
+
+func program(content string) string { return strings.Repeat(content+"\n", 1000) }
 
 // lock makes the lock, and go.sum.
 func (w *World) lock(t testing.TB) *lock.Lock {
@@ -147,9 +184,19 @@ func (w *World) packages(t testing.TB, l *lock.Lock) {
 		}
 		w.Records = append(w.Records, r)
 		if set != "source-linux" {
-			w.step(t, "tree-"+set, append(w.locked(set), append(own, "selection/"+set+".json")...), map[string][]byte{set + ".tree": []byte("tree of " + set)})
+			w.step(t, "tree-"+set, append(w.locked(set), append(own, "selection/"+set+".json")...), w.tree(set))
 		}
 	}
+}
+
+// tree is what a set's packages become; of those that are unpacked only, there is
+// dpkg's database apart.
+func (w *World) tree(set string) map[string][]byte {
+	files := map[string][]byte{set + ".tree": []byte("tree of " + set)}
+	if set == "initrd" || set == "microcode" {
+		files[set+".database.tree"] = []byte("database of " + set)
+	}
+	return files
 }
 
 // locked are the names of a set's files.
@@ -244,9 +291,9 @@ func (w *World) certified(t testing.TB) map[string][]byte {
 // root makes the root file system, its hash tree and the signature.
 func (w *World) root(t testing.TB, content string) verity.RootHash {
 	t.Helper()
-	w.write(t, "tree/usr/bin/program", []byte(strings.Repeat(content+"\n", 1000)))
+	w.write(t, "tree/usr/bin/program", []byte(program(content)))
 	w.write(t, "tree/etc/x", []byte("x"))
-	must(t, os.Symlink("../usr/bin/program", w.path("tree/etc/link")))
+	must(t, os.Symlink(programLink, w.path("tree/etc/link")))
 	oracle.Run(t, w.Work, "mkfs.erofs", "--quiet", "-T0", "--all-root", "-U", "00000000-0000-0000-0000-000000000000", w.path("root.erofs"), w.path("tree"))
 	image := w.read(t, w.path("root.erofs"))
 	tree, err := verity.Build(bytes.NewReader(image), int64(len(image)), verity.Salt())
@@ -256,7 +303,9 @@ func (w *World) root(t testing.TB, content string) verity.RootHash {
 	w.write(t, "os-release", osRelease)
 	w.write(t, "root.verity", tree.Bytes())
 	w.write(t, "roothash", []byte(tree.Root.String()+"\n"))
-	w.step(t, "erofs", append(w.tools("imagetools"), "root.tree", "source/modules/image/tree/root/etc/x", "device/root/usr/lib/mangos/extension"),
+	const document = "document/usr/share/mangos/sbom.spdx.json.zst"
+	w.step(t, "sbom-device", w.bill(), map[string][]byte{document: []byte("bill of materials")})
+	w.step(t, "erofs", append(w.tools("imagetools"), document, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/usr/lib/mangos/extension"),
 		map[string][]byte{"root.erofs": image, "os-release": osRelease})
 	w.step(t, "verity", append(w.tools("imagetools"), "root.erofs"), map[string][]byte{"root.verity": tree.Bytes(), "roothash": w.read(t, w.path("roothash"))})
 	return tree.Root
@@ -284,7 +333,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 		unsigned.Initrd: initrd, unsigned.CommandLine: []byte(line), unsigned.UKI: normal, unsigned.Microcode: []byte("microcode"),
 		unsigned.Root: w.bytes["root.erofs"], unsigned.Tree: w.bytes["root.verity"], unsigned.RootHash: w.bytes["roothash"],
 		unsigned.OSRelease: w.bytes["os-release"], unsigned.Vmlinux: w.bytes["kernel/vmlinux"], unsigned.BzImage: w.bytes["kernel/bzImage"],
-		unsigned.Uname: w.bytes["kernel/release"],
+		unsigned.Uname: w.bytes["kernel/release"], unsigned.SBOM: w.Files[bill],
 	} {
 		files[name] = w.write(t, "unsigned/"+name, content)
 	}
@@ -292,7 +341,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	must(t, err)
 	w.Files[w.Names.Unsigned], err = m.JSON()
 	must(t, err)
-	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio"),
+	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", bill),
 		map[string][]byte{"initrd": initrd, "cmdline": []byte(line), "uki.efi": normal, w.Names.Unsigned: w.Files[w.Names.Unsigned]})
 
 	parsed, err := uki.Parse(normal)
