@@ -18,6 +18,8 @@ import (
 type Suite struct {
 	Name, Archive string
 	Release       *Release
+	// Signed is the Release as it was signed.
+	Signed Signed
 	// Components are the component indexes, in the order of the definition.
 	Components []Component
 	// Read lists the index files that were read, with their path below the
@@ -35,11 +37,15 @@ type Component struct {
 // ReadSuite fetches and verifies a suite: its Release at the moment now, then the
 // indexes of its components for the architecture.
 func ReadSuite(ctx context.Context, f *fetch.Fetcher, archive, name string, components []string, architecture string, keys *Keyring, now time.Time) (*Suite, error) {
-	r, err := readRelease(ctx, f, archive, name, keys, now)
+	signed, err := readRelease(ctx, f, archive, name)
 	if err != nil {
 		return nil, fmt.Errorf("suite %s: %w", name, err)
 	}
-	s := &Suite{Name: name, Archive: archive, Release: r}
+	r, err := keys.Verify(signed, now)
+	if err != nil {
+		return nil, fmt.Errorf("suite %s: %w", name, err)
+	}
+	s := &Suite{Name: name, Archive: archive, Release: r, Signed: signed}
 	for _, c := range components {
 		if !slices.Contains(r.Components, c) && !slices.ContainsFunc(r.Components, func(have string) bool { return strings.HasSuffix(have, "/"+c) }) {
 			return nil, fmt.Errorf("suite %s: %w: it has no component %s", name, ErrRelease, c)
@@ -56,21 +62,25 @@ func ReadSuite(ctx context.Context, f *fetch.Fetcher, archive, name string, comp
 	return s, nil
 }
 
-func readRelease(ctx context.Context, f *fetch.Fetcher, archive, suite string, keys *Keyring, now time.Time) (*Release, error) {
-	base := "dists/" + suite + "/"
-	inline, err := f.Get(ctx, archive, base+"InRelease", MaxRelease)
-	if err == nil {
-		return keys.VerifyInline(inline, now)
+// Signed is a Release as it was signed: the file InRelease, or Release and
+// Release.gpg.
+type Signed map[string][]byte
+
+func readRelease(ctx context.Context, f *fetch.Fetcher, archive, suite string) (Signed, error) {
+	signed := Signed{}
+	get := func(name string) (err error) {
+		signed[name], err = f.Get(ctx, archive, "dists/"+suite+"/"+name, MaxRelease)
+		return err
 	}
-	text, second := f.Get(ctx, archive, base+"Release", MaxRelease)
-	if second != nil {
+	err := get(inRelease)
+	if err == nil {
+		return signed, nil
+	}
+	delete(signed, inRelease)
+	if get(release) != nil {
 		return nil, err
 	}
-	signature, second := f.Get(ctx, archive, base+"Release.gpg", MaxRelease)
-	if second != nil {
-		return nil, second
-	}
-	return keys.VerifyDetached(text, signature, now)
+	return signed, get(releaseSignature)
 }
 
 // index fetches an index in the best compression that the Release lists: gzip

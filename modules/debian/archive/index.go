@@ -96,6 +96,38 @@ func Packages(index []byte) ([]Package, error) {
 	return list, err
 }
 
+// Filter returns the paragraphs of an index whose packages have one of the
+// names. It is many times faster than reading all of them.
+func Filter(index []byte, names map[string]bool) []byte {
+	var kept []byte
+	for len(index) > 0 {
+		end := len(index)
+		if i := bytes.Index(index, []byte("\n\n")); i >= 0 {
+			end = i + 2
+		}
+		if paragraph := index[:end]; names[packageName(paragraph)] {
+			kept = append(kept, paragraph...)
+		}
+		index = index[end:]
+	}
+	return kept
+}
+
+// packageName is the value of a paragraph's field Package, empty if there is
+// none.
+func packageName(paragraph []byte) string {
+	const field = "Package: "
+	if !bytes.HasPrefix(paragraph, []byte(field)) {
+		i := bytes.Index(paragraph, []byte("\n"+field))
+		if i < 0 {
+			return ""
+		}
+		paragraph = paragraph[i+1:]
+	}
+	line, _, _ := bytes.Cut(paragraph[len(field):], []byte("\n"))
+	return string(bytes.TrimSpace(line))
+}
+
 // paragraphs cuts an index at its empty lines and hands each paragraph on with
 // its place, so that a part of an index can be copied as it is.
 func paragraphs(index []byte, do func(p control.Paragraph, start, end int) error) error {

@@ -97,6 +97,26 @@ func ReadKeyring(files [][]byte, signers []string) (*Keyring, error) {
 	return k, nil
 }
 
+// The files of a signed Release.
+const (
+	inRelease        = "InRelease"
+	release          = "Release"
+	releaseSignature = "Release.gpg"
+)
+
+// Verify checks a signed Release at the moment now.
+func (k *Keyring) Verify(signed Signed, now time.Time) (*Release, error) {
+	if text, ok := signed[inRelease]; ok && len(signed) == 1 {
+		return k.VerifyInline(text, now)
+	}
+	text, ok := signed[release]
+	signature, has := signed[releaseSignature]
+	if !ok || !has || len(signed) != 2 {
+		return nil, fmt.Errorf("%w: neither an InRelease nor a Release with Release.gpg", ErrSignature)
+	}
+	return k.VerifyDetached(text, signature, now)
+}
+
 // VerifyInline checks a clear-signed Release (InRelease) at the moment now.
 func (k *Keyring) VerifyInline(data []byte, now time.Time) (*Release, error) {
 	const head = "-----BEGIN PGP SIGNED MESSAGE-----"
