@@ -83,7 +83,7 @@ func (b *builder) indexLock() {
 
 // comment says what a reader has to know, and sums up the sources.
 func (b *builder) comment() string {
-	text := "Every regular file and symbolic link of the components is listed. " +
+	text := "Every regular file and symbolic link is listed of the components whose files are. " +
 		"The checksum of a symbolic link is that of its target's name. " +
 		"Licences are what the packages declare; nobody has concluded anything."
 	for _, c := range b.in.Components {
@@ -121,20 +121,8 @@ func (b *builder) component(c *Component) error {
 	b.doc.Packages = append(b.doc.Packages, p)
 	b.relate(documentID, common.TypeRelationshipDescribe, id)
 
-	files := make([]*spdx.File, len(c.Files))
-	groups := map[common.ElementID][]*spdx.File{}
-	for i := range c.Files {
-		f, err := newFile(c.Name, &c.Files[i])
-		if err != nil {
-			return err
-		}
-		files[i] = f
-		parent := b.parent(c, &c.Files[i])
-		groups[parent] = append(groups[parent], f)
-		b.relate(parent, common.TypeRelationshipContains, f.FileSPDXIdentifier)
-	}
-	b.doc.Files = append(b.doc.Files, files...)
-	if err := analysed(p, files, c.LeftOut); err != nil {
+	groups, err := b.files(c, p)
+	if err != nil {
 		return err
 	}
 	if err := b.debs(c, groups); err != nil {
@@ -149,6 +137,28 @@ func (b *builder) component(c *Component) error {
 	source, err := b.source(c.Source)
 	b.relate(id, common.TypeRelationshipGeneratedFrom, source)
 	return err
+}
+
+// files adds the files of a component, whose package is p, and returns those of
+// each element.
+func (b *builder) files(c *Component, p *spdx.Package) (map[common.ElementID][]*spdx.File, error) {
+	if c.Outline {
+		return nil, nil
+	}
+	files := make([]*spdx.File, len(c.Files))
+	groups := map[common.ElementID][]*spdx.File{}
+	for i := range c.Files {
+		f, err := newFile(c.Name, &c.Files[i])
+		if err != nil {
+			return nil, err
+		}
+		files[i] = f
+		parent := b.parent(c, &c.Files[i])
+		groups[parent] = append(groups[parent], f)
+		b.relate(parent, common.TypeRelationshipContains, f.FileSPDXIdentifier)
+	}
+	b.doc.Files = append(b.doc.Files, files...)
+	return groups, analysed(p, files, c.LeftOut)
 }
 
 // parent is the element that contains a file.

@@ -144,6 +144,33 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// TestOutline: the document that the root will hold does not depend on the files
+// of the other parts.
+func TestOutline(t *testing.T) {
+	p := product(t)
+	document := func() string {
+		list, err := p.Components(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(encode(t, Input{Name: p.Name, Version: p.Version, Epoch: 1, Lock: p.Lock, Components: list}))
+	}
+	before := document()
+	if err := os.WriteFile(filepath.Join(p.Initrd.Tree, "usr/lib/systemd/systemd"), []byte("another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if document() != before {
+		t.Error("a file of the initrd shows in the root's document")
+	}
+	if !strings.Contains(before, `"SPDXID":"SPDXRef-initrd-deb-tool"`) || strings.Contains(before, "SPDXRef-initrd-file-") {
+		t.Error("the initrd is not outlined")
+	}
+	p.Document = lay(t, t.TempDir(), map[string]string{InstalledPath: before})
+	if after := document(); !strings.Contains(after, "SPDXRef-initrd-file-") || !strings.Contains(after, "./"+InstalledPath) {
+		t.Error("the release's document does not list the files of the initrd")
+	}
+}
+
 // TestTwoFolders: where the parts lie does not show.
 func TestTwoFolders(t *testing.T) {
 	document := func() string {

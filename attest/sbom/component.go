@@ -51,6 +51,9 @@ type Component struct {
 	Packages []dpkg.Package
 	// Copyright holds the copyright files of packages.
 	Copyright map[string][]byte
+	// Outline tells that the files are not to be listed, only what they are of:
+	// the document is older than they are, or must not depend on them.
+	Outline bool
 	// LeftOut is the path of a file that is in the component and not in Files.
 	LeftOut string
 	// Artifact is the file that the component is shipped as, if it is known.

@@ -19,6 +19,11 @@
 // keys. A symbolic link is a file whose content is its target; its comment says
 // so. A comment says, too, where a file is not as its package brought it.
 //
+// There are two documents. The image holds one, without itself; of the parts
+// beside the root it tells what they are made of, but lists no file: so a change of
+// the initrd does not change the root. The release's lists every file of every
+// part, that document among them.
+//
 // The same inputs give the same bytes: the namespace is made from the content,
 // the date is the epoch of the image, everything is sorted, and each element is
 // a line of its own, so that a difference is easy to read and an element easy to

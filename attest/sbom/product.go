@@ -62,7 +62,12 @@ const (
 	compiled     = "compiled from the kernel's source (step %s)"
 )
 
-// Components lists the parts of the product.
+// outlined is said of a component without its files.
+const outlined = " Its files stand in the release's bill of materials."
+
+// Components lists the parts of the product. While there is no document yet, those
+// beside the root are only outlined: so that the root, which will hold the
+// document, is the same whatever changes in a file of the others.
 func (p *Product) Components(ctx context.Context) ([]Component, error) {
 	var list []Component
 	copyrights := map[string][]byte{}
@@ -73,9 +78,14 @@ func (p *Product) Components(ctx context.Context) ([]Component, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c != nil {
-			list = append(list, *c)
+		if c == nil {
+			continue
 		}
+		if c.Name != "root" && p.Document == "" {
+			c.Outline = true
+			c.Comment += outlined
+		}
+		list = append(list, *c)
 	}
 	return list, nil
 }
@@ -211,10 +221,10 @@ func (p *Product) kernel(_ context.Context, _ map[string][]byte) (*Component, er
 	if c.Source == "" {
 		return nil, fmt.Errorf("kernel: source %s: %w", p.KernelSource, ErrUnlocked)
 	}
-	if p.Kernel == "" {
-		c.Comment += " This document is older than the kernel: its files stand in the release's bill of materials."
-	} else if err := c.kernelFiles(p.Kernel); err != nil {
-		return nil, fmt.Errorf("kernel: %w", err)
+	if p.Kernel != "" {
+		if err := c.kernelFiles(p.Kernel); err != nil {
+			return nil, fmt.Errorf("kernel: %w", err)
+		}
 	}
 	c.CPE = "cpe:2.3:o:linux:linux_kernel:" + c.Version + ":*:*:*:*:*:*:*"
 	return c, nil
