@@ -40,11 +40,7 @@ func (m *Mangos) checkReproducible(ctx context.Context, t *results, kernel bool)
 // another build's trace.
 func (m *Mangos) secondBuild(ctx context.Context, kernel bool) (string, error) {
 	build, since := rand.Text(), time.Now().UTC().Format(time.RFC3339Nano)
-	linux, err := m.compiled(ctx, "", "")
-	if err != nil {
-		return "", err
-	}
-	unsigned, err := m.common(ctx, linux.Files(), "", "")
+	linux, unsigned, err := m.firstBuild(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -83,6 +79,16 @@ func (m *Mangos) secondBuild(ctx context.Context, kernel bool) (string, error) {
 		CombinedOutput(ctx)
 }
 
+// firstBuild returns the kernel and the unsigned set as they are in a release.
+func (m *Mangos) firstBuild(ctx context.Context) (*dagger.KernelMade, *dagger.ImageMade, error) {
+	linux, err := m.compiled(ctx, "", "")
+	if err != nil {
+		return nil, nil, err
+	}
+	unsigned, err := m.common(ctx, linux.Files(), "", "")
+	return linux, unsigned, err
+}
+
 // both makes two folders at the same time: each has steps that keep one processor
 // busy.
 func both(ctx context.Context, a, b *dagger.Directory) error {
@@ -119,11 +125,7 @@ func (m *Mangos) secondKeys(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	linux, err := m.compiled(ctx, "", "")
-	if err != nil {
-		return "", err
-	}
-	unsigned, err := m.common(ctx, linux.Files(), "", "")
+	linux, unsigned, err := m.firstBuild(ctx)
 	if err != nil {
 		return "", err
 	}
