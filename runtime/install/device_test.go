@@ -30,7 +30,7 @@ func (b *built) installOn(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if _, err := d.WriteAt(stale, b.table.Partitions[0].Start+(512<<10)); err != nil { // where zeros go
+	if _, err := d.WriteAt(stale, b.Table.Partitions[0].Start+(512<<10)); err != nil { // where zeros go
 		t.Fatal(err)
 	}
 	if err := b.install(t, b.folder(t), d); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/powercut"
 	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/runtime/install/installtest"
 )
 
 const targetSize = 16 << 20
@@ -62,19 +63,19 @@ func (b *built) installed(t testing.TB, to target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if table.SectorSize != to.sector || table.DiskID == b.table.DiskID || table.Partitions[0].ID == b.table.Partitions[0].ID {
+	if table.SectorSize != to.sector || table.DiskID == b.Table.DiskID || table.Partitions[0].ID == b.Table.Partitions[0].ID {
 		t.Errorf("the table is the image's: %+v", table)
 	}
 	for i, p := range table.Partitions {
-		q := b.table.Partitions[i]
+		q := b.Table.Partitions[i]
 		if p.Type != q.Type || p.Start != q.Start || p.Size != q.Size || p.Label != q.Label || p.Attributes != q.Attributes || i > 0 && p.ID != q.ID {
 			t.Errorf("partition %+v, in the image %+v", p, q)
 		}
 		size := p.Size
 		if p.Type == gpt.TypeRoot {
-			size = rootSize // what is behind it nobody reads
+			size = installtest.RootSize // what is behind it nobody reads
 		} else if p.Type == gpt.TypeRootVerity {
-			size, err = verity.TreeSize(rootSize)
+			size, err = verity.TreeSize(installtest.RootSize)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +84,7 @@ func (b *built) installed(t testing.TB, to target) {
 		if _, err := to.ReadAt(got, p.Start); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got, b.image[p.Start:p.Start+size]) {
+		if !bytes.Equal(got, b.Image[p.Start:p.Start+size]) {
 			t.Errorf("partition %s differs", p.Label)
 		}
 	}
@@ -109,7 +110,7 @@ func notBootable(t testing.TB, to target) {
 func (b *built) verified(t testing.TB, to target) {
 	t.Helper()
 	before := newTarget(t, to.Size(), to.sector)
-	for _, p := range b.table.Partitions[1:] {
+	for _, p := range b.Table.Partitions[1:] {
 		got, old := make([]byte, p.Size), make([]byte, p.Size)
 		if _, err := to.ReadAt(got, p.Start); err != nil {
 			t.Fatal(err)
@@ -145,36 +146,32 @@ func TestInstall(t *testing.T) {
 // Images that the release key signed and that are broken all the same: none
 // becomes a bootable disk, and nothing unverified lands where the root goes.
 func TestInstallRefusesImages(t *testing.T) {
-	flip := func(at func(b *built) int64) func(*built) {
-		return func(b *built) { b.image[at(b)] ^= 1 }
+	flip := func(at func(b *installtest.Release) int64) func(*installtest.Release) {
+		return func(b *installtest.Release) { b.Image[at(b)] ^= 1 }
 	}
-	in := func(i int, offset int64) func(*built) int64 {
-		return func(b *built) int64 { return b.table.Partitions[i].Start + offset }
+	in := func(i int, offset int64) func(*installtest.Release) int64 {
+		return func(b *installtest.Release) int64 { return b.Table.Partitions[i].Start + offset }
 	}
 	for name, c := range map[string]struct {
-		change func(*built)
+		change func(*installtest.Release)
 		want   error
 	}{
 		"first block of the root":        {flip(in(3, 0)), verity.ErrCorrupt},
-		"middle of the root":             {flip(in(3, rootSize/2)), verity.ErrCorrupt},
-		"last block of the root":         {flip(in(3, rootSize-1)), verity.ErrCorrupt},
-		"behind the root":                {flip(in(3, rootSize)), ErrImage},
+		"middle of the root":             {flip(in(3, installtest.RootSize/2)), verity.ErrCorrupt},
+		"last block of the root":         {flip(in(3, installtest.RootSize-1)), verity.ErrCorrupt},
+		"behind the root":                {flip(in(3, installtest.RootSize)), ErrImage},
 		"hash tree":                      {flip(in(2, 8192)), verity.ErrCorrupt},
 		"superblock":                     {flip(in(2, 0)), verity.ErrFormat},
 		"behind the hash tree":           {flip(in(2, 1<<20-1)), verity.ErrFormat},
-		"signature of another root":      {func(b *built) { b.image[b.table.Partitions[1].Start+15] ^= 1 }, ErrImage},
-		"partition table":                {flip(func(*built) int64 { return 1024 }), ErrImage},
-		"no partition table":             {func(b *built) { clear(b.image[:1024]) }, ErrImage},
-		"cut off":                        {func(b *built) { b.image = b.image[:len(b.image)-512] }, ErrImage},
-		"cut off in the head":            {func(b *built) { b.image = b.image[:4096] }, ErrImage},
-		"longer than its table says":     {func(b *built) { b.image = append(b.image, 0) }, ErrImage},
-		"another root than the manifest": {func(b *built) { b.root[0] ^= 1 }, ErrImage},
+		"signature of another root":      {func(b *installtest.Release) { b.Image[b.Table.Partitions[1].Start+15] ^= 1 }, ErrImage},
+		"partition table":                {flip(func(*installtest.Release) int64 { return 1024 }), ErrImage},
+		"no partition table":             {func(b *installtest.Release) { clear(b.Image[:1024]) }, ErrImage},
+		"cut off":                        {func(b *installtest.Release) { b.Image = b.Image[:len(b.Image)-512] }, ErrImage},
+		"cut off in the head":            {func(b *installtest.Release) { b.Image = b.Image[:4096] }, ErrImage},
+		"longer than its table says":     {func(b *installtest.Release) { b.Image = append(b.Image, 0) }, ErrImage},
+		"another root than the manifest": {func(b *installtest.Release) { b.Root[0] ^= 1 }, ErrImage},
 	} {
-		var good *built
-		b := build(t, "1", func(b *built) {
-			good = &built{table: b.table, good: bytes.Clone(b.image)}
-			c.change(b)
-		})
+		b := build(t, "1", c.change)
 		to := newTarget(t, targetSize, 512)
 		if err := b.install(t, b.folder(t), to); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -183,21 +180,21 @@ func TestInstallRefusesImages(t *testing.T) {
 			continue // the target is as it was
 		}
 		notBootable(t, to)
-		good.verified(t, to)
+		b.verified(t, to)
 	}
 }
 
 // The compressed image is not the one of the manifest.
 func TestInstallRefusesOtherFiles(t *testing.T) {
 	b := build(t, "1", nil)
-	other := build(t, "1", func(b *built) { b.image[b.table.Partitions[0].Start+100] ^= 1 }) // in the ESP
-	b.files[b.disk] = other.files[b.disk]
+	other := build(t, "1", func(b *installtest.Release) { b.Image[b.Table.Partitions[0].Start+100] ^= 1 }) // in the ESP
+	b.Files[b.Disk] = other.Files[b.Disk]
 	to := newTarget(t, targetSize, 512)
 	if err := b.install(t, b.folder(t), to); !errors.Is(err, ErrImage) {
 		t.Errorf("another ESP: %v", err)
 	}
 	notBootable(t, to)
-	b.files[b.disk] = []byte("no zstd at all, but long enough to look like something")
+	b.Files[b.Disk] = []byte("no zstd at all, but long enough to look like something")
 	if err := b.install(t, b.folder(t), to); !errors.Is(err, ErrImage) {
 		t.Errorf("garbage: %v", err)
 	}
@@ -210,7 +207,7 @@ func TestInstallTooSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ size, minimum int64 }{{b.table.DiskSize - 4096, 0}, {targetSize, targetSize + 1}} {
+	for _, c := range []struct{ size, minimum int64 }{{b.Table.DiskSize - 4096, 0}, {targetSize, targetSize + 1}} {
 		to := newTarget(t, c.size, 512)
 		if err := Install(t.Context(), Options{Source: s, Release: r, Target: to, Patience: patience, Minimum: c.minimum}); !errors.Is(err, ErrTooSmall) {
 			t.Errorf("%+v: %v", c, err)
@@ -219,7 +216,7 @@ func TestInstallTooSmall(t *testing.T) {
 			t.Errorf("the old table is gone: %v", err)
 		}
 	}
-	exact := newTarget(t, b.table.DiskSize, 512)
+	exact := newTarget(t, b.Table.DiskSize, 512)
 	if err := b.install(t, s, exact); err != nil {
 		t.Errorf("a target of just the size: %v", err)
 	}
@@ -241,11 +238,11 @@ func (l lying) ReadAt(b []byte, at int64) (int, error) {
 
 func TestReadBack(t *testing.T) {
 	b := build(t, "1", nil)
-	for i, offset := range []int64{1000, 20, 5000, rootSize - 1} {
+	for i, offset := range []int64{1000, 20, 5000, installtest.RootSize - 1} {
 		to := newTarget(t, targetSize, 512)
-		err := b.install(t, b.folder(t), lying{to, b.table.Partitions[i].Start + offset})
+		err := b.install(t, b.folder(t), lying{to, b.Table.Partitions[i].Start + offset})
 		if !errors.Is(err, ErrReadBack) {
-			t.Errorf("a byte of %s: %v", b.table.Partitions[i].Label, err)
+			t.Errorf("a byte of %s: %v", b.Table.Partitions[i].Label, err)
 		}
 		notBootable(t, to)
 	}
@@ -294,16 +291,16 @@ func TestInstallCutAnywhere(t *testing.T) {
 
 // complete says what of the root is not on a disk.
 func (b *built) complete(to target) error {
-	root, tree := b.table.Partitions[3], b.table.Partitions[2]
+	root, tree := b.Table.Partitions[3], b.Table.Partitions[2]
 	device := make([]byte, tree.Size)
 	if _, err := to.ReadAt(device, tree.Start); err != nil {
 		return err
 	}
-	size, err := verity.TreeSize(rootSize)
+	size, err := verity.TreeSize(installtest.RootSize)
 	if err != nil {
 		return err
 	}
-	t, err := verity.Open(bytes.NewReader(device[:size]), size, b.root)
+	t, err := verity.Open(bytes.NewReader(device[:size]), size, b.Root)
 	if err != nil {
 		return err
 	}

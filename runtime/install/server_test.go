@@ -20,7 +20,7 @@ func (b *built) serve(t *testing.T, how http.HandlerFunc) Source {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 		if strings.HasPrefix(name, sumsFile) {
-			_, _ = w.Write(b.files[name])
+			_, _ = w.Write(b.Files[name])
 			return
 		}
 		how(w, r)
@@ -53,7 +53,7 @@ func hangUp(w http.ResponseWriter) { panic(http.ErrAbortHandler) }
 
 func TestInstallFromServers(t *testing.T) {
 	b := build(t, "1", nil)
-	image := b.files[b.disk]
+	image := b.Files[b.Disk]
 	half := len(image) / 2
 	for _, c := range []struct {
 		name string
@@ -65,13 +65,13 @@ func TestInstallFromServers(t *testing.T) {
 		{"as it should be", func(_ int64, w http.ResponseWriter, r *http.Request) { give(w, r, image) }, nil, 0},
 		{"through redirects", func(n int64, w http.ResponseWriter, r *http.Request) {
 			if n < 4 {
-				http.Redirect(w, r, fmt.Sprintf("/other/%d/%s", n, b.disk), http.StatusFound)
+				http.Redirect(w, r, fmt.Sprintf("/other/%d/%s", n, b.Disk), http.StatusFound)
 				return
 			}
 			give(w, r, image)
 		}, nil, 0},
 		{"redirects without an end", func(n int64, w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, fmt.Sprintf("/other/%d/%s", n, b.disk), http.StatusFound)
+			http.Redirect(w, r, fmt.Sprintf("/other/%d/%s", n, b.Disk), http.StatusFound)
 		}, ErrSource, 0},
 		{"gone at half, then back", func(n int64, w http.ResponseWriter, r *http.Request) {
 			switch n {
@@ -169,8 +169,7 @@ func TestInstallFromServers(t *testing.T) {
 				if table, err := gpt.Current(to, to.Size()); err == nil && table.DiskID != gpt.DeriveGUID("old") {
 					t.Error("the target is bootable")
 				}
-				good := &built{table: b.table, good: b.image}
-				good.verified(t, to)
+				b.verified(t, to)
 			}
 		})
 	}

@@ -73,9 +73,13 @@ func refusal(root string, d *Disk, device string, used uses, minimum int64) stri
 		return use
 	}
 	if d.Size < minimum {
-		return "it is too small, " + size(minimum) + " are needed"
+		return tooSmall(minimum)
 	}
 	return ""
+}
+
+func tooSmall(minimum int64) string {
+	return "it is too small, " + size(minimum) + " are needed"
 }
 
 // inUse looks at the disk and its partitions.

@@ -66,6 +66,23 @@ func (d *Disk) String() string {
 	return strings.Join(words, "  ")
 }
 
+// File is a file as a place to install to: an image to be.
+func File(path string, minimum int64) (*Disk, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: no regular file", path, ErrNone)
+	}
+	d := &Disk{Name: filepath.Base(path), Path: path, Bus: "file", Size: info.Size(), SectorSize: 512}
+	d.look(path)
+	if d.Size < minimum {
+		d.Refusal = tooSmall(minimum)
+	}
+	return d, nil
+}
+
 // size in the units of who sells disks.
 func size(n int64) string {
 	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
