@@ -193,13 +193,11 @@ func copyRoot(r *io.LimitedReader, p gpt.Partition, tree *verity.Tree, to sectio
 type onlyWriter struct{ io.Writer }
 
 func readZeros(r io.Reader) error {
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, chunk)
 	for {
 		n, err := r.Read(buf)
-		for _, c := range buf[:n] {
-			if c != 0 {
-				return fmt.Errorf("%w: there is something behind the root", ErrImage)
-			}
+		if !isZero(buf[:n]) {
+			return fmt.Errorf("%w: there is something behind the root", ErrImage)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
