@@ -106,7 +106,7 @@ func Install(ctx context.Context, o Options) error {
 type installation struct {
 	Options
 	download *Download
-	sum      hash.Hash // of the compressed image
+	sum      hash.Hash    // of the compressed image
 	esp      maphash.Hash // of what was written to the ESP
 	layout   *layout
 	tree     *verity.Tree

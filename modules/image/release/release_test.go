@@ -16,7 +16,7 @@ func TestNames(t *testing.T) {
 	if final.Root != "mangos_1.2.root-x86-64.aa000000-0000-0000-0000-000000000000.raw.xz" ||
 		final.Tree != "mangos_1.2.root-x86-64-verity.bb000000-0000-0000-0000-000000000000.raw.xz" ||
 		final.Disk != "mangos_1.2.raw.zst" || final.Entry != "mangos_1.2" || final.Org != "org_1.2.confext.raw" {
-		t.Errorf("%+v", real)
+		t.Errorf("%+v", final)
 	}
 	// What is the same for everybody has the same name; the rest is marked.
 	if final.Root != try.Root || final.Tree != try.Tree || final.Unsigned != try.Unsigned {

@@ -47,4 +47,3 @@ func TestScripts(t *testing.T) {
 		return nil
 	}})
 }
-
