@@ -50,3 +50,24 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	f.Add(standard)
+	f.Add([]byte(`{"steps": [{"name": "a", "what": "", "products": [{"pattern": "*"}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Parse(data)
+		if err != nil {
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("not ErrInvalid: %v", err)
+			}
+			return
+		}
+		names := make([]string, 0, len(p.Steps))
+		for _, s := range p.Steps {
+			names = append(names, s.Name)
+		}
+		if again, err := p.Of(names); err != nil || len(again.Steps) != len(p.Steps) {
+			t.Errorf("all of its steps are another pipeline: %v", err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package definition
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 )
@@ -68,4 +69,25 @@ func TestParseRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzParse(f *testing.F) {
+	project, err := os.ReadFile("../../mangos.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(project))
+	f.Add(small)
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := Parse(strings.NewReader(text))
+		if err != nil {
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("not ErrInvalid: %v", err)
+			}
+			return
+		}
+		if _, err := d.Distribution(""); err != nil {
+			t.Errorf("a definition without the distribution that it selects: %v", err)
+		}
+	})
 }

@@ -38,3 +38,12 @@ func FuzzParseReply(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseRequest(f *testing.F) {
+	f.Add([]byte(`{"id":1,"op":"read","path":"/etc/os-release"}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if r, err := ParseRequest(line); err != nil && !errors.Is(err, ErrMalformed) || err == nil && r.ID == 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
