@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"sort"
@@ -95,6 +97,19 @@ func ReadKeyring(files [][]byte, signers []string) (*Keyring, error) {
 		k.entities = append(k.entities, e)
 	}
 	return k, nil
+}
+
+// LoadKeyring is [ReadKeyring] for files, whose names are relative to base.
+func LoadKeyring(base string, names, signers []string) (*Keyring, error) {
+	var files [][]byte
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(base, name))
+		if err != nil {
+			return nil, fmt.Errorf("read keyring: %w", err)
+		}
+		files = append(files, text)
+	}
+	return ReadKeyring(files, signers)
 }
 
 // The files of a signed Release.

@@ -77,7 +77,7 @@ func (m *Maker) logf(format string, args ...any) { fmt.Fprintf(m.Log, format+"\n
 func (m *Maker) read(ctx context.Context) error {
 	newest := map[string]time.Time{}
 	for _, s := range m.Distribution.Suites {
-		keys, err := m.keyring(s)
+		keys, err := archive.LoadKeyring(m.Base, s.Keys, s.Signers)
 		if err != nil {
 			return fmt.Errorf("suite %s: %w", s.Name, err)
 		}
@@ -113,18 +113,6 @@ func (m *Maker) read(ctx context.Context) error {
 // home is the permanent home of an archive at a moment.
 func home(a definition.Archive, moment time.Time) string {
 	return strings.ReplaceAll(a.Home, "{timestamp}", moment.UTC().Format("20060102T150405Z"))
-}
-
-func (m *Maker) keyring(s definition.Suite) (*archive.Keyring, error) {
-	var files [][]byte
-	for _, name := range s.Keys {
-		text, err := os.ReadFile(filepath.Join(m.Base, name))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, text)
-	}
-	return archive.ReadKeyring(files, s.Signers)
 }
 
 // solve solves the sets, again when a file of the solution cannot be had.

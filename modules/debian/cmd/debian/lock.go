@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mastercard/mangos/modules/debian/archive"
 	"github.com/mastercard/mangos/modules/debian/enter"
 	"github.com/mastercard/mangos/modules/debian/fetch"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/debian/origin"
 	"github.com/mastercard/mangos/modules/debian/refresh"
 	"github.com/mastercard/mangos/modules/definition"
 )
@@ -61,7 +64,7 @@ func (s *servers) fetcher(cmd *cobra.Command, prefix string) (*fetch.Fetcher, er
 
 func lockCommand() *cobra.Command {
 	var s servers
-	var path, name, out, sandbox string
+	var path, name, out, sandbox, releases string
 	cmd := &cobra.Command{
 		Use:   "lock",
 		Short: "make a lock from the archive's signed Releases",
@@ -90,7 +93,7 @@ func lockCommand() *cobra.Command {
 			defer os.RemoveAll(scratch)
 			maker := refresh.Maker{
 				Distribution: dist, Base: filepath.Dir(path), Fetcher: f, Sandbox: sandbox,
-				Scratch: scratch, Now: time.Now(), Log: cmd.ErrOrStderr(),
+				Scratch: scratch, Now: time.Now(), Log: cmd.ErrOrStderr(), Signed: map[string]archive.Signed{},
 			}
 			l, err := maker.Make(cmd.Context())
 			if err != nil {
@@ -100,14 +103,69 @@ func lockCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if releases != "" {
+				if err := origin.Save(releases, maker.Signed); err != nil {
+					return err
+				}
+			}
 			return writeFile(cmd, out, text)
 		},
 	}
 	s.flags(cmd)
+	cmd.Flags().StringVar(&releases, "releases", "", "`DIR` to write the signed Releases to, in place of what is there")
 	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition")
 	cmd.Flags().StringVar(&name, "distribution", "", "`NAME` of the distribution (default: the definition's)")
 	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
 	cmd.Flags().StringVar(&sandbox, "sandbox", "", "the sandbox `PROGRAM` (default: beside this one)")
+	return cmd
+}
+
+func originCommand() *cobra.Command {
+	var s servers
+	var path, releases, out string
+	cmd := &cobra.Command{
+		Use:   "origin",
+		Short: "put together what shows that a lock is what the distribution signed",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := lock.Load(s.lock)
+			if err != nil {
+				return err
+			}
+			dist, err := fitting(l, path)
+			if err != nil {
+				return err
+			}
+			keys := map[string]*archive.Keyring{}
+			for _, suite := range dist.Suites {
+				if keys[suite.Name], err = archive.LoadKeyring(filepath.Dir(path), suite.Keys, suite.Signers); err != nil {
+					return fmt.Errorf("suite %s: %w", suite.Name, err)
+				}
+			}
+			f, err := s.fetcher(cmd, "origin")
+			if err != nil {
+				return err
+			}
+			suites, missing, err := origin.Collect(cmd.Context(), l, releases, keys, f)
+			if err != nil {
+				return err
+			}
+			for _, m := range missing {
+				fmt.Fprintf(cmd.ErrOrStderr(), "origin: %s is gone from the servers: nobody can hold the lock against it; make the lock anew (debian lock)\n", m)
+			}
+			var b bytes.Buffer
+			if err := suites.Write(&b); err != nil {
+				return err
+			}
+			return writeFile(cmd, out, b.Bytes())
+		},
+	}
+	s.flags(cmd)
+	cmd.Flags().StringVar(&s.lock, "lock", "debian.lock.json", "`FILE` of the lock")
+	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition, whose keys count")
+	cmd.Flags().StringVar(&releases, "releases", "debian.releases", "`DIR` of the signed Releases that the lock was made from")
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write")
+	require(cmd, "out")
 	return cmd
 }
 

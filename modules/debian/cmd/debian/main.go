@@ -49,6 +49,6 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(lockCommand(), selectCommand(), fetchCommand(), bootstrapCommand(), extractCommand(), sourceCommand(), digestCommand(), homesCommand())
+	root.AddCommand(lockCommand(), selectCommand(), fetchCommand(), bootstrapCommand(), extractCommand(), sourceCommand(), digestCommand(), homesCommand(), originCommand())
 	return root
 }

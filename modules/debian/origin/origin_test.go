@@ -1,0 +1,216 @@
+package origin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mastercard/mangos/modules/debian/archive"
+	"github.com/mastercard/mangos/modules/debian/debtest"
+	"github.com/mastercard/mangos/modules/debian/fetch"
+	"github.com/mastercard/mangos/modules/debian/lock"
+)
+
+// world is an archive with one suite, the lock that was made from it, and where
+// the signed Release lies.
+type world struct {
+	archive  debtest.Archive
+	lock     *lock.Lock
+	keys     map[string]*archive.Keyring
+	releases string
+	fetcher  *fetch.Fetcher
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{archive: debtest.Archive{}, releases: filepath.Join(t.TempDir(), "releases")}
+	key := debtest.NewKey(t, 0)
+	uno := w.archive.AddPackage(t, debtest.Package{Name: "uno", Version: "1:2+b1", Architecture: "amd64", Fields: "Source: due (2)\n"}, "main")
+	w.archive.Publish(t, debtest.Suite{
+		Name: "s", Head: "Suite: s\nDate: " + debtest.Date.Format("Mon, 02 Jan 2006 15:04:05 UTC") + "\nComponents: main\n",
+		Packages:    map[string]string{"main": "Package: other\nVersion: 1\n\n" + uno},
+		Sources:     map[string]string{"main": w.archive.AddSource("due", "2", "main") + w.archive.AddSource("other", "1", "main")},
+		Compression: ".gz", Architecture: "amd64", ByHash: true,
+	}, debtest.Date, key)
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		data, ok := w.archive[strings.TrimPrefix(in.URL.Path, "/")]
+		if !ok {
+			http.NotFound(out, in)
+			return
+		}
+		out.Write(data)
+	}))
+	t.Cleanup(server.Close)
+	w.fetcher = &fetch.Fetcher{Mirrors: fetch.Mirrors{"a": {server.URL + "/"}}, Cache: t.TempDir()}
+	ring, err := archive.ReadKeyring([][]byte{key.Public(t)}, []string{key.Fingerprint()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keys = map[string]*archive.Keyring{"s": ring}
+	w.makeLock(t, ring)
+	return w
+}
+
+// makeLock locks what the archive has, as package refresh does.
+func (w *world) makeLock(t *testing.T, ring *archive.Keyring) {
+	t.Helper()
+	s, err := archive.ReadSuite(t.Context(), w.fetcher, "a", "s", []string{"main"}, "amd64", ring, debtest.Date.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Save(w.releases, map[string]archive.Signed{"s": s.Signed}); err != nil {
+		t.Fatal(err)
+	}
+	w.lock = &lock.Lock{
+		Format: lock.Format, Distribution: "d", Architecture: "amd64", SourceDateEpoch: s.Release.Date.Unix(),
+		Archives: []lock.Archive{{Name: "a", Home: "http://home.invalid/"}},
+		Suites:   []lock.Suite{{Name: "s", Archive: "a", Date: s.Release.Date.Format(time.RFC3339), Release: s.Release.SHA256, Signers: s.Release.Signers}},
+	}
+	for _, f := range s.Read {
+		w.lock.Suites[0].Indexes = append(w.lock.Suites[0].Indexes, lock.Index{Path: f.Path, SHA256: f.SHA256})
+	}
+	packages, err := archive.Packages(archive.Filter(s.Components[0].Packages, map[string]bool{"uno": true}))
+	if err != nil || len(packages) != 1 {
+		t.Fatal(packages, err)
+	}
+	p := packages[0]
+	w.lock.Packages = []lock.Package{{
+		Name: p.Name, Version: p.Version, Architecture: p.Architecture, Suite: "s", Path: p.File.Path, Size: p.File.Size, SHA256: p.File.SHA256,
+		Source: p.Source, SourceVersion: p.SourceVersion,
+	}}
+	sources, err := archive.Sources(s.Components[0].Sources, func(name, _ string) bool { return name == "due" })
+	if err != nil || len(sources) != 1 {
+		t.Fatal(sources, err)
+	}
+	source := lock.Source{Name: "due", Version: "2", Suite: "s"}
+	for _, f := range sources[0].Files {
+		source.Files = append(source.Files, lock.File{Path: f.Path, Size: f.Size, SHA256: f.SHA256})
+	}
+	w.lock.Sources = []lock.Source{source}
+	if _, err := w.lock.Encode(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// collect makes the file and reads it again.
+func (w *world) collect(t *testing.T) Suites {
+	t.Helper()
+	s, missing, err := Collect(t.Context(), w.lock, w.releases, w.keys, w.fetcher)
+	if err != nil || len(missing) > 0 {
+		t.Fatal(missing, err)
+	}
+	var one, two bytes.Buffer
+	if err := errors.Join(s.Write(&one), s.Write(&two)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(one.Bytes(), two.Bytes()) {
+		t.Error("written twice, the file is not the same")
+	}
+	again, err := Read(&one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
+}
+
+func TestCheck(t *testing.T) {
+	w := newWorld(t)
+	got, err := w.collect(t).Check(w.lock, w.keys)
+	if err != nil || got != (Result{Suites: 1, Packages: 1, Sources: 1}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
+	stranger := debtest.NewKey(t, 0)
+	other, err := archive.ReadKeyring([][]byte{stranger.Public(t)}, []string{stranger.Fingerprint()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(w *world, s Suites)
+		want   error
+	}{
+		"digest of a package":        {func(w *world, _ Suites) { w.lock.Packages[0].SHA256 = zeros }, ErrEntry},
+		"size of a package":          {func(w *world, _ Suites) { w.lock.Packages[0].Size++ }, ErrEntry},
+		"path of a package":          {func(w *world, _ Suites) { w.lock.Packages[0].Path += "x" }, ErrEntry},
+		"version of a package":       {func(w *world, _ Suites) { w.lock.Packages[0].Version = "3" }, ErrEntry},
+		"source of a package":        {func(w *world, _ Suites) { w.lock.Packages[0].SourceVersion = "3" }, ErrEntry},
+		"package of nobody":          {func(w *world, _ Suites) { w.lock.Packages[0].Name = "tre" }, ErrEntry},
+		"digest of a source":         {func(w *world, _ Suites) { w.lock.Sources[0].Files[0].SHA256 = zeros }, ErrEntry},
+		"a source's file left out":   {func(w *world, _ Suites) { w.lock.Sources[0].Files = w.lock.Sources[0].Files[:1] }, ErrEntry},
+		"digest of an index":         {func(w *world, _ Suites) { w.lock.Suites[0].Indexes[0].SHA256 = zeros }, ErrIndex},
+		"path of an index":           {func(w *world, _ Suites) { w.lock.Suites[0].Indexes[0].Path = "dists/s/x" }, ErrIndex},
+		"an index changed":           {func(_ *world, s Suites) { s["s"].Indexes["main/source/Sources"][0] ^= 1 }, ErrIndex},
+		"an index missing":           {func(_ *world, s Suites) { delete(s["s"].Indexes, "main/binary-amd64/Packages") }, ErrIndex},
+		"another Release":            {func(w *world, _ Suites) { w.lock.Suites[0].Release = zeros }, ErrRelease},
+		"another date":               {func(w *world, _ Suites) { w.lock.Suites[0].Date = "2020-01-01T00:00:00Z" }, ErrRelease},
+		"another signer":             {func(w *world, _ Suites) { w.lock.Suites[0].Signers = []string{"F"} }, ErrRelease},
+		"the Release changed":        {func(_ *world, s Suites) { s["s"].Signed["InRelease"][60] ^= 1 }, ErrRelease},
+		"the Release missing":        {func(_ *world, s Suites) { delete(s["s"].Signed, "InRelease") }, ErrRelease},
+		"the suite missing":          {func(_ *world, s Suites) { delete(s, "s") }, ErrRelease},
+		"keys of somebody else":      {func(w *world, _ Suites) { w.keys["s"] = other }, ErrRelease},
+		"nobody's keys":              {func(w *world, _ Suites) { delete(w.keys, "s") }, ErrRelease},
+		"a second Release beside it": {func(_ *world, s Suites) { s["s"].Signed["Release"] = nil }, ErrRelease},
+	} {
+		w := newWorld(t)
+		s := w.collect(t)
+		c.change(w, s)
+		if _, err := s.Check(w.lock, w.keys); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// TestMissing: an index that is gone is named, and what is there is kept.
+func TestMissing(t *testing.T) {
+	w := newWorld(t)
+	for path := range w.archive {
+		if strings.Contains(path, "source/by-hash") {
+			delete(w.archive, path)
+		}
+	}
+	w.fetcher.Cache = t.TempDir()
+	s, missing, err := Collect(t.Context(), w.lock, w.releases, w.keys, w.fetcher)
+	if err != nil || len(missing) != 1 || missing[0] != "dists/s/main/source/Sources.gz" || len(s["s"].Indexes) != 1 {
+		t.Errorf("%q, %v", missing, err)
+	}
+	if _, err := s.Check(w.lock, w.keys); !errors.Is(err, ErrIndex) {
+		t.Errorf("check: %v", err)
+	}
+}
+
+func TestCollectWithoutReleases(t *testing.T) {
+	w := newWorld(t)
+	if err := os.RemoveAll(w.releases); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Collect(t.Context(), w.lock, w.releases, w.keys, w.fetcher); !errors.Is(err, ErrRelease) {
+		t.Error(err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	var b bytes.Buffer
+	s := Suites{}
+	s.suite("s").Signed["InRelease"] = []byte("x")
+	s.suite("s").Indexes["main/source/Sources"] = []byte("Package: x\n")
+	if err := s.Write(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := Read(bytes.NewReader(data))
+		if err == nil && fmt.Sprint(s) == "" {
+			t.Error("nothing")
+		}
+	})
+}
