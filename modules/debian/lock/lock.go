@@ -71,6 +71,10 @@ type Suite struct {
 	// Signers are the fingerprints of the listed keys that signed it.
 	Signers []string `json:"signers"`
 	Indexes []Index  `json:"indexes"`
+	// Signed is the Release as it was signed, by the names of its files, each
+	// compressed with zstd, in base64: with it the lock shows by itself what the
+	// distribution said. See Keep and Kept.
+	Signed map[string]string `json:"signed,omitempty"`
 }
 
 // Index is an index that the Release names and that was read.

@@ -29,24 +29,27 @@ var (
 	ErrEntry = errors.New("not in the indexes of its suite")
 )
 
-// Release verifies the signed Release of a locked suite, at the time of its
-// date: signatures and keys do not become bad by growing old.
-func (s Suites) Release(suite lock.Suite, keys *archive.Keyring) (*archive.Release, error) {
-	have, ok := s[suite.Name]
-	if !ok {
-		return nil, fmt.Errorf("suite %s: %w: it is missing", suite.Name, ErrRelease)
+// Release verifies the signed Release that a lock holds of a suite, at the time
+// of its date: signatures and keys do not become bad by growing old.
+func Release(suite lock.Suite, keys *archive.Keyring) (*archive.Release, error) {
+	fail := func(err error) (*archive.Release, error) {
+		return nil, fmt.Errorf("suite %s: %w: %w", suite.Name, ErrRelease, err)
+	}
+	signed, err := suite.Kept()
+	if err != nil {
+		return fail(err)
 	}
 	at, err := time.Parse(time.RFC3339, suite.Date)
 	if err != nil {
-		return nil, fmt.Errorf("suite %s: %w: %w", suite.Name, ErrRelease, err)
+		return fail(err)
 	}
-	r, err := keys.Verify(have.Signed, at.Add(time.Hour)) // it is signed after it is dated
+	r, err := keys.Verify(signed, at.Add(time.Hour)) // it is signed after it is dated
 	if err != nil {
-		return nil, fmt.Errorf("suite %s: %w: %w", suite.Name, ErrRelease, err)
+		return fail(err)
 	}
 	if r.SHA256 != suite.Release || !r.Date.Equal(at) || !slices.Equal(r.Signers, suite.Signers) {
-		return nil, fmt.Errorf("suite %s: %w: the lock was made from the one with SHA-256 %s of %s by %q, this one is %s of %s by %q", suite.Name, ErrRelease,
-			suite.Release, suite.Date, suite.Signers, r.SHA256, r.Date.Format(time.RFC3339), r.Signers)
+		return fail(fmt.Errorf("the lock names the one with SHA-256 %s of %s by %q, and holds %s of %s by %q",
+			suite.Release, suite.Date, suite.Signers, r.SHA256, r.Date.Format(time.RFC3339), r.Signers))
 	}
 	return r, nil
 }
@@ -54,10 +57,11 @@ func (s Suites) Release(suite lock.Suite, keys *archive.Keyring) (*archive.Relea
 // Result counts what was found in the indexes.
 type Result struct{ Suites, Packages, Sources int }
 
-// Check holds a lock against the suites: each is a Release signed by its keys,
-// its indexes are those that the Release names, and every package and source of
-// the lock stands there with this version, path, size and digest.
-func (s Suites) Check(l *lock.Lock, keys map[string]*archive.Keyring) (Result, error) {
+// Check holds a lock against the distribution's word: each suite is a Release
+// signed by its keys, its indexes are those that the Release names, and every
+// package and source of the lock stands there with this version, path, size and
+// digest.
+func (x Indexes) Check(l *lock.Lock, keys map[string]*archive.Keyring) (Result, error) {
 	result := Result{Suites: len(l.Suites)}
 	wanted := namesOf(l)
 	found := newFound()
@@ -68,12 +72,12 @@ func (s Suites) Check(l *lock.Lock, keys map[string]*archive.Keyring) (Result, e
 		if !ok {
 			return result, fmt.Errorf("suite %s: %w: nobody is trusted to sign it", suite.Name, ErrRelease)
 		}
-		r, err := s.Release(suite, ring)
+		r, err := Release(suite, ring)
 		if err != nil {
 			return result, err
 		}
 		for _, index := range suite.Indexes {
-			g.Go(func() error { return found.read(suite.Name, s[suite.Name], r, index, wanted) })
+			g.Go(func() error { return found.read(suite.Name, x[suite.Name], r, index, wanted) })
 		}
 	}
 	if err := g.Wait(); err != nil {
@@ -126,14 +130,14 @@ func newFound() *found {
 }
 
 // read checks an index against the Release and takes out what is wanted.
-func (f *found) read(suite string, s *Suite, r *archive.Release, index lock.Index, wanted map[string]bool) error {
+func (f *found) read(suite string, indexes map[string][]byte, r *archive.Release, index lock.Index, wanted map[string]bool) error {
 	below, ok := strings.CutPrefix(index.Path, "dists/"+suite+"/")
 	listed, inRelease := r.File(below)
 	if !ok || !inRelease || listed.SHA256 != index.SHA256 {
 		return fmt.Errorf("%w %s: the Release does not list %s with SHA-256 %s", ErrIndex, suite, index.Path, index.SHA256)
 	}
 	plain := strings.TrimSuffix(below, path.Ext(below))
-	content, ok := s.Indexes[plain]
+	content, ok := indexes[plain]
 	if !ok {
 		return fmt.Errorf("%w %s: %s is not there", ErrIndex, suite, plain)
 	}

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/mastercard/mangos/modules/debian/archive"
@@ -16,48 +13,23 @@ import (
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
 
-// Save writes the signed Releases into the folder dir, each suite's into a
-// folder of its own: what is kept beside a lock. What lies in dir of other
-// suites is removed.
-func Save(dir string, signed map[string]archive.Signed) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("save Releases: %w", err)
-	}
-	for suite, files := range signed {
-		folder := filepath.Join(dir, suite)
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			return fmt.Errorf("save Releases: %w", err)
-		}
-		for name, data := range files {
-			if err := os.WriteFile(filepath.Join(folder, name), data, 0o644); err != nil {
-				return fmt.Errorf("save Releases: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// Collect puts together the origin of a lock: the signed Releases from the folder
-// that Save wrote, which are verified, and the indexes from the servers. An index
-// that no server has any more is left out and named in missing: the lock is no
-// worse for it, but nobody can hold it against the distribution's word.
-func Collect(ctx context.Context, l *lock.Lock, dir string, keys map[string]*archive.Keyring, f *fetch.Fetcher) (s Suites, missing []string, err error) {
-	s = Suites{}
+// Collect gets the indexes of a lock from the servers, after it has verified the
+// Releases that name them. An index that no server has any more is left out and
+// named in missing: the lock is no worse for it, but nobody can hold it against
+// the distribution's word.
+func Collect(ctx context.Context, l *lock.Lock, keys map[string]*archive.Keyring, f *fetch.Fetcher) (x Indexes, missing []string, err error) {
+	x = Indexes{}
 	for _, suite := range l.Suites {
-		to := s.suite(suite.Name)
-		if err := to.load(filepath.Join(dir, suite.Name)); err != nil {
-			return nil, nil, fmt.Errorf("collect origin: suite %s: %w", suite.Name, err)
-		}
 		ring, ok := keys[suite.Name]
 		if !ok {
 			return nil, nil, fmt.Errorf("collect origin: suite %s: %w: the definition does not have it", suite.Name, ErrRelease)
 		}
-		r, err := s.Release(suite, ring)
+		r, err := Release(suite, ring)
 		if err != nil {
 			return nil, nil, fmt.Errorf("collect origin: %w", err)
 		}
 		for _, index := range suite.Indexes {
-			err := to.fetch(ctx, f, suite, r, index)
+			plain, data, err := get(ctx, f, suite, r, index)
 			if errors.Is(err, fetch.ErrGone) {
 				missing = append(missing, index.Path)
 				continue
@@ -65,56 +37,39 @@ func Collect(ctx context.Context, l *lock.Lock, dir string, keys map[string]*arc
 			if err != nil {
 				return nil, nil, fmt.Errorf("collect origin: suite %s: %w", suite.Name, err)
 			}
+			x.put(suite.Name, plain, data)
 		}
 	}
-	return s, missing, nil
+	return x, missing, nil
 }
 
-// load reads a suite's signed Release.
-func (s *Suite) load(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: there is no folder of it beside the lock: make the lock anew (debian lock)", ErrRelease)
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if s.Signed[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fetch gets an index as the lock names it, and unpacks it.
-func (s *Suite) fetch(ctx context.Context, f *fetch.Fetcher, suite lock.Suite, r *archive.Release, index lock.Index) error {
+// get gets an index as the lock names it, and unpacks it. It returns its path
+// below the suite, unpacked.
+func get(ctx context.Context, f *fetch.Fetcher, suite lock.Suite, r *archive.Release, index lock.Index) (plain string, data []byte, err error) {
 	below := strings.TrimPrefix(index.Path, "dists/"+suite.Name+"/")
 	listed, ok := r.File(below)
 	if !ok || listed.SHA256 != index.SHA256 {
-		return fmt.Errorf("%w: the Release does not list %s", ErrIndex, index.Path)
+		return "", nil, fmt.Errorf("%w: the Release does not list %s", ErrIndex, index.Path)
 	}
-	plain := strings.TrimSuffix(below, path.Ext(below))
+	plain = strings.TrimSuffix(below, path.Ext(below))
 	if listed.Size == 0 {
-		s.Indexes[plain] = nil
-		return nil
+		return plain, nil, nil
 	}
 	file := fetch.File{Name: suite.Name + " " + below, Archive: suite.Archive, Path: index.Path, Size: listed.Size, SHA256: listed.SHA256}
 	if r.ByHash {
 		file.Path = path.Dir(index.Path) + "/by-hash/SHA256/" + index.SHA256
 	}
 	if err := f.ToCache(ctx, []fetch.File{file}); err != nil {
-		return err
+		return "", nil, err
 	}
 	in, err := f.Open(file.SHA256)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, file.Size))
-	if err != nil {
-		return err
+	if data, err = io.ReadAll(io.LimitReader(in, file.Size)); err != nil {
+		return "", nil, err
 	}
-	s.Indexes[plain], err = archive.Decompress(below, data)
-	return err
+	data, err = archive.Decompress(below, data)
+	return plain, data, err
 }

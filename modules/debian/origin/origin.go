@@ -1,11 +1,9 @@
 // Package origin keeps what shows that a lock is what the distribution signed:
-// the signed Releases of its suites, and the indexes that these name. With them
-// a lock is checked offline, by whoever has the distribution's public keys.
+// the indexes that the signed Releases in the lock name. With them a lock is
+// checked offline, by whoever has the distribution's public keys.
 //
-// The file is a tar archive, compressed with zstd:
-//
-//	SUITE/InRelease              or Release and Release.gpg
-//	SUITE/indexes/COMPONENT/...  each index, unpacked
+// The file is a tar archive, compressed with zstd. It holds each index, unpacked,
+// as SUITE/PATH, PATH being the index's below the suite.
 package origin
 
 import (
@@ -36,47 +34,34 @@ const (
 // ErrFormat: not a file as the package documentation describes it.
 var ErrFormat = errors.New("malformed file of a lock's origin")
 
-// Suite is a signed Release with its indexes.
-type Suite struct {
-	Signed archive.Signed
-	// Indexes are unpacked, by their paths below the suite.
-	Indexes map[string][]byte
-}
+// Indexes are unpacked indexes by their suites, and their paths below these.
+type Indexes map[string]map[string][]byte
 
-// Suites are suites by their names.
-type Suites map[string]*Suite
-
-const indexes = "indexes/"
-
-// suite returns the suite of that name, which it makes if need be.
-func (s Suites) suite(name string) *Suite {
-	if s[name] == nil {
-		s[name] = &Suite{Signed: archive.Signed{}, Indexes: map[string][]byte{}}
+// put puts an index in, which must not be there yet.
+func (x Indexes) put(suite, path string, data []byte) bool {
+	if x[suite] == nil {
+		x[suite] = map[string][]byte{}
 	}
-	return s[name]
+	_, twice := x[suite][path]
+	x[suite][path] = data
+	return !twice
 }
 
-// Write writes the file. The same suites give the same bytes.
-func (s Suites) Write(w io.Writer) error {
+// Write writes the file. The same indexes give the same bytes.
+func (x Indexes) Write(w io.Writer) error {
 	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return fmt.Errorf("write origin: %w", err)
 	}
 	t := tar.NewWriter(z)
-	for _, name := range slices.Sorted(maps.Keys(s)) {
-		files := map[string][]byte{}
-		for file, data := range s[name].Signed {
-			files[file] = data
-		}
-		for path, data := range s[name].Indexes {
-			files[indexes+path] = data
-		}
-		for _, file := range slices.Sorted(maps.Keys(files)) {
-			h := &tar.Header{Name: name + "/" + file, Mode: 0o644, Size: int64(len(files[file])), Format: tar.FormatUSTAR}
+	for _, suite := range slices.Sorted(maps.Keys(x)) {
+		for _, path := range slices.Sorted(maps.Keys(x[suite])) {
+			data := x[suite][path]
+			h := &tar.Header{Name: suite + "/" + path, Mode: 0o644, Size: int64(len(data)), Format: tar.FormatUSTAR}
 			if err := t.WriteHeader(h); err != nil {
 				return fmt.Errorf("write origin: %w", err)
 			}
-			if _, err := t.Write(files[file]); err != nil {
+			if _, err := t.Write(data); err != nil {
 				return fmt.Errorf("write origin: %w", err)
 			}
 		}
@@ -88,19 +73,19 @@ func (s Suites) Write(w io.Writer) error {
 }
 
 // Read reads the file. Errors wrap [ErrFormat] or are r's.
-func Read(r io.Reader) (Suites, error) {
+func Read(r io.Reader) (Indexes, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, fmt.Errorf("read origin: %w: %w", ErrFormat, err)
 	}
 	defer z.Close()
-	s := Suites{}
+	x := Indexes{}
 	left := int64(maxTotal)
 	t := tar.NewReader(z)
 	for n := 0; ; n++ {
 		h, err := t.Next()
 		if err == io.EOF {
-			return s, nil
+			return x, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read origin: %w: %w", ErrFormat, err)
@@ -112,8 +97,9 @@ func Read(r io.Reader) (Suites, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read origin: %s: %w: %w", h.Name, ErrFormat, err)
 		}
-		if err := s.add(h.Name, data); err != nil {
-			return nil, fmt.Errorf("read origin: %w", err)
+		suite, path, ok := strings.Cut(h.Name, "/")
+		if !ok || !archive.ValidPath(h.Name) || !x.put(suite, path, data) {
+			return nil, fmt.Errorf("read origin: %w: %q has no place, or stands there twice", ErrFormat, h.Name)
 		}
 	}
 }
@@ -125,23 +111,4 @@ func readAll(r io.Reader, size int64) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
-}
-
-// add puts a file into its suite.
-func (s Suites) add(name string, data []byte) error {
-	suite, file, ok := strings.Cut(name, "/")
-	if !ok || !archive.ValidPath(name) {
-		return fmt.Errorf("%w: name %q", ErrFormat, name)
-	}
-	to, key := map[string][]byte(s.suite(suite).Signed), file
-	if path, ok := strings.CutPrefix(file, indexes); ok {
-		to, key = s[suite].Indexes, path
-	} else if len(data) > archive.MaxRelease || strings.Contains(file, "/") {
-		return fmt.Errorf("%w: %q of %d bytes", ErrFormat, name, len(data))
-	}
-	if _, twice := to[key]; twice {
-		return fmt.Errorf("%w: %q stands there twice", ErrFormat, name)
-	}
-	to[key] = data
-	return nil
 }

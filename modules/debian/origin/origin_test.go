@@ -3,11 +3,8 @@ package origin
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,19 +15,17 @@ import (
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
 
-// world is an archive with one suite, the lock that was made from it, and where
-// the signed Release lies.
+// world is an archive with one suite, and the lock that was made from it.
 type world struct {
-	archive  debtest.Archive
-	lock     *lock.Lock
-	keys     map[string]*archive.Keyring
-	releases string
-	fetcher  *fetch.Fetcher
+	archive debtest.Archive
+	lock    *lock.Lock
+	keys    map[string]*archive.Keyring
+	fetcher *fetch.Fetcher
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{archive: debtest.Archive{}, releases: filepath.Join(t.TempDir(), "releases")}
+	w := &world{archive: debtest.Archive{}}
 	key := debtest.NewKey(t, 0)
 	uno := w.archive.AddPackage(t, debtest.Package{Name: "uno", Version: "1:2+b1", Architecture: "amd64", Fields: "Source: due (2)\n"}, "main")
 	w.archive.Publish(t, debtest.Suite{
@@ -65,13 +60,13 @@ func (w *world) makeLock(t *testing.T, ring *archive.Keyring) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Save(w.releases, map[string]archive.Signed{"s": s.Signed}); err != nil {
-		t.Fatal(err)
-	}
 	w.lock = &lock.Lock{
 		Format: lock.Format, Distribution: "d", Architecture: "amd64", SourceDateEpoch: s.Release.Date.Unix(),
 		Archives: []lock.Archive{{Name: "a", Home: "http://home.invalid/"}},
 		Suites:   []lock.Suite{{Name: "s", Archive: "a", Date: s.Release.Date.Format(time.RFC3339), Release: s.Release.SHA256, Signers: s.Release.Signers}},
+	}
+	if err := w.lock.Suites[0].Keep(s.Signed); err != nil {
+		t.Fatal(err)
 	}
 	for _, f := range s.Read {
 		w.lock.Suites[0].Indexes = append(w.lock.Suites[0].Indexes, lock.Index{Path: f.Path, SHA256: f.SHA256})
@@ -100,9 +95,9 @@ func (w *world) makeLock(t *testing.T, ring *archive.Keyring) {
 }
 
 // collect makes the file and reads it again.
-func (w *world) collect(t *testing.T) Suites {
+func (w *world) collect(t *testing.T) Indexes {
 	t.Helper()
-	s, missing, err := Collect(t.Context(), w.lock, w.releases, w.keys, w.fetcher)
+	s, missing, err := Collect(t.Context(), w.lock, w.keys, w.fetcher)
 	if err != nil || len(missing) > 0 {
 		t.Fatal(missing, err)
 	}
@@ -136,30 +131,31 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		change func(w *world, s Suites)
+		change func(w *world, x Indexes)
 		want   error
 	}{
-		"digest of a package":        {func(w *world, _ Suites) { w.lock.Packages[0].SHA256 = zeros }, ErrEntry},
-		"size of a package":          {func(w *world, _ Suites) { w.lock.Packages[0].Size++ }, ErrEntry},
-		"path of a package":          {func(w *world, _ Suites) { w.lock.Packages[0].Path += "x" }, ErrEntry},
-		"version of a package":       {func(w *world, _ Suites) { w.lock.Packages[0].Version = "3" }, ErrEntry},
-		"source of a package":        {func(w *world, _ Suites) { w.lock.Packages[0].SourceVersion = "3" }, ErrEntry},
-		"package of nobody":          {func(w *world, _ Suites) { w.lock.Packages[0].Name = "tre" }, ErrEntry},
-		"digest of a source":         {func(w *world, _ Suites) { w.lock.Sources[0].Files[0].SHA256 = zeros }, ErrEntry},
-		"a source's file left out":   {func(w *world, _ Suites) { w.lock.Sources[0].Files = w.lock.Sources[0].Files[:1] }, ErrEntry},
-		"digest of an index":         {func(w *world, _ Suites) { w.lock.Suites[0].Indexes[0].SHA256 = zeros }, ErrIndex},
-		"path of an index":           {func(w *world, _ Suites) { w.lock.Suites[0].Indexes[0].Path = "dists/s/x" }, ErrIndex},
-		"an index changed":           {func(_ *world, s Suites) { s["s"].Indexes["main/source/Sources"][0] ^= 1 }, ErrIndex},
-		"an index missing":           {func(_ *world, s Suites) { delete(s["s"].Indexes, "main/binary-amd64/Packages") }, ErrIndex},
-		"another Release":            {func(w *world, _ Suites) { w.lock.Suites[0].Release = zeros }, ErrRelease},
-		"another date":               {func(w *world, _ Suites) { w.lock.Suites[0].Date = "2020-01-01T00:00:00Z" }, ErrRelease},
-		"another signer":             {func(w *world, _ Suites) { w.lock.Suites[0].Signers = []string{"F"} }, ErrRelease},
-		"the Release changed":        {func(_ *world, s Suites) { s["s"].Signed["InRelease"][60] ^= 1 }, ErrRelease},
-		"the Release missing":        {func(_ *world, s Suites) { delete(s["s"].Signed, "InRelease") }, ErrRelease},
-		"the suite missing":          {func(_ *world, s Suites) { delete(s, "s") }, ErrRelease},
-		"keys of somebody else":      {func(w *world, _ Suites) { w.keys["s"] = other }, ErrRelease},
-		"nobody's keys":              {func(w *world, _ Suites) { delete(w.keys, "s") }, ErrRelease},
-		"a second Release beside it": {func(_ *world, s Suites) { s["s"].Signed["Release"] = nil }, ErrRelease},
+		"digest of a package":         {func(w *world, _ Indexes) { w.lock.Packages[0].SHA256 = zeros }, ErrEntry},
+		"size of a package":           {func(w *world, _ Indexes) { w.lock.Packages[0].Size++ }, ErrEntry},
+		"path of a package":           {func(w *world, _ Indexes) { w.lock.Packages[0].Path += "x" }, ErrEntry},
+		"version of a package":        {func(w *world, _ Indexes) { w.lock.Packages[0].Version = "3" }, ErrEntry},
+		"source of a package":         {func(w *world, _ Indexes) { w.lock.Packages[0].SourceVersion = "3" }, ErrEntry},
+		"package of nobody":           {func(w *world, _ Indexes) { w.lock.Packages[0].Name = "tre" }, ErrEntry},
+		"digest of a source":          {func(w *world, _ Indexes) { w.lock.Sources[0].Files[0].SHA256 = zeros }, ErrEntry},
+		"a source's file left out":    {func(w *world, _ Indexes) { w.lock.Sources[0].Files = w.lock.Sources[0].Files[:1] }, ErrEntry},
+		"digest of an index":          {func(w *world, _ Indexes) { w.lock.Suites[0].Indexes[0].SHA256 = zeros }, ErrIndex},
+		"path of an index":            {func(w *world, _ Indexes) { w.lock.Suites[0].Indexes[0].Path = "dists/s/x" }, ErrIndex},
+		"an index changed":            {func(_ *world, x Indexes) { x["s"]["main/source/Sources"][0] ^= 1 }, ErrIndex},
+		"an index missing":            {func(_ *world, x Indexes) { delete(x["s"], "main/binary-amd64/Packages") }, ErrIndex},
+		"another Release":             {func(w *world, _ Indexes) { w.lock.Suites[0].Release = zeros }, ErrRelease},
+		"another date":                {func(w *world, _ Indexes) { w.lock.Suites[0].Date = "2020-01-01T00:00:00Z" }, ErrRelease},
+		"another signer":              {func(w *world, _ Indexes) { w.lock.Suites[0].Signers = []string{"F"} }, ErrRelease},
+		"the Release changed":         {func(w *world, _ Indexes) { w.keep(func(s archive.Signed) { s["InRelease"][60] ^= 1 }) }, ErrRelease},
+		"the Release missing":         {func(w *world, _ Indexes) { w.lock.Suites[0].Signed = nil }, ErrRelease},
+		"the suite's indexes missing": {func(_ *world, x Indexes) { delete(x, "s") }, ErrIndex},
+		"no base64":                   {func(w *world, _ Indexes) { w.lock.Suites[0].Signed["InRelease"] = "!" }, ErrRelease},
+		"keys of somebody else":       {func(w *world, _ Indexes) { w.keys["s"] = other }, ErrRelease},
+		"nobody's keys":               {func(w *world, _ Indexes) { delete(w.keys, "s") }, ErrRelease},
+		"a second Release beside it":  {func(w *world, _ Indexes) { w.keep(func(s archive.Signed) { s["Release"] = nil }) }, ErrRelease},
 	} {
 		w := newWorld(t)
 		s := w.collect(t)
@@ -179,8 +175,8 @@ func TestMissing(t *testing.T) {
 		}
 	}
 	w.fetcher.Cache = t.TempDir()
-	s, missing, err := Collect(t.Context(), w.lock, w.releases, w.keys, w.fetcher)
-	if err != nil || len(missing) != 1 || missing[0] != "dists/s/main/source/Sources.gz" || len(s["s"].Indexes) != 1 {
+	s, missing, err := Collect(t.Context(), w.lock, w.keys, w.fetcher)
+	if err != nil || len(missing) != 1 || missing[0] != "dists/s/main/source/Sources.gz" || len(s["s"]) != 1 {
 		t.Errorf("%q, %v", missing, err)
 	}
 	if _, err := s.Check(w.lock, w.keys); !errors.Is(err, ErrIndex) {
@@ -190,27 +186,41 @@ func TestMissing(t *testing.T) {
 
 func TestCollectWithoutReleases(t *testing.T) {
 	w := newWorld(t)
-	if err := os.RemoveAll(w.releases); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := Collect(t.Context(), w.lock, w.releases, w.keys, w.fetcher); !errors.Is(err, ErrRelease) {
+	w.lock.Suites[0].Signed = nil
+	if _, _, err := Collect(t.Context(), w.lock, w.keys, w.fetcher); !errors.Is(err, lock.ErrUnsigned) {
 		t.Error(err)
+	}
+}
+
+// keep changes the signed Release that the lock holds.
+func (w *world) keep(change func(archive.Signed)) {
+	suite := &w.lock.Suites[0]
+	signed, err := suite.Kept()
+	if err != nil {
+		panic(err)
+	}
+	change(signed)
+	if err := suite.Keep(signed); err != nil {
+		panic(err)
 	}
 }
 
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
-	s := Suites{}
-	s.suite("s").Signed["InRelease"] = []byte("x")
-	s.suite("s").Indexes["main/source/Sources"] = []byte("Package: x\n")
-	if err := s.Write(&b); err != nil {
+	x := Indexes{"s": {"main/source/Sources": []byte("Package: x\n")}}
+	if err := x.Write(&b); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := Read(bytes.NewReader(data))
-		if err == nil && fmt.Sprint(s) == "" {
-			t.Error("nothing")
+		x, err := Read(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for suite := range x {
+			if !archive.ValidPath(suite) {
+				t.Errorf("suite %q", suite)
+			}
 		}
 	})
 }

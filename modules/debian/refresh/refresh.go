@@ -34,8 +34,6 @@ type Maker struct {
 	Now time.Time
 	// Log gets a line for each step.
 	Log io.Writer
-	// Signed gets the signed Releases by their suites.
-	Signed map[string]archive.Signed
 
 	suites []*archive.Suite
 	index  *solve.Index
@@ -86,14 +84,14 @@ func (m *Maker) read(ctx context.Context) error {
 			return err
 		}
 		m.suites = append(m.suites, suite)
-		if m.Signed != nil {
-			m.Signed[s.Name] = suite.Signed
-		}
 		r := suite.Release
 		m.logf("%s: Release of %s, signed by %s", s.Name, r.Date.Format(time.RFC3339), strings.Join(r.Signers, " and "))
 		locked := lock.Suite{Name: s.Name, Archive: s.Archive, Date: r.Date.Format(time.RFC3339), Release: r.SHA256, Signers: r.Signers}
 		for _, f := range suite.Read {
 			locked.Indexes = append(locked.Indexes, lock.Index{Path: f.Path, SHA256: f.SHA256})
+		}
+		if err := locked.Keep(suite.Signed); err != nil {
+			return err
 		}
 		m.lock.Suites = append(m.lock.Suites, locked)
 		if r.Date.After(newest[s.Archive]) {

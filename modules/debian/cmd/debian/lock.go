@@ -64,7 +64,7 @@ func (s *servers) fetcher(cmd *cobra.Command, prefix string) (*fetch.Fetcher, er
 
 func lockCommand() *cobra.Command {
 	var s servers
-	var path, name, out, sandbox, releases string
+	var path, name, out, sandbox string
 	cmd := &cobra.Command{
 		Use:   "lock",
 		Short: "make a lock from the archive's signed Releases",
@@ -93,7 +93,7 @@ func lockCommand() *cobra.Command {
 			defer os.RemoveAll(scratch)
 			maker := refresh.Maker{
 				Distribution: dist, Base: filepath.Dir(path), Fetcher: f, Sandbox: sandbox,
-				Scratch: scratch, Now: time.Now(), Log: cmd.ErrOrStderr(), Signed: map[string]archive.Signed{},
+				Scratch: scratch, Now: time.Now(), Log: cmd.ErrOrStderr(),
 			}
 			l, err := maker.Make(cmd.Context())
 			if err != nil {
@@ -103,16 +103,10 @@ func lockCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if releases != "" {
-				if err := origin.Save(releases, maker.Signed); err != nil {
-					return err
-				}
-			}
 			return writeFile(cmd, out, text)
 		},
 	}
 	s.flags(cmd)
-	cmd.Flags().StringVar(&releases, "releases", "", "`DIR` to write the signed Releases to, in place of what is there")
 	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition")
 	cmd.Flags().StringVar(&name, "distribution", "", "`NAME` of the distribution (default: the definition's)")
 	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
@@ -122,7 +116,7 @@ func lockCommand() *cobra.Command {
 
 func originCommand() *cobra.Command {
 	var s servers
-	var path, releases, out string
+	var path, out string
 	cmd := &cobra.Command{
 		Use:   "origin",
 		Short: "put together what shows that a lock is what the distribution signed",
@@ -146,7 +140,7 @@ func originCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			suites, missing, err := origin.Collect(cmd.Context(), l, releases, keys, f)
+			suites, missing, err := origin.Collect(cmd.Context(), l, keys, f)
 			if err != nil {
 				return err
 			}
@@ -163,7 +157,6 @@ func originCommand() *cobra.Command {
 	s.flags(cmd)
 	cmd.Flags().StringVar(&s.lock, "lock", "debian.lock.json", "`FILE` of the lock")
 	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition, whose keys count")
-	cmd.Flags().StringVar(&releases, "releases", "debian.releases", "`DIR` of the signed Releases that the lock was made from")
 	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write")
 	require(cmd, "out")
 	return cmd
