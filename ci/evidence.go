@@ -47,16 +47,19 @@ func (m *Mangos) records(ctx context.Context, plan string, more ...*dagger.Direc
 }
 
 // lockFiles returns what names every input of a release, the lock and go.sum, under
-// names of the release: with them it is verified and traced offline.
-func (m *Mangos) lockFiles(plan string) (*dagger.Directory, error) {
+// names of the release, and the distribution's indexes: with them it is verified and
+// traced offline. The record is of the step that got the indexes.
+func (m *Mangos) lockFiles(plan string) (files, records *dagger.Directory, err error) {
 	var p struct{ Name, Version string }
 	if err := json.Unmarshal([]byte(plan), &p); err != nil {
-		return nil, fmt.Errorf("read plan: %w", err)
+		return nil, nil, fmt.Errorf("read plan: %w", err)
 	}
 	name := p.Name + "_" + p.Version
-	return dag.Directory().
+	definition := m.kept(m.Definition.WithFile("debian.lock.json", m.Locked))
+	origin := m.debian().Origin(definition.File("debian.lock.json"), definition, name)
+	return origin.Files().
 		WithFile(name+".lock.json", m.Locked).
-		WithFile(name+".go.sum", m.Source.File("go.sum")), nil
+		WithFile(name+".go.sum", m.Source.File("go.sum")), origin.Records(), nil
 }
 
 // sourceRecord names all files of this repository that any step may have.

@@ -139,11 +139,11 @@ func (m *Mangos) unsealed(
 ) (files, records *dagger.Directory, err error) {
 	split := image.Split(p.unsigned.Files(), plan)
 	made := signer.Files(p.unsigned.Files(), split.Files(), p.bzImage(), plan, dagger.ImageSignerFilesOpts{Org: org})
-	records, err = m.records(ctx, plan, p.kernel.Records(), p.unsigned.Records(), p.certified.Records(), split.Records(), made.Records())
+	locked, origin, err := m.lockFiles(plan)
 	if err != nil {
 		return nil, nil, err
 	}
-	locked, err := m.lockFiles(plan)
+	records, err = m.records(ctx, plan, origin, p.kernel.Records(), p.unsigned.Records(), p.certified.Records(), split.Records(), made.Records())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // defaultCaches are the steps that have caches in an ordinary build: those that
 // fetch check all they fetch against the lock; a compiler's cache is to be
 // trusted as the machine is.
-var defaultCaches = []string{"packages-*", "programs", "kernel"}
+var defaultCaches = []string{"origin", "packages-*", "programs", "kernel"}
 
 // Write returns the text of a policy that trusts the public keys in a folder, as
 // `attest keys generate` writes them, and the archive keys that a definition

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/modules/debian/archive"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/debian/origin"
 )
 
 // readLock reads the lock among the release's files, which accounted for is the
@@ -67,6 +70,40 @@ func checkLock(r *folder, all statements, l *lock.Lock) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%d files of the distribution, %d sets, %d Go modules", len(files), sets, len(modules)), nil
+}
+
+// checkDistribution holds the lock against the distribution's word: the signed
+// Releases that it holds, and the indexes in the release that these name.
+func checkDistribution(r *folder, l *lock.Lock, suites []policy.Suite) (string, error) {
+	keys := map[string]*archive.Keyring{}
+	for _, s := range suites {
+		texts := make([][]byte, len(s.Keys))
+		for i, k := range s.Keys {
+			texts[i] = []byte(k)
+		}
+		ring, err := archive.ReadKeyring(texts, s.Signers)
+		if err != nil {
+			return "", fmt.Errorf("suite %s of the policy: %w", s.Name, err)
+		}
+		keys[s.Name] = ring
+	}
+	name, err := r.one(origin.Suffix)
+	if err != nil {
+		return "", err
+	}
+	data, err := r.small(name)
+	if err != nil {
+		return "", err
+	}
+	indexes, err := origin.Read(bytes.NewReader(data))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	found, err := indexes.Check(l, keys)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d packages and %d sources stand in the indexes of %d signed Releases", found.Packages, found.Sources, found.Suites), nil
 }
 
 // checkSets makes sure that what was fetched for a set is the whole set.

@@ -325,6 +325,8 @@ func TestTampering(t *testing.T) {
 		{"a link of nothing", func(c *copied) { c.write("more.01234567.link", []byte("{}")) }, "accounted", "more.01234567.link"},
 		{"a bill of materials that lists another file", swappedBill, "sbom", ".spdx.json"},
 		{"a lock entry whose hash differs", lockEntry, "lock", "the lock says"},
+		{"a lock entry that the distribution does not have", lockEntry, "distribution", "in the indexes of its suite"},
+		{"no indexes", func(c *copied) { os.Remove(c.path(c.find(".origin.tar.zst"))) }, "distribution", ".origin.tar.zst"},
 		{"the lock of another release", func(c *copied) { c.edit(c.find(".lock.json"), `"sourceDateEpoch": 1`, `"sourceDateEpoch": 2`) }, "accounted", ".lock.json"},
 		{"a module that go.sum does not name", func(c *copied) { c.write(c.find(".go.sum"), []byte("x v1 h1:x=\n")) }, "lock", "is not in go.sum"},
 		{"a link for a file", func(c *copied) {

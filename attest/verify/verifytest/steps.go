@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/record"
@@ -21,7 +22,10 @@ import (
 	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/format/uki/ukitest"
 	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/modules/debian/archive"
+	"github.com/mastercard/mangos/modules/debian/debtest"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/debian/origin"
 	"github.com/mastercard/mangos/modules/image/disk"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
@@ -41,7 +45,7 @@ name = "s"
 archive = "test"
 components = ["main"]
 keys = ["archive.asc"]
-signers = ["0123456789ABCDEF0123456789ABCDEF01234567"]
+signers = ["%s"]
 `
 
 // sets are the package sets of the lock.
@@ -52,7 +56,7 @@ func (w *World) steps(t testing.TB, content string) {
 	t.Helper()
 	l := w.lock(t)
 	w.step(t, "source", nil, map[string][]byte{
-		"source/debian.lock.json": w.Files[Name+"_"+Version+".lock.json"], "source/mangos.toml": []byte(definition),
+		"source/debian.lock.json": w.Files[Name+"_"+Version+".lock.json"], "source/mangos.toml": w.bytes["definition"],
 		"source/debian.sources.json": []byte("{}"),
 		"source/go.sum":              w.Files[Name+"_"+Version+".go.sum"], "source/go.mod": []byte("module x\n"),
 		"source/modules/kernel/config/a.config": []byte("CONFIG_64BIT=y\n"),
@@ -68,6 +72,8 @@ func (w *World) steps(t testing.TB, content string) {
 		selections["selection/"+set+".json"] = []byte(set)
 	}
 	w.step(t, "lock", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/record"}, selections)
+	name := Name + "_" + Version + origin.Suffix
+	w.step(t, "origin", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/record"}, map[string][]byte{name: w.Files[name]})
 	w.packages(t, l)
 	w.step(t, "kernel", append(w.tools("build"), append(w.locked("source-linux"), "selection/source-linux.json", "source/modules/kernel/config/a.config")...), w.compiled(t))
 	w.step(t, "kernel-packed", append(w.tools("build"), w.below("compiled/")...), w.packed(t))
@@ -111,33 +117,65 @@ const (
 
 func program(content string) string { return strings.Repeat(content+"\n", 1000) }
 
-// lock makes the lock, and go.sum.
+// lock makes the lock of an archive with a package for each set, go.sum, and the
+// indexes that the archive signed.
 func (w *World) lock(t testing.TB) *lock.Lock {
 	t.Helper()
 	digest := func(s string) string { sum := sha256.Sum256([]byte(s)); return hex.EncodeToString(sum[:]) }
 	l := &lock.Lock{
-		Format: lock.Format, Distribution: "test", Architecture: "amd64", SourceDateEpoch: Epoch,
-		Archives: []lock.Archive{{Name: "test", Home: "http://home.invalid/"}},
-		Suites:   []lock.Suite{{Name: "s", Archive: "test", Date: "2026-01-02T03:04:05Z", Release: digest("release"), Signers: []string{"F"}, Indexes: []lock.Index{}}},
-		Build:    []string{"linux=6.12-1"},
+		Format: lock.Format, Distribution: "test", Architecture: "amd64", SourceDateEpoch: debtest.Date.Unix(),
+		Archives: []lock.Archive{{Name: "test", Home: "http://home.invalid/"}}, Build: []string{"linux=6.12-1"},
 	}
-	add := func(name, source, version string) {
-		l.Packages = append(l.Packages, lock.Package{
-			Name: name, Version: version, Architecture: "amd64", Suite: "s", Path: "pool/" + name + ".deb", Size: int64(len(name)), SHA256: digest(name),
-			Source: source, SourceVersion: version,
-		})
-		l.Sources = append(l.Sources, lock.Source{Name: source, Version: version, Suite: "s", Files: []lock.File{{Path: "pool/" + source + ".dsc", Size: 1, SHA256: digest(source)}}})
+	var packages, sources strings.Builder
+	source := func(name, version string) {
+		l.Sources = append(l.Sources, lock.Source{Name: name, Version: version, Suite: "s", Files: []lock.File{{Path: "pool/" + name + ".dsc", Size: 1, SHA256: digest(name)}}})
+		fmt.Fprintf(&sources, "Package: %s\nVersion: %s\nDirectory: pool\nChecksums-Sha256:\n %s 1 %s.dsc\n\n", name, version, digest(name), name)
 	}
 	for _, set := range sets {
-		add("base-"+set, "base-"+set, "1:2+b1")
-		l.Sets = append(l.Sets, lock.Set{Name: set, Base: "none", Request: []string{"base-" + set}, Packages: []string{"base-" + set}})
+		p := lock.Package{
+			Name: "base-" + set, Version: "1:2+b1", Architecture: "amd64", Suite: "s", Path: "pool/base-" + set + ".deb",
+			Size: 7, SHA256: digest(set), Source: "base-" + set, SourceVersion: "1:2+b1",
+		}
+		l.Packages = append(l.Packages, p)
+		l.Sets = append(l.Sets, lock.Set{Name: set, Base: "none", Request: []string{p.Name}, Packages: []string{p.Name}})
+		fmt.Fprintf(&packages, "Package: %s\nVersion: %s\nArchitecture: amd64\nFilename: %s\nSize: %d\nSHA256: %s\n\n", p.Name, p.Version, p.Path, p.Size, p.SHA256)
+		source(p.Name, p.Version)
 	}
-	l.Sources = append(l.Sources, lock.Source{Name: "linux", Version: "6.12-1", Suite: "s", Files: []lock.File{{Path: "pool/linux.dsc", Size: 1, SHA256: digest("linux")}}})
+	source("linux", "6.12-1")
+	w.publish(t, l, map[string]string{"main/binary-amd64/Packages": packages.String(), "main/source/Sources": sources.String()})
 	text, err := l.Encode()
 	must(t, err)
 	w.Files[Name+"_"+Version+".lock.json"] = text
 	w.Files[Name+"_"+Version+".go.sum"] = []byte("example.org/m v1.0.0 h1:x=\nexample.org/m v1.0.0/go.mod h1:y=\n")
 	return l
+}
+
+// publish signs a Release with these indexes, as the archive of the definition.
+func (w *World) publish(t testing.TB, l *lock.Lock, texts map[string]string) {
+	t.Helper()
+	a := debtest.Archive{}
+	a.Publish(t, debtest.Suite{
+		Name: "s", Head: "Suite: s\nDate: " + debtest.Date.Format("Mon, 02 Jan 2006 15:04:05 UTC") + "\nComponents: main\n",
+		Packages: map[string]string{"main": texts["main/binary-amd64/Packages"]}, Sources: map[string]string{"main": texts["main/source/Sources"]},
+		Compression: ".gz", Architecture: "amd64",
+	}, debtest.Date, w.archive)
+	ring, err := archive.ReadKeyring([][]byte{w.archive.Public(t)}, []string{w.archive.Fingerprint()})
+	must(t, err)
+	signed := archive.Signed{"InRelease": a["dists/s/InRelease"]}
+	r, err := ring.Verify(signed, debtest.Date.Add(time.Hour))
+	must(t, err)
+	suite := lock.Suite{Name: "s", Archive: "test", Date: r.Date.Format(time.RFC3339), Release: r.SHA256, Signers: r.Signers, Indexes: []lock.Index{}}
+	must(t, suite.Keep(signed))
+	indexes := origin.Indexes{"s": {}}
+	for path, text := range texts {
+		listed, _ := r.File(path + ".gz")
+		suite.Indexes = append(suite.Indexes, lock.Index{Path: "dists/s/" + path + ".gz", SHA256: listed.SHA256})
+		indexes["s"][path] = []byte(text)
+	}
+	l.Suites = []lock.Suite{suite}
+	var b bytes.Buffer
+	must(t, indexes.Write(&b))
+	w.Files[Name+"_"+Version+origin.Suffix] = b.Bytes()
 }
 
 // programs makes the programs, under two that are among them.

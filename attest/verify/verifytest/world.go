@@ -7,6 +7,7 @@ package verifytest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/modules/debian/debtest"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
 )
@@ -39,6 +41,8 @@ type World struct {
 	Files map[string][]byte
 	// Policy is what the release is verified against.
 	Policy []byte
+
+	archive *debtest.Key // signs the distribution's Releases
 
 	items map[string]record.Item
 	bytes map[string][]byte
@@ -128,8 +132,10 @@ func (w *World) Seal(t testing.TB, dir string) {
 // writePolicy makes the policy that trusts this organisation.
 func (w *World) writePolicy(t testing.TB) {
 	t.Helper()
-	w.write(t, "definition/mangos.toml", []byte(definition))
-	w.write(t, "definition/archive.asc", w.read(t, w.Key("release.pub")))
+	w.archive = debtest.NewKey(t, 0)
+	w.bytes["definition"] = fmt.Appendf(nil, definition, w.archive.Fingerprint())
+	w.write(t, "definition/mangos.toml", w.bytes["definition"])
+	w.write(t, "definition/archive.asc", w.archive.Public(t))
 	text, err := policy.Write(w.Keys, w.path("definition/mangos.toml"))
 	must(t, err)
 	w.Policy = bytes.Clone(text)

@@ -180,6 +180,25 @@ func (m *Debian) Packages(
 		WithExec(append(fetch, "--lock", lockFile))), nil
 }
 
+// Origin returns the indexes of the distribution that the lock's signed Releases
+// name, as one file: what the lock is held against offline.
+func (m *Debian) Origin(
+	lock *dagger.File,
+	// mangos.toml and the archive keys that it names, in their places.
+	definition *dagger.Directory,
+	// What the file's name begins with.
+	name string,
+) *Made {
+	out := name + ".origin.tar.zst"
+	ctr := m.networked().
+		WithMountedFile(lockFile, lock).
+		WithMountedDirectory("/in/source/modules/debian/keys", definition.Directory("modules/debian/keys")).
+		WithMountedFile(definitionFile, definition.File("mangos.toml")).
+		WithExec([]string{record, "--step", "origin", "--record", "/record", "--cache", "/cache", "--",
+			program, "origin", "--lock", lockFile, "--definition", definitionFile, "--cache", "/cache", "--out", "/out/" + out})
+	return &Made{Files: ctr.Directory("/out"), Records: one("origin", ctr)}
+}
+
 // Rootfs returns the root file system that a selection's packages make.
 func (m *Debian) Rootfs(
 	ctx context.Context,
