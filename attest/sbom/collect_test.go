@@ -298,6 +298,9 @@ func TestCheckImage(t *testing.T) {
 		"a link for a file": {func() error { return errors.Join(os.Remove(in("etc/ours")), os.Symlink("o", in("etc/ours"))) }, func() error {
 			return errors.Join(os.Remove(in("etc/ours")), os.WriteFile(in("etc/ours"), []byte("o"), 0o644))
 		}},
+		"a file that says what the link said": {func() error {
+			return errors.Join(os.Remove(in("bin")), os.WriteFile(in("bin"), []byte("usr/bin"), 0o644))
+		}, func() error { return errors.Join(os.Remove(in("bin")), os.Symlink("usr/bin", in("bin"))) }},
 		"a FIFO": {func() error { return unix.Mkfifo(in("etc/fifo"), 0o644) }, func() error { return os.Remove(in("etc/fifo")) }},
 	} {
 		if err := fault.do(); err != nil {
@@ -309,6 +312,14 @@ func TestCheckImage(t *testing.T) {
 		if err := fault.undo(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, f := range doc.Files {
+		if f.FileName == "./bin" {
+			f.FileComment = strings.Replace(f.FileComment, "usr/bin", "usr/other", 1) // with the digest of usr/bin
+		}
+	}
+	if _, err := check(); !errors.Is(err, ErrDiffers) {
+		t.Errorf("a comment that contradicts the digest: %v", err)
 	}
 	if _, err := CheckImage(context.Background(), doc, "nothing", nil); !errors.Is(err, ErrDiffers) {
 		t.Errorf("a component that is not there: %v", err)

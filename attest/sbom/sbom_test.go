@@ -259,6 +259,27 @@ func TestCompress(t *testing.T) {
 	}
 }
 
+// TestLongIdentifiers: what is looked for is found by all of its name.
+func TestLongIdentifiers(t *testing.T) {
+	end := strings.Repeat("x", 100)
+	in := sample()
+	for i := range in.Components[0].Packages {
+		name := string("ab"[i]) + end
+		in.Components[0].Packages[i].Name, in.Lock.Packages[i].Name = name, name
+	}
+	in.Components[0].Files = nil
+	x, err := Open(encode(t, in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a" + end, "b" + end} {
+		p, err := x.Package(packageID("root", name))
+		if err != nil || p == nil || p.PackageName != name {
+			t.Errorf("%.4s: %+v, %v", name, p, err)
+		}
+	}
+}
+
 func TestGoSum(t *testing.T) {
 	sums, err := ParseGoSum([]byte("a v1 h1:x=\na v1/go.mod h1:y=\n\n"))
 	if err != nil || sums["a v1"] != "h1:x=" {

@@ -135,6 +135,7 @@ func TestTrace(t *testing.T) {
 		digest("usr/bin/bash"):     func(x *Result) bool { return x.Path == "/usr/bin/bash" },
 		digest("bash.deb"):         func(x *Result) bool { return x.Package.Name == "bash" && x.Component == "" },
 		digest("bash.orig.tar.xz"): func(x *Result) bool { return x.Source.Name == "bash" && x.Path == "bash.orig.tar.xz" },
+		digest("bash.dsc"):         func(x *Result) bool { return x.Source.Name == "bash" && len(x.Built) == 0 }, // a material only
 		digest("Release"):          func(x *Result) bool { return x.Locked.Suite == "trixie" && x.Locked.Signed == "F1, F2" },
 		digest("root.erofs"):       func(x *Result) bool { return x.Component == "root" && steps(x) == "erofs" },
 		"mangos_0.1.raw.zst":       func(x *Result) bool { return steps(x) == "disk" && x.SHA256 == digest("disk") },
@@ -172,6 +173,28 @@ func onScreen(t *testing.T, asked, text string) {
 	for _, row := range rows {
 		if utf8.RuneCountInString(row) > 80 {
 			t.Errorf("%s: %d columns: %s", asked, utf8.RuneCountInString(row), row)
+		}
+	}
+}
+
+// TestScreen: too much of everything still fits on a screen, and what matters most
+// is on it.
+func TestScreen(t *testing.T) {
+	long := strings.Repeat("word ", 100)
+	r := &Result{
+		Asked: "/" + strings.Repeat("x", 300), Component: "root", Title: "root", Path: "/x", SHA256: digest("x"), Origin: long,
+		Links: []Link{{"/a", "/b", "p", ""}, {"/b", "/c", "p", ""}}, Elsewhere: []string{"initrd:/x", "boot:/x", "kernel:/x"},
+		Package: &Package{Name: "p", Version: "1", PURL: "pkg:deb/p", Licence: long},
+		Source: &Source{Name: "p", Version: "1", Commit: "c", Proof: "proof", SWHID: "swh:1:dir:x", Tree: "p.tar", Declared: []string{"one", "two"},
+			Files: []SourceFile{{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}, {"e", "5"}}},
+		Locked: &Locked{Name: "p.deb", SHA256: digest("deb"), Suite: "s", Signed: "F1, F2"},
+		Built:  []Built{{Step: "erofs", Builder: "https://builder.example.com/"}},
+	}
+	text := r.Text()
+	onScreen(t, "much", text)
+	for _, want := range []string{"signed by F1", "signed by F2", "by https://builder.example.com/", "see --json", "commit c proven", digest("deb")} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not on the screen:\n%s", want, text)
 		}
 	}
 }
