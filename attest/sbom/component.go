@@ -15,7 +15,7 @@ var (
 	// ErrFile says that a file has no place in a bill of materials.
 	ErrFile = errors.New("file cannot be listed")
 	// ErrModule says that a program holds a Go module that go.sum does not have.
-	ErrModule = errors.New("Go module is not in go.sum")
+	ErrModule = errors.New("module is not in go.sum")
 )
 
 // Input is what a document is made of.
