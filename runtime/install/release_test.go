@@ -38,7 +38,7 @@ func build(t testing.TB, version string, change func(*installtest.Release)) *bui
 
 func (b *built) folder(t testing.TB) Source {
 	t.Helper()
-	s, err := NewSource(b.Folder(t))
+	s, err := NewSource(b.Folder(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestFindReleaseRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s, err := NewSource(dir)
+		s, err := NewSource(dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

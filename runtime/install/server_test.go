@@ -26,7 +26,7 @@ func (b *built) serve(t *testing.T, how http.HandlerFunc) Source {
 		how(w, r)
 	}))
 	t.Cleanup(s.Close)
-	source, err := NewSource(s.URL + "/releases/download/v1")
+	source, err := NewSource(s.URL+"/releases/download/v1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestRedirectToPlain(t *testing.T) {
 	defer plain.Close()
 	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL+"/SHA256SUMS", http.StatusFound))
 	defer secure.Close()
-	s, err := NewSource(secure.URL)
+	s, err := NewSource(secure.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestNewSource(t *testing.T) {
 		t.TempDir(): true, "http://x/y/": true, "https://user:secret@x/y": true,
 		"/nowhere": false, "ftp://x/y": false, "https:///x": false, "https://x/?y": false, "https://x/#y": false,
 	} {
-		s, err := NewSource(place)
+		s, err := NewSource(place, nil)
 		if (err == nil) != good {
 			t.Errorf("%s: %v", place, err)
 		}
@@ -206,7 +206,7 @@ func TestNewSource(t *testing.T) {
 			t.Errorf("shows its password: %s", s)
 		}
 	}
-	folder, err := NewSource(t.TempDir())
+	folder, err := NewSource(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,8 +44,9 @@ type Stream struct {
 // fileName is what a release's files are called.
 var fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~^-]{0,200}$`)
 
-// NewSource returns the source at a URL (http, https) or in a folder.
-func NewSource(place string) (Source, error) {
+// NewSource returns the source at a URL (http, https) or in a folder. proxy is an
+// HTTP proxy on the way; nil for what the environment says.
+func NewSource(place string, proxy *url.URL) (Source, error) {
 	if !strings.Contains(place, "://") {
 		root, err := os.OpenRoot(place)
 		if err != nil {
@@ -57,7 +58,7 @@ func NewSource(place string) (Source, error) {
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		return nil, fmt.Errorf("open source: %q is neither a folder nor the address of one (https://HOST/PATH)", place)
 	}
-	return &server{base: base, client: newClient()}, nil
+	return &server{base: base, client: newClient(proxy)}, nil
 }
 
 // folder is a Source on a file system. No name leads out of it.
@@ -102,10 +103,14 @@ const (
 	maxRedirects = 10
 )
 
-func newClient() *http.Client {
+func newClient(proxy *url.URL) *http.Client {
+	choose := http.ProxyFromEnvironment
+	if proxy != nil {
+		choose = http.ProxyURL(proxy)
+	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
+			Proxy:                 choose,
 			DialContext:           (&net.Dialer{Timeout: connectTime}).DialContext,
 			TLSHandshakeTimeout:   connectTime,
 			ResponseHeaderTimeout: answerTime,

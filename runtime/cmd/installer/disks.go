@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,9 +48,4 @@ func details(d *target.Disk) []string {
 		lines = append(lines, "to overwrite that: --code "+d.Code())
 	}
 	return lines
-}
-
-// ask is the sentence that asks for a disk's code.
-func ask(d *target.Disk) string {
-	return fmt.Sprintf("%s has something on it: %s. To overwrite that: --code %s", d.Path, strings.TrimSpace(d.Contents), d.Code())
 }

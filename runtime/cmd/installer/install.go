@@ -1,15 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mastercard/mangos/runtime/install"
+	"github.com/mastercard/mangos/runtime/installer"
 )
 
 func installCommand(root *string) *cobra.Command {
@@ -39,28 +38,6 @@ func installCommand(root *string) *cobra.Command {
 	return cmd
 }
 
-// result is the last line of output.
-type result struct {
-	// Result is "installed", "dry-run" or "failed".
-	Result  string  `json:"result"`
-	Name    string  `json:"name,omitempty"`
-	Version string  `json:"version,omitempty"`
-	Target  string  `json:"target,omitempty"`
-	Serial  string  `json:"serial,omitempty"`
-	Bytes   int64   `json:"bytes,omitempty"`
-	Again   int64   `json:"fetchedAgain,omitempty"`
-	Seconds float64 `json:"seconds"`
-	Error   string  `json:"error,omitempty"`
-}
-
-func (r *result) print(w io.Writer) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // texts and numbers
-	}
-	fmt.Fprintf(w, "mangos-installer: %s\n", text)
-}
-
 func installRelease(cmd *cobra.Command, root, seed string, o *options, r *result) error {
 	if seed != "" {
 		if err := readSeed(seed, cmd.Flags()); err != nil {
@@ -71,21 +48,21 @@ func installRelease(cmd *cobra.Command, root, seed string, o *options, r *result
 		return err
 	}
 	r.Target = o.target
-	j, err := prepare(cmd.Context(), root, o)
+	j, err := installer.Prepare(cmd.Context(), root, o.choices())
 	if err != nil {
 		return err
 	}
-	r.Name, r.Version, r.Target, r.Serial = j.release.Name, j.release.Version, j.disk.Path, j.disk.Serial
-	j.summary(cmd.OutOrStdout())
+	r.about(j)
+	for _, line := range j.Summary() {
+		fmt.Fprintln(cmd.OutOrStdout(), line)
+	}
 	if o.dryRun {
 		r.Result = "dry-run"
 		return nil
 	}
 	p := &printer{w: cmd.OutOrStdout()}
-	err = j.run(cmd.Context(), func(now install.Progress) {
-		if now.Stage == install.Writing {
-			r.Bytes, r.Again = now.Done, now.Again
-		}
+	err = j.Run(cmd.Context(), func(now install.Progress) {
+		r.fetched(now)
 		p.tell(now)
 	})
 	if err != nil {
@@ -112,15 +89,4 @@ func (p *printer) tell(now install.Progress) {
 	}
 	p.stage, p.tenth = now.Stage, tenth
 	fmt.Fprintf(p.w, "%s: %d %%\n", now.Stage, tenth*10)
-}
-
-// after does what is wanted when all is done.
-func after(then string) error {
-	if then == "stop" {
-		return nil
-	}
-	if out, err := exec.Command("systemctl", then).CombinedOutput(); err != nil {
-		return fmt.Errorf("systemctl %s: %w: %.200q", then, err, out)
-	}
-	return nil
 }

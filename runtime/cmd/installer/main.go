@@ -4,6 +4,7 @@
 //
 //	mangos-installer disks     lists disks, and says why one is not to be had
 //	mangos-installer install   installs, with all that it needs in flags or in a seed file
+//	mangos-installer screen    asks for the disk on a terminal, and installs
 package main
 
 import (
@@ -46,6 +47,6 @@ func newCommand() *cobra.Command {
 	if err := cmd.PersistentFlags().MarkHidden("root"); err != nil {
 		panic(err)
 	}
-	cmd.AddCommand(disksCommand(&root), installCommand(&root))
+	cmd.AddCommand(disksCommand(&root), installCommand(&root), screenCommand(&root))
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mastercard/mangos/attest/strictjson"
+	"github.com/mastercard/mangos/runtime/installer"
 )
 
 // options are the flags of install. A seed file has the same names.
@@ -21,15 +22,27 @@ type options struct {
 }
 
 func (o *options) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.source, "source", "", "address (https://HOST/PATH) or folder with the release")
-	f.StringVar(&o.key, "key", "", "file with the organisation's release key, OpenPGP, armored")
+	o.screenFlags(f)
 	f.StringVar(&o.target, "target", "", "disk: its device file, a name in /dev/disk/by-id or by-path, or a part of its model or serial number; or a file")
 	f.StringVar(&o.code, "code", "", "the code of a disk that is not empty: what is on it is lost")
+	f.StringVar(&o.then, "then", "stop", "what to do afterwards: reboot, poweroff or stop")
+	f.BoolVar(&o.dryRun, "dry-run", false, "do all but write")
+}
+
+func (o *options) choices() installer.Options {
+	return installer.Options{
+		Source: o.source, KeyFile: o.key, Target: o.target, Code: o.code,
+		Version: o.version, MinimumVersion: o.minimumVersion, Minimum: int64(o.minimum),
+	}
+}
+
+// screenFlags are the settings that the screen does not ask for.
+func (o *options) screenFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.source, "source", "", "address (https://HOST/PATH) or folder with the release")
+	f.StringVar(&o.key, "key", "", "file with the organisation's release key, OpenPGP, armored")
 	f.StringVar(&o.version, "version", "", "version to install (default: the newest)")
 	f.StringVar(&o.minimumVersion, "minimum-version", "", "refuse older versions than this")
 	f.Var(&o.minimum, "minimum", "least size of a target, with a suffix K, M or G")
-	f.StringVar(&o.then, "then", "stop", "what to do afterwards: reboot, poweroff or stop")
-	f.BoolVar(&o.dryRun, "dry-run", false, "do all but write")
 }
 
 // readSeed sets flags from a file: a JSON object with the flags' names, texts and
