@@ -26,6 +26,8 @@ import (
 
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/runtime/fetch"
+	"github.com/mastercard/mangos/runtime/release"
 )
 
 var (
@@ -66,10 +68,10 @@ type Progress struct {
 
 // Options of an installation.
 type Options struct {
-	Source   Source
-	Release  *Release
+	Source   fetch.Source
+	Release  *release.Release
 	Target   Target
-	Patience Patience
+	Patience fetch.Patience
 	// Minimum is the least size in bytes of a target, beside that of the image:
 	// what the system needs at its first start. 0 if unknown.
 	Minimum int64
@@ -84,7 +86,7 @@ func Install(ctx context.Context, o Options) error {
 	if o.Tell == nil {
 		o.Tell = func(Progress) {}
 	}
-	d, err := NewDownload(ctx, o.Source, o.Release.Image, o.Patience)
+	d, err := fetch.NewDownload(ctx, o.Source, o.Release.Image, o.Patience)
 	if err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func Install(ctx context.Context, o Options) error {
 
 type installation struct {
 	Options
-	download *Download
+	download *fetch.Download
 	sum      hash.Hash    // of the compressed image
 	esp      maphash.Hash // of what was written to the ESP
 	layout   *layout

@@ -10,6 +10,7 @@ import (
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/powercut"
 	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/install/installtest"
 )
 
@@ -47,9 +48,9 @@ func newTarget(t testing.TB, size, sector int64) target {
 	return target{d, sector, new(bool)}
 }
 
-func (b *built) install(t testing.TB, s Source, to Target) error {
+func (b *built) install(t testing.TB, s fetch.Source, to Target) error {
 	t.Helper()
-	r, err := find(t, s, Wanted{})
+	r, err := find(t, s)
 	if err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func TestInstallRefusesOtherFiles(t *testing.T) {
 func TestInstallTooSmall(t *testing.T) {
 	b := build(t, "1", nil)
 	s := b.folder(t)
-	r, err := find(t, s, Wanted{})
+	r, err := find(t, s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,21 +12,23 @@ import (
 	"time"
 
 	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/runtime/fetch"
+	"github.com/mastercard/mangos/runtime/release"
 )
 
 // serve gives the release's files by how; the manifest always as it should be.
-func (b *built) serve(t *testing.T, how http.HandlerFunc) Source {
+func (b *built) serve(t *testing.T, how http.HandlerFunc) fetch.Source {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
-		if strings.HasPrefix(name, sumsFile) {
+		if strings.HasPrefix(name, release.SumsFile) {
 			_, _ = w.Write(b.Files[name])
 			return
 		}
 		how(w, r)
 	}))
 	t.Cleanup(s.Close)
-	source, err := NewSource(s.URL+"/releases/download/v1", nil)
+	source, err := fetch.NewSource(s.URL+"/releases/download/v1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestInstallFromServers(t *testing.T) {
 		}, nil, 0},
 		{"redirects without an end", func(n int64, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, fmt.Sprintf("/other/%d/%s", n, b.Disk), http.StatusFound)
-		}, ErrSource, 0},
+		}, fetch.ErrSource, 0},
 		{"gone at half, then back", func(n int64, w http.ResponseWriter, r *http.Request) {
 			switch n {
 			case 1:
@@ -101,7 +103,7 @@ func TestInstallFromServers(t *testing.T) {
 				_, _ = w.Write(image[:half])
 			}
 			hangUp(w)
-		}, errBroken, 0},
+		}, fetch.ErrBroken, 0},
 		{"changed in between", func(n int64, w http.ResponseWriter, r *http.Request) {
 			if n == 1 {
 				w.Header().Set("ETag", `"another"`)
@@ -110,7 +112,7 @@ func TestInstallFromServers(t *testing.T) {
 				hangUp(w)
 			}
 			give(w, r, image)
-		}, ErrChanged, 0},
+		}, fetch.ErrChanged, 0},
 		{"another range than asked for", func(n int64, w http.ResponseWriter, r *http.Request) {
 			if n == 1 {
 				w.Header().Set("ETag", `"one"`)
@@ -120,7 +122,7 @@ func TestInstallFromServers(t *testing.T) {
 			}
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(image)-1, len(image)))
 			w.WriteHeader(http.StatusPartialContent)
-		}, ErrSource, 0},
+		}, fetch.ErrSource, 0},
 		{"truncated", func(_ int64, w http.ResponseWriter, r *http.Request) { give(w, r, image[:half]) }, ErrImage, 0},
 		{"an endless body", func(_ int64, w http.ResponseWriter, r *http.Request) {
 			_, err := w.Write(image)
@@ -135,16 +137,16 @@ func TestInstallFromServers(t *testing.T) {
 				w.(http.Flusher).Flush()
 				time.Sleep(10 * time.Millisecond)
 			}
-		}, errSlow, 1 << 20},
-		{"silence", func(_ int64, w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, errSlow, 0},
-		{"not found", func(_ int64, w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, ErrSource, 0},
+		}, fetch.ErrSlow, 1 << 20},
+		{"silence", func(_ int64, w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, fetch.ErrSlow, 0},
+		{"not found", func(_ int64, w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, fetch.ErrSource, 0},
 		{"down for good", func(_ int64, w http.ResponseWriter, r *http.Request) { http.Error(w, "down", http.StatusBadGateway) }, errAny, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var n atomic.Int64
 			s := b.serve(t, func(w http.ResponseWriter, r *http.Request) { c.how(n.Add(1), w, r) })
 			to := newTarget(t, targetSize, 512)
-			r, err := find(t, s, Wanted{})
+			r, err := find(t, s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,43 +178,3 @@ func TestInstallFromServers(t *testing.T) {
 }
 
 var errAny = errors.New("any error")
-
-// From https nothing leads to http.
-func TestRedirectToPlain(t *testing.T) {
-	plain := httptest.NewServer(http.NotFoundHandler())
-	defer plain.Close()
-	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL+"/SHA256SUMS", http.StatusFound))
-	defer secure.Close()
-	s, err := NewSource(secure.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.(*server).client.Transport = secure.Client().Transport
-	if _, err := find(t, s, Wanted{}); !errors.Is(err, ErrSource) || !strings.Contains(err.Error(), "https to http") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestNewSource(t *testing.T) {
-	for place, good := range map[string]bool{
-		t.TempDir(): true, "http://x/y/": true, "https://user:secret@x/y": true,
-		"/nowhere": false, "ftp://x/y": false, "https:///x": false, "https://x/?y": false, "https://x/#y": false,
-	} {
-		s, err := NewSource(place, nil)
-		if (err == nil) != good {
-			t.Errorf("%s: %v", place, err)
-		}
-		if err == nil && strings.Contains(s.String(), "secret") {
-			t.Errorf("shows its password: %s", s)
-		}
-	}
-	folder, err := NewSource(t.TempDir(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"../x", "/etc/passwd", "", ".", "a/b", "a\x00b"} {
-		if _, err := folder.Open(t.Context(), name, 0); !errors.Is(err, ErrSource) {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-}

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/install"
+	"github.com/mastercard/mangos/runtime/release"
 	"github.com/mastercard/mangos/runtime/target"
 )
 
@@ -25,7 +27,7 @@ type Options struct {
 	// Target is a disk (see target.Select) or a file, Code that disk's where it
 	// is not empty.
 	Target, Code string
-	// Version and MinimumVersion are as in install.Wanted.
+	// Version and MinimumVersion are as in release.Wanted.
 	Version, MinimumVersion string
 	// Minimum is the least size in bytes of a target.
 	Minimum int64
@@ -33,14 +35,14 @@ type Options struct {
 
 // A Job is an installation of which all is known and checked but the image.
 type Job struct {
-	Release *install.Release
+	Release *release.Release
 	Disk    *target.Disk
 	// Twins are other disks with the same release.
 	Twins []*target.Disk
 	// Download is the size in bytes of the image to fetch, -1 if unknown.
 	Download int64
 
-	source  install.Source
+	source  fetch.Source
 	minimum int64
 	device  string // file to open
 }
@@ -55,14 +57,14 @@ func Prepare(ctx context.Context, root string, o Options) (*Job, error) {
 	if err := j.choose(root, &o); err != nil {
 		return nil, err
 	}
-	if j.source, err = install.NewSource(o.Source, o.Proxy); err != nil {
+	if j.source, err = fetch.NewSource(o.Source, o.Proxy); err != nil {
 		return nil, err
 	}
-	want := install.Wanted{Version: o.Version, Least: o.MinimumVersion}
-	if j.Release, err = install.FindRelease(ctx, j.source, key, want, install.DefaultPatience); err != nil {
+	want := release.Wanted{Version: o.Version, Least: o.MinimumVersion}
+	if j.Release, err = release.Find(ctx, j.source, key, want, fetch.DefaultPatience); err != nil {
 		return nil, err
 	}
-	d, err := install.NewDownload(ctx, j.source, j.Release.Image, install.DefaultPatience)
+	d, err := fetch.NewDownload(ctx, j.source, j.Release.Image, fetch.DefaultPatience)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +142,7 @@ func (j *Job) Run(ctx context.Context, tell func(install.Progress)) (err error) 
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
 	err = install.Install(ctx, install.Options{
-		Source: j.source, Release: j.Release, Target: device, Patience: install.DefaultPatience, Minimum: j.minimum, Tell: tell,
+		Source: j.source, Release: j.Release, Target: device, Patience: fetch.DefaultPatience, Minimum: j.minimum, Tell: tell,
 	})
 	if err != nil {
 		return err

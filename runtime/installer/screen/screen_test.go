@@ -13,6 +13,7 @@ import (
 	"github.com/mastercard/mangos/runtime/install"
 	"github.com/mastercard/mangos/runtime/installer"
 	"github.com/mastercard/mangos/runtime/network"
+	"github.com/mastercard/mangos/runtime/release"
 	"github.com/mastercard/mangos/runtime/target"
 )
 
@@ -39,7 +40,7 @@ func newUser(t *testing.T, disks ...*target.Disk) *user {
 		Network: func(c network.Config) error { u.networks = append(u.networks, c); return nil },
 		Prepare: func(_ context.Context, o installer.Options) (*installer.Job, error) {
 			u.prepared = o
-			return &installer.Job{Release: &install.Release{Name: "mangos", Version: "1.0"}, Disk: u.m.disk, Download: 1e8}, u.prepareOK
+			return &installer.Job{Release: &release.Release{Name: "mangos", Version: "1.0"}, Disk: u.m.disk, Download: 1e8}, u.prepareOK
 		},
 		Run: func(_ context.Context, _ *installer.Job, tell func(install.Progress)) error {
 			u.runs++

@@ -1,4 +1,4 @@
-package install
+package release
 
 import (
 	"bytes"
@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/install/installtest"
 )
 
 // patience for tests: little.
-var patience = Patience{Window: 200 * time.Millisecond, Least: 1 << 10, Total: time.Second, Pause: time.Millisecond}
+var patience = fetch.Patience{Window: 200 * time.Millisecond, Least: 1 << 10, Total: time.Second, Pause: time.Millisecond}
 
 // built is a release, and what its image was before it was changed.
 type built struct {
@@ -36,21 +37,21 @@ func build(t testing.TB, version string, change func(*installtest.Release)) *bui
 	return b
 }
 
-func (b *built) folder(t testing.TB) Source {
+func (b *built) folder(t testing.TB) fetch.Source {
 	t.Helper()
-	s, err := NewSource(b.Folder(t), nil)
+	s, err := fetch.NewSource(b.Folder(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func find(t testing.TB, s Source, want Wanted) (*Release, error) {
+func find(t testing.TB, s fetch.Source, want Wanted) (*Release, error) {
 	t.Helper()
-	return FindRelease(context.WithoutCancel(t.Context()), s, installtest.ReleaseKey().Public, want, patience)
+	return Find(context.WithoutCancel(t.Context()), s, installtest.ReleaseKey().Public, want, patience)
 }
 
-func TestFindRelease(t *testing.T) {
+func TestFind(t *testing.T) {
 	b := build(t, "0.9", nil)
 	older := build(t, "0.10~rc1", nil)
 	for name, content := range older.Files {
@@ -75,16 +76,16 @@ func TestFindRelease(t *testing.T) {
 
 func TestFindReleaseRefuses(t *testing.T) {
 	b := build(t, "1", nil)
-	sums := b.Files[sumsFile]
+	sums := b.Files[SumsFile]
 	for name, change := range map[string]struct {
 		do   func()
 		want error
 	}{
-		"another manifest":  {func() { b.Files[sumsFile] = append(bytes.Clone(sums), []byte(strings.Repeat("0", 64)+" *x\n")...) }, ErrSignature},
-		"no signature":      {func() { b.Files[signatureFile] = nil }, ErrSignature},
-		"missing signature": {func() { delete(b.Files, signatureFile) }, ErrSource},
-		"missing manifest":  {func() { delete(b.Files, sumsFile) }, ErrSource},
-		"huge manifest":     {func() { b.Files[sumsFile] = make([]byte, maxSums+1) }, ErrSource},
+		"another manifest":  {func() { b.Files[SumsFile] = append(bytes.Clone(sums), []byte(strings.Repeat("0", 64)+" *x\n")...) }, ErrSignature},
+		"no signature":      {func() { b.Files[SignatureFile] = nil }, ErrSignature},
+		"missing signature": {func() { delete(b.Files, SignatureFile) }, fetch.ErrSource},
+		"missing manifest":  {func() { delete(b.Files, SumsFile) }, fetch.ErrSource},
+		"huge manifest":     {func() { b.Files[SumsFile] = make([]byte, MaxSums+1) }, fetch.ErrSource},
 		"no image":          {func() { delete(b.Files, b.Disk); b.Sign(t) }, ErrManifest},
 		"two roots": {func() {
 			b.Files["mangos_1.root-x86-64.00000000-0000-0000-0000-000000000001.raw.xz"] = []byte("z")
@@ -92,9 +93,9 @@ func TestFindReleaseRefuses(t *testing.T) {
 		}, ErrManifest},
 		"two products": {func() { b.Files["other_1.raw.zst"] = []byte("z"); b.Sign(t) }, ErrManifest},
 		"a name that leads away": {func() {
-			b.Files[sumsFile] = []byte(strings.Repeat("0", 64) + " *../x\n")
+			b.Files[SumsFile] = []byte(strings.Repeat("0", 64) + " *../x\n")
 			var err error
-			if b.Files[signatureFile], err = keys.SignSums(installtest.ReleaseKey().Private, bytes.NewReader(b.Files[sumsFile]), time.Unix(1, 0)); err != nil {
+			if b.Files[SignatureFile], err = keys.SignSums(installtest.ReleaseKey().Private, bytes.NewReader(b.Files[SumsFile]), time.Unix(1, 0)); err != nil {
 				t.Fatal(err)
 			}
 		}, ErrManifest},
@@ -107,7 +108,7 @@ func TestFindReleaseRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s, err := NewSource(dir, nil)
+		s, err := fetch.NewSource(dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func TestFindReleaseRefuses(t *testing.T) {
 func FuzzParseSums(f *testing.F) {
 	f.Add([]byte(strings.Repeat("0", 64) + " *mangos_1.raw.zst\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		all, err := parseSums(raw)
+		all, err := ParseSums(raw)
 		if err != nil {
 			return
 		}

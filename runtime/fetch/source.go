@@ -1,4 +1,6 @@
-package install
+// Package fetch reads files of a flat folder, on a file system or a web server,
+// and goes on where it was when the server breaks off.
+package fetch
 
 import (
 	"context"
@@ -15,9 +17,9 @@ import (
 )
 
 var (
-	// ErrSource: a release cannot be fetched from where it should be, and
+	// ErrSource: a file cannot be fetched from where it should be, and
 	// trying again is of no use.
-	ErrSource = errors.New("the source does not give the release")
+	ErrSource = errors.New("the source does not give it")
 	// ErrChanged: a file is not the one any more that was being fetched.
 	ErrChanged = errors.New("the file changed while it was fetched")
 )
@@ -41,7 +43,9 @@ type Stream struct {
 	Version string
 }
 
-// fileName is what a release's files are called.
+// ValidName says whether a name is one that files of a source have.
+func ValidName(name string) bool { return fileName.MatchString(name) }
+
 var fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~^-]{0,200}$`)
 
 // NewSource returns the source at a URL (http, https) or in a folder. proxy is an
@@ -58,7 +62,7 @@ func NewSource(place string, proxy *url.URL) (Source, error) {
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		return nil, fmt.Errorf("open source: %q is neither a folder nor the address of one (https://HOST/PATH)", place)
 	}
-	return &server{base: base, client: newClient(proxy)}, nil
+	return &server{base: base, client: NewClient(proxy)}, nil
 }
 
 // folder is a Source on a file system. No name leads out of it.
@@ -67,7 +71,7 @@ type folder struct{ root *os.Root }
 func (f folder) String() string { return f.root.Name() }
 
 func (f folder) Open(_ context.Context, name string, from int64) (*Stream, error) {
-	if !fileName.MatchString(name) {
+	if !ValidName(name) {
 		return nil, fmt.Errorf("%w: %q is no name of a file in it", ErrSource, name)
 	}
 	file, err := f.root.Open(name)
@@ -103,7 +107,9 @@ const (
 	maxRedirects = 10
 )
 
-func newClient(proxy *url.URL) *http.Client {
+// NewClient returns a client that waits for nothing for ever, and that no
+// redirect leads from https to http. proxy is as for NewSource.
+func NewClient(proxy *url.URL) *http.Client {
 	choose := http.ProxyFromEnvironment
 	if proxy != nil {
 		choose = http.ProxyURL(proxy)
@@ -131,7 +137,7 @@ func newClient(proxy *url.URL) *http.Client {
 }
 
 func (s *server) Open(ctx context.Context, name string, from int64) (*Stream, error) {
-	if !fileName.MatchString(name) {
+	if !ValidName(name) {
 		return nil, fmt.Errorf("%w: %q is no name of a file in it", ErrSource, name)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base.JoinPath(name).String(), nil)
@@ -145,7 +151,7 @@ func (s *server) Open(ctx context.Context, name string, from int64) (*Stream, er
 	if err != nil {
 		return nil, err
 	}
-	stream, err := openResponse(rsp, from)
+	stream, err := OpenResponse(rsp, from)
 	if err != nil {
 		rsp.Body.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -153,7 +159,9 @@ func (s *server) Open(ctx context.Context, name string, from int64) (*Stream, er
 	return stream, nil
 }
 
-func openResponse(rsp *http.Response, from int64) (*Stream, error) {
+// OpenResponse makes a stream of the answer to a request for a file from a byte
+// on. The caller closes the body where it fails.
+func OpenResponse(rsp *http.Response, from int64) (*Stream, error) {
 	s := &Stream{ReadCloser: rsp.Body, Size: rsp.ContentLength, Version: rsp.Header.Get("ETag")}
 	if s.Version == "" {
 		s.Version = rsp.Header.Get("Last-Modified")

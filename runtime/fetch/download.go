@@ -1,4 +1,4 @@
-package install
+package fetch
 
 import (
 	"context"
@@ -25,10 +25,10 @@ type Patience struct {
 var DefaultPatience = Patience{Window: 30 * time.Second, Least: 64 << 10, Total: 10 * time.Minute, Pause: time.Second}
 
 var (
-	// errSlow: the source gives too little.
-	errSlow = errors.New("next to nothing comes")
-	// errBroken: the source ended before the file's end.
-	errBroken = errors.New("it breaks off")
+	// ErrSlow: the source gives too little.
+	ErrSlow = errors.New("next to nothing comes")
+	// ErrBroken: the source ended before the file's end.
+	ErrBroken = errors.New("it breaks off")
 )
 
 // A Download reads a file of a source, and goes on where it was when the source
@@ -57,7 +57,12 @@ type Download struct {
 
 // NewDownload opens a file.
 func NewDownload(ctx context.Context, source Source, name string, p Patience) (*Download, error) {
-	d := &Download{ctx: ctx, source: source, name: name, patience: p, pause: p.Pause, cancel: func(error) {}}
+	return NewDownloadFrom(ctx, source, name, 0, p)
+}
+
+// NewDownloadFrom opens a file from a byte on.
+func NewDownloadFrom(ctx context.Context, source Source, name string, from int64, p Patience) (*Download, error) {
+	d := &Download{ctx: ctx, source: source, name: name, patience: p, pause: p.Pause, cancel: func(error) {}, at: from}
 	if err := d.keepOpening(d.open()); err != nil {
 		return nil, err
 	}
@@ -67,7 +72,7 @@ func NewDownload(ctx context.Context, source Source, name string, p Patience) (*
 // Size is the file's size in bytes, -1 if the source does not say.
 func (d *Download) Size() int64 { return d.size }
 
-// At is how many bytes were read.
+// At is the byte that is read next.
 func (d *Download) At() int64 { return d.at }
 
 // Again is how many bytes were fetched more than once.
@@ -109,7 +114,7 @@ func (d *Download) Read(p []byte) (int, error) {
 // wait does something that waits for the source, for one window at most.
 func (d *Download) wait(do func() error) error {
 	begin := time.Now()
-	timer := time.AfterFunc(d.patience.Window, func() { d.cancel(errSlow) })
+	timer := time.AfterFunc(d.patience.Window, func() { d.cancel(ErrSlow) })
 	err := do()
 	timer.Stop()
 	d.waited += time.Since(begin)
@@ -126,7 +131,7 @@ func (d *Download) judge() error {
 		return nil
 	}
 	if d.waited > d.patience.Window {
-		return errSlow
+		return ErrSlow
 	}
 	return nil
 }
@@ -138,7 +143,7 @@ func (d *Download) keepOpening(why error) error {
 		_ = d.Close()
 		d.bad, d.waited, d.got = d.bad+d.waited+d.pause, 0, 0
 		if errors.Is(why, io.EOF) || errors.Is(why, io.ErrUnexpectedEOF) {
-			why = errBroken
+			why = ErrBroken
 		}
 		if err := context.Cause(d.ctx); err != nil {
 			return fmt.Errorf("fetch %s from %s: %w", d.name, d.source, err)
@@ -176,8 +181,8 @@ func (d *Download) open() error {
 	})
 }
 
-// fetchAll reads a small file.
-func fetchAll(ctx context.Context, source Source, name string, max int64, p Patience) ([]byte, error) {
+// All reads a small file.
+func All(ctx context.Context, source Source, name string, max int64, p Patience) ([]byte, error) {
 	d, err := NewDownload(ctx, source, name, p)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,5 @@
-package install
+// Package release finds out what the signed manifest of a folder of releases says.
+package release
 
 import (
 	"bytes"
@@ -13,6 +14,7 @@ import (
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/version"
 )
 
@@ -25,13 +27,14 @@ var (
 	ErrOld = errors.New("older than the least version that is allowed")
 )
 
-// Files with the sums of a release's files, and the signature over it.
+// Files with the sums of a release's files, and the signature over it; and the
+// most bytes that they have.
 const (
-	sumsFile      = "SHA256SUMS"
-	signatureFile = "SHA256SUMS.gpg"
+	SumsFile      = "SHA256SUMS"
+	SignatureFile = "SHA256SUMS.gpg"
 
-	maxSums      = 4 << 20
-	maxSignature = 64 << 10
+	MaxSums      = 4 << 20
+	MaxSignature = 64 << 10
 )
 
 // A Release is what the signed manifest says of one.
@@ -56,31 +59,32 @@ type Wanted struct {
 	Least string
 }
 
-// FindRelease fetches the manifest and its signature, checks it with the release
+// Find fetches the manifest and its signature, checks it with the release
 // key (an OpenPGP public key, armored), and finds the release that is wanted.
-// Errors wrap ErrSignature, ErrManifest, ErrOld or ErrSource.
-func FindRelease(ctx context.Context, source Source, key []byte, want Wanted, p Patience) (*Release, error) {
-	sums, err := fetchAll(ctx, source, sumsFile, maxSums, p)
+// Errors wrap ErrSignature, ErrManifest, ErrOld or
+// fetch.ErrSource.
+func Find(ctx context.Context, source fetch.Source, key []byte, want Wanted, p fetch.Patience) (*Release, error) {
+	sums, err := fetch.All(ctx, source, SumsFile, MaxSums, p)
 	if err != nil {
 		return nil, err
 	}
-	signature, err := fetchAll(ctx, source, signatureFile, maxSignature, p)
+	signature, err := fetch.All(ctx, source, SignatureFile, MaxSignature, p)
 	if err != nil {
 		return nil, err
 	}
 	if err := keys.VerifySums(key, signature, bytes.NewReader(sums)); err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrSignature, err)
 	}
-	all, err := parseSums(sums)
+	all, err := ParseSums(sums)
 	if err != nil {
 		return nil, err
 	}
 	return choose(all, want)
 }
 
-// parseSums reads the lines of sha256sum, strictly: 64 lower-case digits, a
+// ParseSums reads the lines of sha256sum, strictly: 64 lower-case digits, a
 // blank, a blank or a star, a name; no name twice.
-func parseSums(sums []byte) (map[string][sha256.Size]byte, error) {
+func ParseSums(sums []byte) (map[string][sha256.Size]byte, error) {
 	all := map[string][sha256.Size]byte{}
 	if len(sums) == 0 || sums[len(sums)-1] != '\n' {
 		return nil, fmt.Errorf("%w: it is empty or cut off", ErrManifest)
@@ -94,7 +98,7 @@ func parseSums(sums []byte) (map[string][sha256.Size]byte, error) {
 		name := text[digits+2:]
 		raw, err := hex.DecodeString(text[:digits])
 		_, twice := all[name]
-		if err != nil || strings.ToLower(text[:digits]) != text[:digits] || !fileName.MatchString(name) || twice {
+		if err != nil || strings.ToLower(text[:digits]) != text[:digits] || !fetch.ValidName(name) || twice {
 			return nil, fmt.Errorf("%w: %.100q is no line of sha256sum, or its name stands there twice", ErrManifest, text)
 		}
 		all[name] = [sha256.Size]byte(raw)
