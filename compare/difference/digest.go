@@ -40,6 +40,12 @@ func (w *walker) known(a, b *component.Node, depth int) error {
 	ea, errA := a.Expand()
 	eb, errB := b.Expand()
 	if errA == nil && errB == nil && ea != nil && eb != nil && ea.Format == eb.Format {
+		if ea.Owners != nil && eb.Owners != nil {
+			if err := w.enter(ea, eb); err != nil {
+				return err
+			}
+			defer w.leave()
+		}
 		if err := w.children(ea, eb, depth); err != nil || w.result.causes > causes {
 			return err
 		}

@@ -185,7 +185,7 @@ func (w *walker) inside(a, b *component.Node, depth int) error {
 		if err := w.enter(ea, eb); err != nil {
 			return err
 		}
-		defer func() { w.scopes = w.scopes[:len(w.scopes)-1] }()
+		defer w.leave()
 	}
 	if ea.Format == "elf" && a.Name == kernelName {
 		if done, err := w.kernel(a, b); done || err != nil {
@@ -261,6 +261,8 @@ func (w *walker) enter(ea, eb *component.Expansion) error {
 	}
 	return nil
 }
+
+func (w *walker) leave() { w.scopes = w.scopes[:len(w.scopes)-1] }
 
 func (w *walker) packageFinding(a, b dpkg.Package) error {
 	o := Owner{Package: a.Name, Source: a.Source, VersionA: a.Version, VersionB: b.Version}

@@ -8,14 +8,18 @@
 //	{"manifest":"mangos-manifest-1"}
 //	{"d":0,"k":"artifact","n":"mangos.raw.zst","s":123,"h":"…","f":"zstd","p":["…"]}
 //	{"set":1,"a":{"mode":"0755","mtime":"2023-11-14T22:13:20Z",…}}
-//	{"d":5,"k":"file","n":"bash","s":1265648,"h":"…","t":1}
+//	{"package":1,"n":"bash","a":"amd64","v":"5.2.37-2","s":"bash","w":"5.2.37-2"}
+//	{"d":5,"k":"file","n":"bash","s":1265648,"h":"…","t":1,"b":1}
 //
 // d is the depth in the tree, k the kind, n the name, s the size, h the
 // SHA-256, f the format of what follows with depth d+1, p the pieces, t the
-// set of attributes; c the class of any difference, x marks what belongs to an
-// organisation. A set has attributes (a), and those whose differences are of
-// another class than their key tells (v: value and class). A manifest is as
-// trustworthy as the statement that names its digest.
+// set of attributes, b the package that a file belongs to; c the class of any
+// difference, x marks what belongs to an organisation. A set has attributes
+// (a), and those whose differences are of another class than their key tells
+// (v: value and class). A package has an architecture (a), a version (v), and
+// its source's name and version (s, w); all packages of a file system follow
+// its line, whether files belong to them or not. A manifest is as trustworthy
+// as the statement that names its digest.
 package manifest
 
 import (
@@ -27,10 +31,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 
 	"github.com/mastercard/mangos/compare/cause"
 	"github.com/mastercard/mangos/compare/component"
 	"github.com/mastercard/mangos/compare/content"
+	"github.com/mastercard/mangos/format/dpkg"
 )
 
 // Format is the value of the first line's first key. It changes with the
@@ -42,6 +48,8 @@ const (
 	MaxSize  = 128 << 20 // bytes of a manifest
 	MaxNodes = 500_000
 	maxLine  = 8 << 20
+
+	maxPackages = 100_000
 )
 
 // ErrInvalid says that something is no manifest.
@@ -59,6 +67,16 @@ type attributes struct {
 	Special map[string][2]string `json:"v,omitempty"`
 }
 
+// pkg is an installed package.
+type pkg struct {
+	Package       int    `json:"package"`
+	Name          string `json:"n"`
+	Architecture  string `json:"a,omitempty"`
+	Version       string `json:"v"`
+	Source        string `json:"s,omitempty"`
+	SourceVersion string `json:"w,omitempty"`
+}
+
 // line is one component.
 type line struct {
 	Depth   int            `json:"d"`
@@ -70,6 +88,7 @@ type line struct {
 	Ordered bool           `json:"o,omitempty"`
 	Pieces  []string       `json:"p,omitempty"`
 	Set     int            `json:"t,omitempty"`
+	Package int            `json:"b,omitempty"`
 	Class   cause.Class    `json:"c,omitempty"`
 	Signed  bool           `json:"x,omitempty"`
 }
@@ -86,7 +105,7 @@ func Write(ctx context.Context, out io.Writer, root *component.Node) error {
 	if err := w.line(header{Format}); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	if err := w.node(root, 0); err != nil {
+	if err := w.node(root, place{}); err != nil {
 		return fmt.Errorf("write manifest of %q: %w", root.Name, err)
 	}
 	if err := w.out.Flush(); err != nil {
@@ -96,10 +115,25 @@ func Write(ctx context.Context, out io.Writer, root *component.Node) error {
 }
 
 type writer struct {
-	ctx   context.Context
-	out   *bufio.Writer
-	sets  map[string]int // by their JSON, without number
-	nodes int
+	ctx      context.Context
+	out      *bufio.Writer
+	sets     map[string]int // by their JSON, without number
+	nodes    int
+	packages int
+}
+
+// place is where a component stands: in the tree, and in the file system that
+// it is a file of.
+type place struct {
+	depth int
+	path  string // "" outside of a file system
+	in    *system
+}
+
+// system is a file system with packages.
+type system struct {
+	owners  *component.Owners
+	numbers map[dpkg.Package]int
 }
 
 func (w *writer) line(v any) error {
@@ -108,14 +142,19 @@ func (w *writer) line(v any) error {
 	return e.Encode(v)
 }
 
-func (w *writer) node(n *component.Node, depth int) error {
+func (w *writer) node(n *component.Node, at place) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	if w.nodes++; w.nodes > MaxNodes || depth > component.MaxDepth {
+	if w.nodes++; w.nodes > MaxNodes || at.depth > component.MaxDepth {
 		return fmt.Errorf("more than %d components, or %d levels", MaxNodes, component.MaxDepth)
 	}
-	l := line{Depth: depth, Kind: n.Kind, Name: n.Name, Class: n.Class, Signed: n.Signed}
+	if inTree(n.Kind) {
+		at.path = path.Join(at.path, n.Name)
+	} else {
+		at.path, at.in = "", nil
+	}
+	l := line{Depth: at.depth, Kind: n.Kind, Name: n.Name, Class: n.Class, Signed: n.Signed, Package: at.owner()}
 	set, err := w.set(n)
 	if err != nil {
 		return err
@@ -139,15 +178,58 @@ func (w *writer) node(n *component.Node, depth int) error {
 	if e == nil {
 		return nil
 	}
+	if e.Owners != nil {
+		if at.in, err = w.enter(e); err != nil {
+			return err
+		}
+		at.path = ""
+	}
+	at.depth++
 	for _, c := range e.Children {
 		if c.Kind == component.Gap {
 			continue
 		}
-		if err := w.node(c, depth+1); err != nil {
+		if err := w.node(c, at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// enter writes the packages of a file system.
+func (w *writer) enter(e *component.Expansion) (*system, error) {
+	owners, err := e.Owners()
+	if owners == nil || err != nil {
+		return nil, err
+	}
+	s := &system{owners, map[dpkg.Package]int{}}
+	for _, p := range owners.Packages() {
+		w.packages++
+		s.numbers[p] = w.packages
+		if err := w.line(pkg{w.packages, p.Name, p.Architecture, p.Version, p.Source, p.SourceVersion}); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// owner is the number of the package that the file belongs to, 0 for none.
+// Folders belong to many.
+func (at place) owner() int {
+	if at.in == nil {
+		return 0
+	}
+	p, _ := at.in.owners.Owner(at.path)
+	return at.in.numbers[p]
+}
+
+// inTree tells the kinds that have a place in a tree of folders.
+func inTree(k component.Kind) bool {
+	switch k {
+	case component.Dir, component.File, component.Link, component.Device:
+		return true
+	}
+	return false
 }
 
 // expand opens what is worth it. What claims a format and breaks it is a leaf

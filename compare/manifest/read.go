@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"sort"
 
 	"github.com/mastercard/mangos/attest/strictjson"
 	"github.com/mastercard/mangos/compare/cause"
 	"github.com/mastercard/mangos/compare/component"
+	"github.com/mastercard/mangos/format/dpkg"
 )
 
 // Read reads a manifest as a tree of components whose bytes are not at hand,
@@ -26,8 +28,9 @@ func Read(r io.Reader) (*component.Node, error) {
 
 // level is a component whose children are being read.
 type level struct {
-	node *component.Node
-	in   *component.Expansion
+	in     *component.Expansion
+	path   string            // in its file system
+	owners *component.Owners // of that
 }
 
 func read(r io.Reader) (*component.Node, error) {
@@ -38,7 +41,7 @@ func read(r io.Reader) (*component.Node, error) {
 	if !lines.Scan() || decode(lines.Bytes(), &head) != nil || head.Manifest != Format {
 		return nil, fmt.Errorf("%w: it does not start as a %s", ErrInvalid, Format)
 	}
-	t := &tree{}
+	t := &tree{packages: []dpkg.Package{{}}}
 	for count := 2; lines.Scan(); count++ {
 		if err := t.add(lines.Bytes()); err != nil {
 			return nil, fmt.Errorf("%w: line %d: %w", ErrInvalid, count, err)
@@ -58,13 +61,14 @@ func read(r io.Reader) (*component.Node, error) {
 
 // tree is what has been read.
 type tree struct {
-	root  *component.Node
-	path  []level
-	sets  [][]component.Attr
-	nodes int
+	root     *component.Node
+	path     []level
+	sets     [][]component.Attr
+	packages []dpkg.Package // by their numbers, from 1
+	nodes    int
 }
 
-// add reads one line: a component or a set of attributes.
+// add reads one line: a component, a set of attributes or a package.
 func (t *tree) add(b []byte) error {
 	if bytes.HasPrefix(b, []byte(`{"set":`)) {
 		var s attributes
@@ -76,6 +80,9 @@ func (t *tree) add(b []byte) error {
 		}
 		t.sets = append(t.sets, s.list())
 		return nil
+	}
+	if bytes.HasPrefix(b, []byte(`{"package":`)) {
+		return t.addPackage(b)
 	}
 	var l line
 	if err := decode(b, &l); err != nil {
@@ -97,7 +104,45 @@ func (t *tree) add(b []byte) error {
 		parent := t.path[l.Depth-1].in
 		parent.Children = append(parent.Children, n)
 	}
-	t.path = append(t.path[:l.Depth], level{n, e})
+	return t.down(&l, e)
+}
+
+// down makes the component the one whose children follow, and notes to which
+// package it belongs.
+func (t *tree) down(l *line, e *component.Expansion) error {
+	at := level{in: e}
+	if inTree(l.Kind) && l.Depth > 0 {
+		above := t.path[l.Depth-1]
+		at.path, at.owners = path.Join(above.path, l.Name), above.owners
+	}
+	if l.Package < 0 || l.Package >= len(t.packages) || l.Package > 0 && at.owners == nil {
+		return fmt.Errorf("package %d of %d", l.Package, len(t.packages)-1)
+	}
+	if l.Package > 0 {
+		at.owners.Own(at.path, t.packages[l.Package])
+	}
+	t.path = append(t.path[:l.Depth], at)
+	return nil
+}
+
+// addPackage reads a package of the file system whose line was the last one.
+func (t *tree) addPackage(b []byte) error {
+	var p pkg
+	if err := decode(b, &p); err != nil {
+		return err
+	}
+	if p.Package != len(t.packages) || p.Package > maxPackages || p.Name == "" || len(t.path) == 0 || t.path[len(t.path)-1].in == nil {
+		return fmt.Errorf("package %d follows package %d", p.Package, len(t.packages)-1)
+	}
+	at := &t.path[len(t.path)-1]
+	if at.owners == nil {
+		owners := dpkg.New()
+		at.owners, at.path = owners, ""
+		at.in.Owners = func() (*component.Owners, error) { return owners, nil }
+	}
+	added := dpkg.Package{Name: p.Name, Architecture: p.Architecture, Version: p.Version, Source: p.Source, SourceVersion: p.SourceVersion}
+	t.packages = append(t.packages, added)
+	at.owners.Add(added)
 	return nil
 }
 

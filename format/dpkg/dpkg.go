@@ -69,10 +69,8 @@ func Read(files Files) (*Database, error) {
 		if err != nil {
 			return nil, fmt.Errorf("dpkg database: %w", err)
 		}
-		d := &Database{
-			Dir: dir, index: map[string]int{}, files: map[string]int32{}, links: map[string]string{},
-			conffiles: map[string]string{}, diversions: map[string]diversion{},
-		}
+		d := New()
+		d.Dir = dir
 		for _, read := range []func() error{
 			func() error { return d.readLinks(files) },
 			func() error { return d.readStatus(status) },
@@ -86,6 +84,29 @@ func Read(files Files) (*Database, error) {
 		return d, nil
 	}
 	return nil, nil
+}
+
+// New is a database that is told what is installed by [Database.Add] and
+// [Database.Own].
+func New() *Database {
+	return &Database{
+		index: map[string]int{}, files: map[string]int32{}, links: map[string]string{},
+		conffiles: map[string]string{}, diversions: map[string]diversion{},
+	}
+}
+
+// Add adds an installed package.
+func (d *Database) Add(p Package) {
+	d.index[p.Name] = len(d.packages)
+	d.index[p.Name+":"+p.Architecture] = len(d.packages)
+	d.packages = append(d.packages, p)
+}
+
+// Own says that the absolute path belongs to a package that was added.
+func (d *Database) Own(name string, p Package) {
+	if k, ok := d.index[p.Name+":"+p.Architecture]; ok {
+		d.files[name] = int32(k)
+	}
 }
 
 // readLinks finds the links of a merged /usr.
@@ -114,9 +135,7 @@ func (d *Database) readStatus(text []byte) error {
 			if p.SourceVersion == "" {
 				p.SourceVersion = p.Version
 			}
-			d.index[p.Name] = len(d.packages)
-			d.index[p.Name+":"+p.Architecture] = len(d.packages)
-			d.packages = append(d.packages, p)
+			d.Add(p)
 		}
 		p, installed = Package{}, false
 	}
