@@ -40,9 +40,9 @@ func openVerity(c content.Content) (*Expansion, error) {
 	return e, nil
 }
 
-// verityRoot computes the root hash from the top of a hash tree: "" if the
-// device is none of the kind that this project makes.
-func verityRoot(c content.Content) (string, error) {
+// RootHash computes the root hash from the top of a hash tree, hexadecimal: ""
+// if the device is none of the kind that this project makes.
+func RootHash(c content.Content) (string, error) {
 	var b [2 * verityBlock]byte
 	if c.Size() < int64(len(b)) {
 		return "", nil
@@ -67,7 +67,7 @@ func markDerived(c content.Content, parts []gpt.Partition, nodes []*Node) error 
 		if p.Type != gpt.TypeRootVerity && p.Type != gpt.TypeUsrVerity {
 			continue
 		}
-		root, err := verityRoot(content.Section(c, p.Start, p.Size))
+		root, err := RootHash(content.Section(c, p.Start, p.Size))
 		if err != nil {
 			return err
 		}

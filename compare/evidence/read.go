@@ -68,19 +68,8 @@ func (r *Reader) Verify(ctx context.Context, folder *repository.Folder) (*Eviden
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", KeyFile, err)
 	}
-	for _, f := range []struct {
-		name  string
-		limit int64
-		take  func(*statement.Statement) error
-	}{
-		{BuildFile, MaxBuild, func(s *statement.Statement) (err error) { e.Build, err = ParseBuild(s); return err }},
-		{CommitmentFile, MaxBundle, func(s *statement.Statement) (err error) { e.Commitment, err = ParseCommitment(s); return err }},
-		{RevealFile, MaxBundle, func(s *statement.Statement) (err error) { e.Reveal, err = ParseReveal(s); return err }},
-		{ResultsFile, MaxBundle, func(s *statement.Statement) (err error) { e.Results, err = ParseResults(s); return err }},
-	} {
-		if err := e.readBundle(ctx, f.name, f.limit, key, f.take); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
-		}
+	if err := e.readBundles(ctx, key); err != nil {
+		return nil, err
 	}
 	if e.Build == nil && e.Commitment == nil {
 		return nil, fmt.Errorf("%w: neither %s nor %s is there", ErrInvalid, BuildFile, CommitmentFile)
@@ -99,6 +88,21 @@ func (r *Reader) Verify(ctx context.Context, folder *repository.Folder) (*Eviden
 // readKey reads the public key and requires that it is registered for the
 // organisation in whose folder it lies.
 func (e *Evidence) readKey(ctx context.Context, registry *organisation.Registry) (crypto.PublicKey, error) {
+	key, err := e.readAnyKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch owner := registry.Owner(e.Key); {
+	case owner == nil:
+		return nil, fmt.Errorf("%w: key %.12s… is not registered for %s", organisation.ErrKey, e.Key, e.Organisation)
+	case owner.ID != e.Organisation:
+		return nil, fmt.Errorf("%w: key %.12s… is that of %s, and lies in the folder of %s", organisation.ErrKey, e.Key, owner.ID, e.Organisation)
+	}
+	return key, nil
+}
+
+// readAnyKey reads the public key, whosever it is.
+func (e *Evidence) readAnyKey(ctx context.Context) (crypto.PublicKey, error) {
 	text, err := e.Folder.Read(ctx, KeyFile, keys.MaxFile)
 	if err != nil {
 		return nil, err
@@ -110,16 +114,36 @@ func (e *Evidence) readKey(ctx context.Context, registry *organisation.Registry)
 	if err := keys.Check(keys.Attest, key); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if e.Key, err = keys.KeyID(key); err != nil {
-		return nil, err
+	e.Key, err = keys.KeyID(key)
+	return key, err
+}
+
+// signedBy reports with an error that the evidence is not signed by key.
+func (e *Evidence) signedBy(key crypto.Signer) error {
+	id, err := keys.KeyID(key.Public())
+	if err == nil && id != e.Key {
+		err = fmt.Errorf("%w: it is %.12s…, the evidence is signed by %.12s…", ErrNotOurs, id, e.Key)
 	}
-	switch owner := registry.Owner(e.Key); {
-	case owner == nil:
-		return nil, fmt.Errorf("%w: key %.12s… is not registered for %s", organisation.ErrKey, e.Key, e.Organisation)
-	case owner.ID != e.Organisation:
-		return nil, fmt.Errorf("%w: key %.12s… is that of %s, and lies in the folder of %s", organisation.ErrKey, e.Key, owner.ID, e.Organisation)
+	return err
+}
+
+// readBundles reads the bundles of the folder, as far as they are there.
+func (e *Evidence) readBundles(ctx context.Context, key crypto.PublicKey) error {
+	for _, f := range []struct {
+		name  string
+		limit int64
+		take  func(*statement.Statement) error
+	}{
+		{BuildFile, MaxBuild, func(s *statement.Statement) (err error) { e.Build, err = ParseBuild(s); return err }},
+		{CommitmentFile, MaxBundle, func(s *statement.Statement) (err error) { e.Commitment, err = ParseCommitment(s); return err }},
+		{RevealFile, MaxBundle, func(s *statement.Statement) (err error) { e.Reveal, err = ParseReveal(s); return err }},
+		{ResultsFile, MaxBundle, func(s *statement.Statement) (err error) { e.Results, err = ParseResults(s); return err }},
+	} {
+		if err := e.readBundle(ctx, f.name, f.limit, key, f.take); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
 	}
-	return key, nil
+	return nil
 }
 
 // readBundle reads a bundle that need not be there.

@@ -30,8 +30,10 @@ const maxEntries = 10_000
 
 // Sentinels.
 var (
-	// ErrPlace: a place that holds no evidence, or cannot be understood.
-	ErrPlace = errors.New("no evidence there")
+	// ErrPlace: a place that cannot be understood.
+	ErrPlace = errors.New("no place of evidence")
+	// ErrEmpty: a place that holds no evidence of what is looked for.
+	ErrEmpty = errors.New("no evidence there")
 	// ErrLimit: a file is larger than what is read.
 	ErrLimit = errors.New("larger than the limit")
 	// ErrUnsafe: a file that is not read, because it is no plain file in its
@@ -109,7 +111,7 @@ func Find(ctx context.Context, place, release string, organisations []string) ([
 		}
 	}
 	if len(kept) == 0 {
-		return nil, fmt.Errorf("%s: %w", place, ErrPlace)
+		return nil, fmt.Errorf("%s: %w", place, ErrEmpty)
 	}
 	return kept, nil
 }
@@ -155,7 +157,7 @@ func findLocal(place string) ([]*Folder, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("%s: %w: no folder RELEASE/ORGANISATION with %s", place, ErrPlace, Commitment)
+		return nil, fmt.Errorf("%s: %w: no folder RELEASE/ORGANISATION with %s", place, ErrEmpty, Commitment)
 	}
 	return list, nil
 }

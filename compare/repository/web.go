@@ -76,7 +76,7 @@ func findWeb(ctx context.Context, place, release string, organisations []string)
 		}
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("%s: %w for release %q", place, ErrPlace, release)
+		return nil, fmt.Errorf("%s: %w for release %q", place, ErrEmpty, release)
 	}
 	return list, nil
 }

@@ -1,91 +1,88 @@
 // Command compare tells whether organisations built the same, and where and
 // why they did not.
+//
+// Results go to standard output, everything else to standard error. The exit
+// codes are the same for all verbs; see exit.go.
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"github.com/mastercard/mangos/compare/terminal"
 )
 
-// Exit codes, the same for all commands.
-const (
-	exitOK           = 0 // the same, or threshold met and no dissent
-	exitError        = 1 // usage, input or output
-	exitDiffers      = 2
-	exitInconclusive = 3
-	exitUnverified   = 4 // evidence that does not verify
-	exitInputs       = 5 // made from different inputs: not comparable
-)
+func main() { os.Exit(run()) }
 
-// command is one verb of the program.
-type command struct {
-	name, args, short string
-	run               func(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) (int, error)
-}
-
-// errUsage asks for the usage of a command to be printed.
-var errUsage = errors.New("wrong number of arguments")
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+// run executes the command line and returns the exit code.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		usage(stderr)
-		return exitError
-	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		usage(stdout)
+	err := newRoot().ExecuteContext(ctx)
+	var e exit
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.As(err, &e):
+		return int(e) // its report is already out
 	}
-	for _, c := range commands() {
-		if c.name != args[0] {
-			continue
-		}
-		flags := flag.NewFlagSet("compare "+c.name, flag.ContinueOnError)
-		flags.SetOutput(stderr)
-		flags.Usage = func() {
-			fmt.Fprintf(stderr, "usage: compare %s %s\n", c.name, c.args)
-			flags.PrintDefaults()
-		}
-		code, err := c.run(ctx, flags, args[1:], stdout)
-		switch {
-		case errors.Is(err, flag.ErrHelp):
-			return exitOK
-		case errors.Is(err, errUsage):
-			flags.Usage()
-			return exitError
-		case err != nil:
-			fmt.Fprintf(stderr, "compare: %s\n", terminal.Escape(err.Error()))
-			if code == exitOK {
-				code = exitError
-			}
-		}
-		return code
+	hint := ""
+	// cobra says of a missing flag in text only what kind of error it is.
+	if errors.As(err, new(usageError)) || strings.HasPrefix(err.Error(), "required flag") {
+		hint = "; see compare --help"
 	}
-	fmt.Fprintf(stderr, "compare: no command %q; see compare help\n", args[0])
+	fmt.Fprintf(os.Stderr, "compare: %s%s\n", terminal.Escape(err.Error()), hint)
 	return exitError
 }
 
-func usage(w io.Writer) {
-	fmt.Fprintln(w, "usage: compare COMMAND [ARGUMENTS]\n\nCommands:")
-	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.short)
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "compare",
+		Short: "tell whether organisations built the same, and where and why not",
+		Long: "Tells whether organisations built the same, and where and why they did not.\n\n" +
+			"Exit codes: 0 the same, or threshold met without dissent; 1 usage or input;\n" +
+			"2 differs; 3 inconclusive; 4 evidence that does not verify; 5 other inputs.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("no command given")}
+		},
 	}
-	fmt.Fprintln(w, "\nExit codes: 0 the same, or threshold met without dissent; 1 usage or input;\n"+
-		"2 differs; 3 inconclusive; 4 evidence that does not verify; 5 other inputs.")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(explainVerb(), machineVerb(), publishVerb(), commitVerb(), revealVerb(), resultsVerb(),
+		verdictVerb(), rebuiltVerb(), signedVerb())
+	usageArgs(root)
+	return root
 }
 
-func commands() []command {
-	return []command{explainCommand, rebuiltCommand, signedCommand}
+// usageArgs makes every command's complaint about its arguments a usageError.
+func usageArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		usageArgs(sub)
+	}
+}
+
+// require marks flags that must be given.
+func require(c *cobra.Command, names ...string) *cobra.Command {
+	for _, name := range names {
+		cobra.CheckErr(c.MarkFlagRequired(name))
+	}
+	return c
 }

@@ -2,38 +2,48 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/mastercard/mangos/compare/boundary"
+	"github.com/mastercard/mangos/compare/checklist"
 )
 
-var signedCommand = command{"signed", "FLAGS ORGANISATION ORGANISATION...", "whether what organisations signed differs only where it is declared", signed}
-
-func signed(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) (int, error) {
+func signedVerb() *cobra.Command {
 	var folders []string
-	flags.Func("set", "`FOLDER` with files of the unsigned set; may be repeated", func(folder string) error {
-		folders = append(folders, folder)
-		return nil
-	})
-	if err := flags.Parse(args); err != nil {
-		return exitError, err
+	c := &cobra.Command{
+		Use:   "signed --set FOLDER… ORGANISATION ORGANISATION…",
+		Short: "check that what organisations signed differs only where it is declared",
+		Args:  cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return signed(cmd.Context(), cmd.OutOrStdout(), folders, args)
+		},
 	}
-	if flags.NArg() < 2 || len(folders) == 0 {
-		return exitError, errUsage
-	}
+	c.Flags().StringArrayVar(&folders, "set", nil, "folder with files of the unsigned set; may be repeated")
+	return require(c, "set")
+}
+
+func signed(ctx context.Context, out io.Writer, folders, organisations []string) error {
 	set, err := boundary.Open(folders...)
 	if err != nil {
-		return exitError, fmt.Errorf("signed: %w", err)
+		return fmt.Errorf("signed: %w", err)
 	}
-	list, err := set.Check(ctx, flags.Args()...)
+	list, err := set.Check(ctx, organisations...)
 	if err != nil {
-		return exitError, fmt.Errorf("signed: %w", err)
+		return fmt.Errorf("signed: %w", err)
 	}
-	code := exitDiffers
-	if list.OK() {
-		code = exitOK
+	return checked(out, list)
+}
+
+// checked prints the rows of a check. It ends with 0 only if all of them hold.
+func checked(out io.Writer, list *checklist.List) error {
+	if err := list.Write(out); err != nil {
+		return err
 	}
-	return code, list.Write(stdout)
+	if !list.OK() {
+		return exit(exitDiffers)
+	}
+	return nil
 }

@@ -79,6 +79,17 @@ func TestTwoOrganisations(t *testing.T) {
 		if bytes.Equal(a, b) {
 			t.Errorf("%s: no certificate in it", name)
 		}
+		if name == artifact.BzImage {
+			restored, err := artifact.Uncertify(append(bytes.Clone(a), 0, 0, 0), file)
+			if err != nil || !bytes.Equal(restored, read(t, folder, name)) {
+				t.Errorf("without certificate again, it is another one: %v", err)
+			}
+			a[file.Ranges[0].Offset+2000] = 1
+			if _, err := artifact.Uncertify(a, file); !errors.Is(err, artifact.ErrRanges) {
+				t.Errorf("a hidden byte behind the certificate: %v", err)
+			}
+			a[file.Ranges[0].Offset+2000] = 0
+		}
 		for _, other := range [][]byte{b, read(t, folder, name)} {
 			if at, err := file.Outside(a, other); at != -1 || err != nil {
 				t.Errorf("%s: byte %d differs outside of the ranges, %v", name, at, err)

@@ -39,6 +39,13 @@ ffffffff83001058 D system_certificate_list_size
 ffffffff83001060 D module_cert_size
 `
 
+// CodeOffset is where the code stands in the kernel that a bzImage holds,
+// VmlinuxCodeOffset where in the file that Vmlinux makes.
+const (
+	CodeOffset        = 512
+	VmlinuxCodeOffset = 4096
+)
+
 // DataOffset is where the data stands in the file that Vmlinux makes.
 const DataOffset = 4096 + textSize
 
@@ -78,8 +85,13 @@ func elf(offset int) []byte {
 
 // BzImage returns the bzImage of the same kernel: stripped, with relocations,
 // compressed, with as many bytes of room behind it.
-func BzImage(room int) ([]byte, error) {
-	kernel := append(elf(512), bytes.Repeat([]byte{0, 0, 0, 0x81}, 64)...)
+func BzImage(room int) ([]byte, error) { return BzImageOf(room, func([]byte) {}) }
+
+// BzImageOf is BzImage with a kernel that change has changed in place; its code
+// starts at [CodeOffset].
+func BzImageOf(room int, change func(kernel []byte)) ([]byte, error) {
+	kernel := append(elf(CodeOffset), bytes.Repeat([]byte{0, 0, 0, 0x81}, 64)...)
+	change(kernel)
 	data, err := Compress(kernel)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/provenance"
+	"github.com/mastercard/mangos/attest/tree"
+	"github.com/mastercard/mangos/compare/evidence"
+	"github.com/mastercard/mangos/compare/machine"
+	"github.com/mastercard/mangos/compare/release"
+)
+
+type publishFlags struct {
+	release, unsigned, key, organisation, builder, machine, finished, out string
+	inputs, parameters                                                    []string
+}
+
+func publishVerb() *cobra.Command {
+	var f publishFlags
+	c := &cobra.Command{
+		Use:   "publish --release DIR --key FILE --organisation ID --input NAME=PATH… --out DIR",
+		Short: "describe and sign the unsigned set of a release, as evidence for others",
+		Long: "Describes and signs the unsigned set of a release, in the folder\n" +
+			"OUT/RELEASE/ORGANISATION. The inputs are what the release was made from: the\n" +
+			"lock, the definition, the source; a folder stands for its files.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := f.options(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("publish: %w", err)
+			}
+			o.Warn = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "compare:", text) }
+			set, err := release.OpenSet(f.release, f.unsigned)
+			if err != nil {
+				return fmt.Errorf("publish: %w", err)
+			}
+			defer set.Close()
+			folder, err := evidence.Publish(cmd.Context(), set, o, f.out)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), folder)
+			return nil
+		},
+	}
+	s := c.Flags()
+	s.StringVar(&f.release, "release", "", "folder of the release")
+	s.StringVar(&f.unsigned, "unsigned", "", "folder of the unsigned set, for files that the release does not hold")
+	s.StringVar(&f.key, "key", "", "file of the organisation's private key of the role attest")
+	s.StringVar(&f.organisation, "organisation", "", "identifier in organisations.json")
+	s.StringVar(&f.builder, "builder", provenance.LocalBuilder, "address that says who ran the build")
+	s.StringArrayVar(&f.inputs, "input", nil, "NAME=PATH of what the release was made from; may be repeated")
+	s.StringArrayVar(&f.parameters, "parameter", nil, "NAME=VALUE of what was chosen for the build; may be repeated")
+	s.StringVar(&f.machine, "machine", "", "file that compare machine wrote where it was built; by default this machine")
+	s.StringVar(&f.finished, "finished", "", "when the build ended, RFC 3339; by default now")
+	s.StringVar(&f.out, "out", "", "folder to write below")
+	return require(c, "release", "key", "organisation", "input", "out")
+}
+
+func (f *publishFlags) options(ctx context.Context) (evidence.Options, error) {
+	o := evidence.Options{Organisation: f.organisation, Builder: f.builder, Finished: time.Now()}
+	var err error
+	if f.finished != "" {
+		if o.Finished, err = time.Parse(time.RFC3339, f.finished); err != nil {
+			return o, usageError{fmt.Errorf("--finished: %w", err)}
+		}
+	}
+	for _, p := range f.parameters {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return o, usageError{fmt.Errorf("--parameter %q is not NAME=VALUE", p)}
+		}
+		if o.Parameters == nil {
+			o.Parameters = map[string]string{}
+		}
+		o.Parameters[name] = value
+	}
+	for _, in := range f.inputs {
+		i, err := input(ctx, in)
+		if err != nil {
+			return o, err
+		}
+		o.Inputs = append(o.Inputs, i)
+	}
+	o.Machine = machine.This()
+	if f.machine != "" {
+		text, err := os.ReadFile(f.machine)
+		if err != nil {
+			return o, err
+		}
+		if o.Machine, err = machine.Parse(text); err != nil {
+			return o, fmt.Errorf("%s: %w", f.machine, err)
+		}
+	}
+	o.Key, err = keys.LoadPrivate(keys.Attest, f.key)
+	return o, err
+}
+
+// input reads NAME=PATH: a file stands for its bytes, a folder for what git
+// would keep of it.
+func input(ctx context.Context, text string) (evidence.Item, error) {
+	name, path, ok := strings.Cut(text, "=")
+	if !ok || name == "" || path == "" {
+		return evidence.Item{}, usageError{fmt.Errorf("--input %q is not NAME=PATH", text)}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return evidence.Item{}, err
+	}
+	if !info.IsDir() {
+		digest, _, err := tree.HashFile(path, true)
+		return evidence.Item{Name: name, SHA256: digest}, err
+	}
+	if !strings.HasSuffix(name, evidence.FolderSuffix) {
+		return evidence.Item{}, usageError{fmt.Errorf("--input %s: a folder's name must end in %s", text, evidence.FolderSuffix)}
+	}
+	digest, err := evidence.FolderDigest(ctx, path)
+	return evidence.Item{Name: name, SHA256: digest}, err
+}
