@@ -70,13 +70,17 @@ func (j *judge) decide(a *Artifact) {
 		a.Outcome = Inconclusive
 	}
 	if len(best.Votes) < a.Threshold {
-		a.Reason = fmt.Sprintf("%d of %d needed agree", len(best.Votes), a.Threshold)
+		a.Reason = tooFew(len(best.Votes), a.Threshold)
 		if n := len(best.Organisations) - len(best.Votes); n > 0 {
 			a.Reason += fmt.Sprintf("; %d more may have copied", n)
 		}
 	} else if list := j.missing(best); len(list) > 0 {
 		a.Reason = "must agree: " + strings.Join(list, ", ")
 	}
+}
+
+func tooFew(votes, threshold int) string {
+	return fmt.Sprintf("%d of %d needed agree", votes, threshold)
 }
 
 // missing are the organisations that the policy requires and that are not among

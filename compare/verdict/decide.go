@@ -121,24 +121,29 @@ func (j *judge) refuse(f *repository.Folder, err error) {
 	j.Evidence = append(j.Evidence, e)
 }
 
-// merge takes the evidence of one organisation from several places together. An
-// organisation that tells different things in different places is not believed.
+// merge takes the evidence of one organisation from several places together: it
+// is one vote. An organisation that tells different things is not believed.
 func (j *judge) merge(list []*evidence.Evidence) {
 	slices.SortStableFunc(list, func(x, y *evidence.Evidence) int { return cmp.Compare(len(y.Files), len(x.Files)) })
 	best := list[0]
 	for _, e := range list[1:] {
-		for name, digest := range e.Files {
-			if other := best.Files[name]; other != "" && other != digest && name != evidence.ResultsFile {
-				j.refuse(e.Folder, fmt.Errorf("%w: %s published another %s at %s", evidence.ErrBroken, e.Organisation, name, best.Folder.Place))
-				j.refuse(best.Folder, fmt.Errorf("%w: %s published another %s at %s", evidence.ErrBroken, e.Organisation, name, e.Folder.Place))
-				return
-			}
+		if e.Build == nil || best.Build == nil || sameStory(e.Build, best.Build) {
+			continue
 		}
+		for _, of := range [][2]*evidence.Evidence{{e, best}, {best, e}} {
+			j.refuse(of[0].Folder, fmt.Errorf("%w: %s published another %s at %s",
+				evidence.ErrBroken, e.Organisation, evidence.BuildFile, of[1].Folder.Place))
+		}
+		return
 	}
 	j.verified = append(j.verified, best)
 	for _, name := range slices.Sorted(maps.Keys(best.Files)) {
 		j.Statements = append(j.Statements, Statement{best.Organisation, name, best.Folder.Place, best.Files[name]})
 	}
+}
+
+func sameStory(a, b *evidence.Build) bool {
+	return a.InputsDigest() == b.InputsDigest() && evidence.ArtifactsDigest(a) == evidence.ArtifactsDigest(b)
 }
 
 // group sorts the builds by their inputs. The largest group is judged.

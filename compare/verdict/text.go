@@ -210,7 +210,7 @@ func (t Text) artifact(name string, a Artifact) {
 		name = ""
 	}
 	t.p.Line(fmt.Sprintf("%s%-*s%s%s", lead, nameWidth, name, state, text))
-	if a.Reason != "" {
+	if a.Reason != "" && a.Reason != tooFew(len(best.Votes), a.Threshold) {
 		t.row("", a.Reason)
 	}
 	if len(a.Clusters) == 1 {
