@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -162,7 +163,7 @@ func findLocal(place string) ([]*Folder, error) {
 	return list, nil
 }
 
-// folders lists the folders in a folder; hidden ones and links are none.
+// folders lists the folders in a folder, sorted; hidden ones and links are none.
 func folders(path string) ([]string, error) {
 	d, err := os.Open(path)
 	if err != nil {
@@ -182,6 +183,7 @@ func folders(path string) ([]string, error) {
 			list = append(list, filepath.Join(path, e.Name()))
 		}
 	}
+	slices.Sort(list)
 	return list, nil
 }
 
