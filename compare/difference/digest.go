@@ -13,7 +13,7 @@ import (
 // known compares two components of which at least one is known by what a
 // manifest tells only.
 func (w *walker) known(a, b *component.Node, depth int) error {
-	before := w.result.Total
+	before := w.result.all
 	attrsA, errA := a.FieldAttrs()
 	attrsB, errB := b.FieldAttrs()
 	if err := errors.Join(errA, errB); err != nil {
@@ -49,7 +49,7 @@ func (w *walker) known(a, b *component.Node, depth int) error {
 		if err := w.children(ea, eb, depth); err != nil || w.result.causes > causes {
 			return err
 		}
-	} else if w.result.Total > before && (len(attrsA) > 0 || len(attrsB) > 0) {
+	} else if w.result.all > before && a.Kind == component.Structure {
 		return nil // the fields tell all that differs
 	}
 	f := Finding{Class: cause.Content, What: "digest", A: hex.EncodeToString(x.SHA256[:]), B: hex.EncodeToString(y.SHA256[:])}

@@ -29,7 +29,7 @@ type certificate struct {
 // kernel compares two kernels that may differ in the certificate inside of
 // them. done says that nothing else differs. What differs besides it is left to
 // the comparison of sections, with the certificate told apart.
-func (w *walker) kernel(a, b *component.Node) (done bool, err error) {
+func (w *walker) kernel(a, b *component.Node, depth int) (done bool, err error) {
 	if a.Content.Size() != b.Content.Size() {
 		return false, nil
 	}
@@ -51,23 +51,19 @@ func (w *walker) kernel(a, b *component.Node) (done bool, err error) {
 			rest = append(rest, r)
 		}
 	}
+	note := "all bytes that differ are the certificate and its length"
+	if len(rest) > 0 {
+		note = "the certificate is not all that differs"
+	}
 	err = w.add(Finding{
 		Class: cause.Certificate, Signed: true, What: "certificate in the kernel",
 		A: short(c.a), B: short(c.b), Ranges: runs[:min(len(runs), keptRuns)],
-		Note: "all bytes that differ are the certificate and its length",
+		Note: note,
 	})
 	if err != nil || len(rest) == 0 {
 		return true, err
 	}
-	last := &w.result.Findings[len(w.result.Findings)-1]
-	last.Note = "the certificate is not all that differs"
-	masked := component.New(a.Kind, a.Name, &overlay{b.Content, a.Content, c.area})
-	ea, errA := a.Expand()
-	eb, errB := masked.Expand()
-	if errA != nil || errB != nil || ea == nil || eb == nil {
-		return false, nil
-	}
-	return true, w.children(ea, eb, 0)
+	return true, w.inside(a, component.New(a.Kind, a.Name, &overlay{b.Content, a.Content, c.area}), depth)
 }
 
 // findCertificate looks where the bytes differ for a certificate on one of

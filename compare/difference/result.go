@@ -1,9 +1,12 @@
 package difference
 
 import (
+	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/mastercard/mangos/compare/cause"
+	"github.com/mastercard/mangos/compare/component"
 )
 
 // Result is what a comparison found.
@@ -18,13 +21,16 @@ type Result struct {
 	Stopped bool `json:"stopped,omitempty"`
 
 	max      int
-	causes   int // findings that are not derived
+	all      int // findings, also those that are told already
+	causes   int // of those, findings that are not derived
+	told     int // findings that are not derived and told
 	unsigned int // of those, findings outside of what is signed
 	versions bool
+	seen     map[string][][]Step // what is told, with the paths to it
 }
 
 func newResult(limit int) *Result {
-	return &Result{Counts: map[cause.Class]int{}, max: limit}
+	return &Result{Counts: map[cause.Class]int{}, max: limit, seen: map[string][][]Step{}}
 }
 
 // Same reports whether nothing differs.
@@ -32,13 +38,20 @@ func (r *Result) Same() bool { return r.Total == 0 }
 
 // OnlySigned reports whether all that differs belongs to what organisations
 // sign: no dissent.
-func (r *Result) OnlySigned() bool { return r.Total > 0 && r.causes > 0 && r.unsigned == 0 }
+func (r *Result) OnlySigned() bool { return r.Total > 0 && r.told > 0 && r.unsigned == 0 }
 
 func (r *Result) add(f Finding) {
+	r.all++
+	if f.Class != cause.Derived {
+		r.causes++
+	}
+	if r.known(f) {
+		return
+	}
 	r.Total++
 	r.Counts[f.Class]++
 	if f.Class != cause.Derived {
-		r.causes++
+		r.told++
 		if !f.Signed {
 			r.unsigned++
 		}
@@ -49,6 +62,48 @@ func (r *Result) add(f Finding) {
 		r.Findings = r.Findings[:r.max]
 	}
 	r.Findings = append(r.Findings, f)
+}
+
+// known reports whether the same is told already. A release holds the same things
+// several times: the root file system in the disk image and by itself, the kernel
+// in the unified image. What differs in one of them differs in all.
+func (r *Result) known(f Finding) bool {
+	key := fmt.Sprintf("%q %q %q %q %q %v", f.Class, f.What, f.A, f.B, f.Only, f.Ranges)
+	for _, path := range r.seen[key] {
+		if sameWithin(path, f.Path) {
+			return true
+		}
+	}
+	if len(r.seen) < 2*r.max {
+		r.seen[key] = append(r.seen[key], f.Path)
+	}
+	return false
+}
+
+// sameWithin reports whether one of the paths, without what holds the artifact,
+// is the end of the other.
+func sameWithin(a, b []Step) bool {
+	if x, y := artifacts(a), artifacts(b); len(x) == 0 || len(y) == 0 || slices.Equal(x, y) {
+		return false
+	}
+	a, b = inner(a), inner(b)
+	n := min(len(a), len(b))
+	return slices.Equal(a[len(a)-n:], b[len(b)-n:])
+}
+
+// artifacts are the steps down to the artifact, none if there is none.
+func artifacts(path []Step) []Step {
+	n := slices.IndexFunc(path, func(s Step) bool { return s.Kind == component.Artifact })
+	return path[:n+1]
+}
+
+// inner are the steps below the artifact and what is decompressed of it.
+func inner(path []Step) []Step {
+	path = path[len(artifacts(path)):]
+	for len(path) > 0 && path[0].Kind == component.Member && path[0].Name == "content" {
+		path = path[1:]
+	}
+	return path
 }
 
 // finish sorts what was found. What only follows from signatures belongs to

@@ -161,6 +161,11 @@ func (w *walker) inside(a, b *component.Node, depth int) error {
 	if depth > component.MaxDepth {
 		return w.add(Finding{Class: cause.Content, Note: "too deep to be opened"})
 	}
+	if a.Name == kernelName && a.Content != nil && b.Content != nil {
+		if done, err := w.kernel(a, b, depth); done || err != nil {
+			return err
+		}
+	}
 	ea, errA := a.Expand()
 	eb, errB := b.Expand()
 	if errA != nil || errB != nil {
@@ -186,11 +191,6 @@ func (w *walker) inside(a, b *component.Node, depth int) error {
 			return err
 		}
 		defer w.leave()
-	}
-	if ea.Format == "elf" && a.Name == kernelName {
-		if done, err := w.kernel(a, b); done || err != nil {
-			return err
-		}
 	}
 	if err := w.children(ea, eb, depth); err != nil {
 		return err

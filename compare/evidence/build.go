@@ -295,7 +295,7 @@ var kinds = map[string]string{
 
 // Kind is the kind of an artifact: one of policy.Kinds.
 func Kind(artifact string) string {
-	if strings.HasPrefix(artifact, PackagePrefix) {
+	if isPackage(artifact) {
 		return "package"
 	}
 	if k := kinds[artifact]; k != "" {

@@ -9,11 +9,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mastercard/mangos/compare/component"
-	"github.com/mastercard/mangos/compare/lineage"
 	"github.com/mastercard/mangos/compare/machine"
 	"github.com/mastercard/mangos/compare/manifest"
 	"github.com/mastercard/mangos/compare/release"
@@ -73,7 +71,7 @@ func Publish(ctx context.Context, set *release.Set, o Options, out string) (stri
 			b.Artifacts = append(b.Artifacts, packages...)
 		}
 	}
-	b.Components = components(b)
+	b.Components = Components(names(b.Inputs), names(b.Artifacts))
 	if err := b.sign(o.Key, files); err != nil {
 		return "", fmt.Errorf("publish: %w", err)
 	}
@@ -113,54 +111,4 @@ func (b *Build) sign(key crypto.Signer, files map[string][]byte) error {
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	files[KeyFile] = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	return err
-}
-
-// steps are the components of the unsigned set: what is made of what, besides
-// the inputs.
-var steps = []lineage.Component{
-	{Name: "kernel", Products: []string{unsigned.Vmlinux, unsigned.BzImage, unsigned.Uname}},
-	{Name: "root", Products: []string{unsigned.Root, unsigned.OSRelease}},
-	{Name: "verity", Materials: []string{unsigned.Root}, Products: []string{unsigned.Tree, unsigned.RootHash}},
-	{Name: "command-line", Materials: []string{unsigned.RootHash}, Products: []string{unsigned.CommandLine}},
-	{Name: "initrd", Materials: []string{unsigned.CommandLine}, Products: []string{unsigned.Initrd}},
-	{Name: "microcode", Products: []string{unsigned.Microcode}},
-	{
-		Name: "image", Products: []string{unsigned.UKI},
-		Materials: []string{unsigned.BzImage, unsigned.Uname, unsigned.OSRelease, unsigned.CommandLine, unsigned.Initrd, unsigned.Microcode},
-	},
-}
-
-// components are the steps with the inputs, as far as the build has them.
-func components(b *Build) lineage.Lineage {
-	have := func(name string) bool {
-		return slices.ContainsFunc(b.Artifacts, func(i Item) bool { return i.Name == name })
-	}
-	var list lineage.Lineage
-	for _, s := range steps {
-		c := lineage.Component{Name: s.Name, Materials: []string{}}
-		for _, i := range b.Inputs {
-			c.Materials = append(c.Materials, i.Name)
-		}
-		for _, m := range s.Materials {
-			if have(m) {
-				c.Materials = append(c.Materials, m)
-			}
-		}
-		for _, p := range s.Products {
-			if have(p) {
-				c.Products = append(c.Products, p)
-			}
-		}
-		if s.Name == "root" {
-			for _, i := range b.Artifacts {
-				if Kind(i.Name) == "package" {
-					c.Products = append(c.Products, i.Name)
-				}
-			}
-		}
-		if len(c.Products) > 0 {
-			list = append(list, c)
-		}
-	}
-	return list
 }

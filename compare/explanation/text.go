@@ -1,5 +1,6 @@
-// Package explanation shows what a comparison found, as text for a terminal
-// and as JSON for programs.
+// Package explanation says where and why two builds differ. It looks for the
+// component at which they part, compares what that made, and shows what it found
+// as text for a terminal and as JSON for programs.
 package explanation
 
 import (
@@ -9,6 +10,7 @@ import (
 
 	"github.com/mastercard/mangos/compare/cause"
 	"github.com/mastercard/mangos/compare/difference"
+	"github.com/mastercard/mangos/compare/lineage"
 	"github.com/mastercard/mangos/compare/terminal"
 )
 
@@ -18,16 +20,26 @@ type Text struct {
 	Limit int
 }
 
-// Write prints the result for a reader: a summary, the causes, what follows
-// from them, and what belongs to the signed set. All texts of the compared
-// artefacts are escaped.
-func (t Text) Write(w io.Writer, a, b string, r *difference.Result) error {
+// Write prints the explanation for a reader: the component at which the two part,
+// a summary, the causes, what follows from them, and what belongs to the signed
+// set. All texts of what was compared are escaped.
+func (t Text) Write(w io.Writer, x *Explanation) error {
 	p := terminal.New(w)
-	p.Block("a:", 4, a)
-	p.Block("b:", 4, b)
+	p.Block("a:", 4, x.A)
+	p.Block("b:", 4, x.B)
 	p.Line("")
-	if r.Same() {
+	t.inputs(p, x)
+	t.components(p, x)
+	for _, n := range x.Notes {
+		p.Block("", 0, "Note: "+n+".")
+	}
+	r := x.Result
+	switch {
+	case x.Same():
 		p.Line(p.Paint(terminal.Green, "They are the same."))
+		return p.Err()
+	case r.Same():
+		p.Line("Nothing of what both sides show of it differs.")
 		return p.Err()
 	}
 	parts := split(r)
@@ -40,6 +52,52 @@ func (t Text) Write(w io.Writer, a, b string, r *difference.Result) error {
 		p.Line("Stopped at the first difference.")
 	}
 	return p.Err()
+}
+
+// inputs tells that the two were not made from the same.
+func (t Text) inputs(p *terminal.Printer, x *Explanation) {
+	if len(x.Inputs) == 0 {
+		return
+	}
+	p.Line(p.Paint(terminal.Yellow, "They were made from other inputs:"))
+	for n, d := range x.Inputs {
+		if t.Limit > 0 && n == t.Limit {
+			p.Line(fmt.Sprintf("  … and %d more (see --all, --json)", len(x.Inputs)-n))
+			break
+		}
+		p.Block("", 2, fmt.Sprintf("%s: %s and %s", d.Name, value(d.A), value(d.B)))
+	}
+	p.Line("")
+}
+
+// value shows a digest in short, and a parameter as it is.
+func value(s string) string {
+	if len(s) == 64 {
+		s = s[:12]
+	}
+	return orNone(s)
+}
+
+// components tells at which components the two part.
+func (t Text) components(p *terminal.Printer, x *Explanation) {
+	var follow []string
+	for _, c := range x.Components {
+		name := terminal.Escape(c.Component)
+		switch c.State {
+		case lineage.Culprit:
+			p.Line(p.Paint(terminal.Red, "Culprit: "+name) + ": made from the same materials, and yet not the same")
+		case lineage.OneSide:
+			p.Line(name + ": only one side has it")
+		default:
+			follow = append(follow, c.Component)
+		}
+	}
+	if len(follow) > 0 {
+		p.Block("", 0, "Made from other materials, and not the same: "+strings.Join(follow, ", "))
+	}
+	if len(x.Components) > 0 {
+		p.Line("")
+	}
 }
 
 // sections of the output.

@@ -144,6 +144,21 @@ func differing(a, b Side, x, y []string) []string {
 	return list
 }
 
+// WithoutInputs is the lineage without what is made by none of its components:
+// to be compared with one whose inputs nobody knows.
+func (l Lineage) WithoutInputs() Lineage {
+	made := map[string]bool{}
+	list := make(Lineage, 0, len(l))
+	for _, c := range l {
+		c.Materials = slices.DeleteFunc(slices.Clone(c.Materials), func(name string) bool { return !made[name] })
+		for _, p := range c.Products {
+			made[p] = true
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
 // Culprits are the components at which the builds part.
 func Culprits(list []Outcome) []Outcome {
 	var found []Outcome

@@ -17,7 +17,9 @@ func registry(list ...string) string {
 	return fmt.Sprintf(`{"format": "mangos-organisations-1", "organisations": [%s]}`, strings.Join(list, ","))
 }
 
-func entry(id, key string) string { return fmt.Sprintf(`{"id": %q, "keys": [{"sha256": %q}]}`, id, key) }
+func entry(id, key string) string {
+	return fmt.Sprintf(`{"id": %q, "keys": [{"sha256": %q}]}`, id, key)
+}
 
 func TestParse(t *testing.T) {
 	for _, c := range []struct{ name, text, message string }{

@@ -52,7 +52,7 @@ func TestNeverMet(t *testing.T) {
 	for text, ok := range map[string]bool{
 		`{"format": "mangos-policy-1", "thresholds": {"default": 1}, "required": ["alpha"]}`: true,
 		`{"format": "mangos-policy-1", "thresholds": {"default": 1}, "required": ["beta"]}`:  false,
-		`{"format": "mangos-policy-1", "thresholds": {"default": 1, "kernel": 2}}`:            false,
+		`{"format": "mangos-policy-1", "thresholds": {"default": 1, "kernel": 2}}`:           false,
 	} {
 		p, err := Parse([]byte(text))
 		if err != nil {

@@ -4,10 +4,18 @@ package releasetest
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/binary"
+	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/ulikunitz/xz"
 
@@ -106,7 +114,7 @@ func sign(t testing.TB, dir, set string, root verity.RootHash, o Options) {
 	put(n.Tree, compressed(t, read(t, set, unsigned.Tree)))
 	put(n.Signature, []byte("signature "+o.Signature))
 	certified := filepath.Join(dir, "certified")
-	must(t, artifact.Certify(filepath.Join(dir, "kernel"), certified, []byte("certificate "+o.Signature)))
+	must(t, artifact.Certify(filepath.Join(dir, "kernel"), certified, certificate(t, o.Signature)))
 	texts := map[string][]byte{}
 	for _, name := range []string{unsigned.OSRelease, unsigned.CommandLine, unsigned.Uname, unsigned.Initrd} {
 		texts[name] = read(t, set, name)
@@ -117,6 +125,20 @@ func sign(t testing.TB, dir, set string, root verity.RootHash, o Options) {
 	list := append(sections(texts, read(t, certified, artifact.BzImage)),
 		Section{".pcrpkey", []byte("key " + o.Signature)}, Section{".pcrsig", []byte("policy " + o.Signature)})
 	put(n.Image, withSignature(Image(list), []byte("signed: "+o.Signature)))
+}
+
+// certificate makes an organisation's certificate.
+func certificate(t testing.TB, organisation string) []byte {
+	t.Helper()
+	seed := sha256.Sum256([]byte(organisation))
+	key := ed25519.NewKeyFromSeed(seed[:])
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: organisation, Organization: []string{strings.Repeat("o", 60)}},
+		NotBefore: time.Unix(Epoch, 0), NotAfter: time.Unix(Epoch+1e8, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	return der
 }
 
 // writeKernel makes a packed kernel whose code differs by the given byte.

@@ -9,69 +9,87 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mastercard/mangos/compare/difference"
+	"github.com/mastercard/mangos/compare/diffoscope"
 	"github.com/mastercard/mangos/compare/explanation"
-	"github.com/mastercard/mangos/compare/release"
+	"github.com/mastercard/mangos/compare/side"
 )
 
 type explainFlags struct {
-	json, all, first bool
-	keep             int
+	json, all, diffoscope bool
+	explanation.Options
 }
 
 func explainVerb() *cobra.Command {
 	var f explainFlags
 	c := &cobra.Command{
 		Use:   "explain [FLAGS] A B",
-		Short: "say where and why two releases or artefacts differ",
-		Args:  cobra.ExactArgs(2),
+		Short: "say where and why two releases, artifacts or builds of which there is evidence differ",
+		Long: "Says where and why A and B differ. Each is the folder of a release, an artifact,\n" +
+			"or an organisation's folder of evidence, whose manifests lead as deep as they go.\n" +
+			"It stops at the first component that was made from the same and is not the same.",
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.keep < 1 {
-				return usageError{fmt.Errorf("--max is %d; at least 1 finding must be kept", f.keep)}
+			if f.Max < 1 {
+				return usageError{fmt.Errorf("--max is %d; at least 1 finding must be kept", f.Max)}
 			}
 			return explain(cmd.Context(), cmd.OutOrStdout(), args[0], args[1], f)
 		},
 	}
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	c.Flags().BoolVar(&f.all, "all", false, "print all findings that are kept, not 10 of each part")
-	c.Flags().BoolVar(&f.first, "first", false, "stop at the first difference that is a cause")
-	c.Flags().IntVar(&f.keep, "max", difference.DefaultMax, "how many findings to keep")
+	s := c.Flags()
+	s.BoolVar(&f.json, "json", false, "print JSON")
+	s.BoolVar(&f.all, "all", false, "print all findings that are kept, not 10 of each part")
+	s.BoolVar(&f.First, "first", false, "stop at the first difference that is a cause")
+	s.BoolVar(&f.Everything, "everything", false, "compare everything, also what follows from the culprit")
+	s.IntVar(&f.Max, "max", difference.DefaultMax, "how many findings to keep")
+	s.BoolVar(&f.diffoscope, "diffoscope", false, "let diffoscope look at the files of the first findings")
 	return c
 }
 
 func explain(ctx context.Context, out io.Writer, pathA, pathB string, f explainFlags) error {
-	a, closeA, err := release.Open(pathA)
+	a, err := side.Open(ctx, pathA)
 	if err != nil {
 		return fmt.Errorf("explain: %w", err)
 	}
-	defer closeA.Close()
-	b, closeB, err := release.Open(pathB)
+	defer a.Close()
+	b, err := side.Open(ctx, pathB)
 	if err != nil {
 		return fmt.Errorf("explain: %w", err)
 	}
-	defer closeB.Close()
-	b.Name = a.Name
-	r, err := difference.Compare(ctx, a, b, difference.Options{First: f.first, Max: f.keep})
+	defer b.Close()
+	x, err := explanation.Explain(ctx, a, b, f.Options)
 	if err != nil {
 		return fmt.Errorf("explain: %w", err)
-	}
-	code := exitDiffers
-	if r.Same() || r.OnlySigned() {
-		code = exitOK
 	}
 	if f.json {
 		e := json.NewEncoder(out)
 		e.SetIndent("", " ")
-		if err := e.Encode(r); err != nil {
-			return err
+		err = e.Encode(x)
+	} else {
+		text := explanation.Text{Limit: 10}
+		if f.all {
+			text.Limit = 0
 		}
-		return ended(code)
+		err = text.Write(out, x)
 	}
-	limit := 10
-	if f.all {
-		limit = 0
-	}
-	if err := (explanation.Text{Limit: limit}).Write(out, pathA, pathB, r); err != nil {
+	if err != nil {
 		return err
 	}
-	return ended(code)
+	if f.diffoscope {
+		na, nb := x.Compared()
+		if err := diffoscope.Run(ctx, out, na, nb, x.Findings); err != nil {
+			return err
+		}
+	}
+	return ended(explained(x))
+}
+
+// explained is the exit code of an explanation.
+func explained(x *explanation.Explanation) int {
+	switch {
+	case x.Same() || x.OnlySigned():
+		return exitOK
+	case len(x.Inputs) > 0:
+		return exitInputs
+	}
+	return exitDiffers
 }
