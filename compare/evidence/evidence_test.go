@@ -242,7 +242,7 @@ func TestExchange(t *testing.T) {
 		if _, _, err := evidence.RevealTo(ctx, alpha.Folder(private), t.TempDir(), beta.Key); !errors.Is(err, evidence.ErrNotOurs) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := evidence.Rebuilt(ctx, alpha.Folder(private), nil, beta.Key); !errors.Is(err, evidence.ErrNotOurs) {
+		if _, err := evidence.SignResults(ctx, alpha.Folder(private), nil, beta.Key); !errors.Is(err, evidence.ErrNotOurs) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -22,9 +22,8 @@ import (
 
 	"github.com/mastercard/mangos/attest/tree"
 	"github.com/mastercard/mangos/compare/checklist"
-	"github.com/mastercard/mangos/compare/difference"
 	"github.com/mastercard/mangos/compare/explanation"
-	"github.com/mastercard/mangos/compare/release"
+	"github.com/mastercard/mangos/compare/side"
 	"github.com/mastercard/mangos/modules/sandbox/trace"
 )
 
@@ -212,23 +211,23 @@ func (r *Rebuild) file(ctx context.Context, l *checklist.List, name string) erro
 }
 
 // explain says where and why two files differ.
-func explain(ctx context.Context, a, b string) (string, error) {
-	nodeA, closeA, err := release.Open(a)
+func explain(ctx context.Context, pathA, pathB string) (string, error) {
+	a, err := side.Open(ctx, pathA)
 	if err != nil {
 		return "", err
 	}
-	defer closeA.Close()
-	nodeB, closeB, err := release.Open(b)
+	defer a.Close()
+	b, err := side.Open(ctx, pathB)
 	if err != nil {
 		return "", err
 	}
-	defer closeB.Close()
-	result, err := difference.Compare(ctx, nodeA, nodeB, difference.Options{})
+	defer b.Close()
+	x, err := explanation.Explain(ctx, a, b, explanation.Options{})
 	if err != nil {
 		return "", err
 	}
 	var text strings.Builder
-	err = explanation.Text{Limit: 10}.Write(&text, a, b, result)
+	err = explanation.Text{Limit: 10}.Write(&text, x)
 	return text.String(), err
 }
 
