@@ -62,17 +62,21 @@ func (m *Mangos) lockFiles(plan string) (files, records *dagger.Directory, err e
 		WithFile(name+".go.sum", m.Source.File("go.sum")), origin.Records(), nil
 }
 
-// sourceRecord names all files of this repository that any step may have.
-func (m *Mangos) sourceRecord() *dagger.Directory {
-	source := m.kept(m.Source.
+// repository returns all files of this repository that any step may have.
+func (m *Mangos) repository() *dagger.Directory {
+	return m.kept(m.Source.
 		WithDirectory("/", m.Definition).
 		WithFile("debian.lock.json", m.Locked).
 		WithFile("debian.sources.json", m.Identities).
 		WithDirectory("modules/kernel/config", m.Fragments).
 		WithDirectory("modules/image/tree", m.Trees))
+}
+
+// sourceRecord names all files of this repository that any step may have.
+func (m *Mangos) sourceRecord() *dagger.Directory {
 	return dag.Directory().WithFile("source.json", dag.Container().
 		WithFile("/bin/record", m.program("record")).
-		WithMountedDirectory("/out/source", source).
+		WithMountedDirectory("/out/source", m.repository()).
 		WithExec([]string{"/bin/record", "--step", "source", "--record", "/record"}).
 		File("/record"))
 }
