@@ -84,20 +84,21 @@ func encode(content contentInfo, cert *x509.Certificate, attributes, certificate
 		}},
 	}
 	if certificates != nil {
-		data.Certificates = tagged(0, certificates)
+		data.Certificates = tagged(certificates)
 	}
 	if attributes != nil {
-		data.Signers[0].Attributes = tagged(0, attributes)
+		data.Signers[0].Attributes = tagged(attributes)
 	}
 	der, err := asn1.Marshal(data)
 	if err != nil {
 		return nil, err
 	}
-	return asn1.Marshal(contentInfo{oidSignedData, tagged(0, der)})
+	return asn1.Marshal(contentInfo{oidSignedData, tagged(der)})
 }
 
-func tagged(tag int, body []byte) asn1.RawValue {
-	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: true, Bytes: body}
+// tagged puts a body behind the context-specific tag 0.
+func tagged(body []byte) asn1.RawValue {
+	return asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: body}
 }
 
 // EncodeDetached returns the detached signature over content, without
@@ -197,7 +198,7 @@ func (p *Program) Message() ([]byte, error) {
 // Sign returns the image with cert's signature, which firmware and [Image]
 // verify. signature is the value of cert's key over Message.
 func (p *Program) Sign(cert *x509.Certificate, signature []byte) ([]byte, error) {
-	der, err := encode(contentInfo{oidIndirect, tagged(0, p.content)}, cert, p.attributes, cert.Raw, signature)
+	der, err := encode(contentInfo{oidIndirect, tagged(p.content)}, cert, p.attributes, cert.Raw, signature)
 	if err != nil {
 		return nil, fmt.Errorf("sign PE image: %w", err)
 	}

@@ -116,7 +116,7 @@ func (o *organisation) checkDisk() error {
 		case p.Label == declared.Boot:
 			o.boot, err = readBoot(part)
 			if err == nil {
-				err = o.checkBootImages()
+				o.checkBootImages()
 			}
 		case p.Type == gpt.TypeRoot:
 			err = o.checkPartition(what, part, func() (*content.File, error) { return o.set.open(unsigned.Root) })
@@ -225,7 +225,7 @@ func (o *organisation) kindOf(name string) string {
 
 // checkBootImages checks that there is one unified kernel image on the boot
 // partition: the organisation's.
-func (o *organisation) checkBootImages() error {
+func (o *organisation) checkBootImages() {
 	found, same := 0, true
 	for name, b := range o.boot {
 		if o.kindOf(name) != unsigned.SignedImage {
@@ -243,7 +243,6 @@ func (o *organisation) checkBootImages() error {
 	case same:
 		o.pass(diskImage+" "+unsigned.UKI, "the organisation's is on the boot partition")
 	}
-	return nil
 }
 
 // compareDisks checks that two organisations' disks are the same outside of the

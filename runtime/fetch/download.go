@@ -182,15 +182,15 @@ func (d *Download) open() error {
 }
 
 // All reads a small file.
-func All(ctx context.Context, source Source, name string, max int64, p Patience) ([]byte, error) {
+func All(ctx context.Context, source Source, name string, limit int64, p Patience) ([]byte, error) {
 	d, err := NewDownload(ctx, source, name, p)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	raw, err := io.ReadAll(io.LimitReader(d, max+1))
-	if err == nil && int64(len(raw)) > max {
-		err = fmt.Errorf("fetch %s from %s: %w: it has more than %d bytes", name, source, ErrSource, max)
+	raw, err := io.ReadAll(io.LimitReader(d, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("fetch %s from %s: %w: it has more than %d bytes", name, source, ErrSource, limit)
 	}
 	return raw, err
 }

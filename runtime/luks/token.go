@@ -20,7 +20,7 @@ import (
 
 // Types of the tokens that systemd-cryptsetup and systemd-cryptenroll know.
 const (
-	TPMToken      = "systemd-tpm2"
+	TPMToken      = "systemd-tpm2" //nolint:gosec // a type, no secret
 	RecoveryToken = "systemd-recovery"
 )
 

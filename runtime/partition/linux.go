@@ -73,8 +73,8 @@ func makeFileSystem(ctx context.Context, path string, kind gpt.GUID, label strin
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		const max = 300
-		return fmt.Errorf("%s: %w: %q", args[0], err, out[:min(len(out), max)])
+		const shown = 300
+		return fmt.Errorf("%s: %w: %q", args[0], err, out[:min(len(out), shown)])
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package version
 
 import (
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestAsSystemd(t *testing.T) {
 	for i, a := range list {
 		for _, b := range list[i:min(i+4, len(list))] {
 			out, err := exec.Command("systemd-analyze", "compare-versions", a, b).Output()
-			if _, ok := err.(*exec.ExitError); err != nil && !ok {
+			if failed := new(exec.ExitError); err != nil && !errors.As(err, &failed) {
 				t.Fatal(err)
 			}
 			fields := strings.Fields(string(out))

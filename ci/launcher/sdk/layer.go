@@ -57,7 +57,7 @@ func addTreeEntry(tw *tar.Writer, links map[[2]uint64]string, file, name string,
 		}
 	case 0:
 		hdr.Typeflag, hdr.Size = tar.TypeReg, info.Size()
-		inode := [2]uint64{uint64(stat.Dev), stat.Ino}
+		inode := [2]uint64{stat.Dev, stat.Ino}
 		if first, seen := links[inode]; seen && stat.Nlink > 1 {
 			hdr.Typeflag, hdr.Size, hdr.Linkname = tar.TypeLink, 0, first
 		}

@@ -83,14 +83,18 @@ func TestContent(t *testing.T) {
 	if err := json.Unmarshal(blob(t, dir, descriptor{Digest: digest, Size: -1}), &manifest); err != nil {
 		t.Fatal(err)
 	}
-	var config struct{ Rootfs struct{ Diff_ids []string } }
+	var config struct {
+		Rootfs struct {
+			DiffIDs []string `json:"diff_ids"`
+		}
+	}
 	if err := json.Unmarshal(blob(t, dir, manifest.Config), &config); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]*tar.Header{}
 	for i, l := range manifest.Layers {
-		if config.Rootfs.Diff_ids[i] != l.Digest {
-			t.Errorf("layer %d is %s, the configuration says %s", i, l.Digest, config.Rootfs.Diff_ids[i])
+		if config.Rootfs.DiffIDs[i] != l.Digest {
+			t.Errorf("layer %d is %s, the configuration says %s", i, l.Digest, config.Rootfs.DiffIDs[i])
 		}
 		r := tar.NewReader(strings.NewReader(string(blob(t, dir, l))))
 		for {

@@ -90,7 +90,7 @@ func read(data []byte) ([]control.Paragraph, error) {
 	var list []control.Paragraph
 	for r := control.NewReader(bytes.NewReader(data)); ; {
 		p, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return list, nil
 		}
 		if err != nil {

@@ -84,7 +84,7 @@ func Read(r io.Reader) (Indexes, error) {
 	t := tar.NewReader(z)
 	for n := 0; ; n++ {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return x, nil
 		}
 		if err != nil {

@@ -10,9 +10,11 @@ import (
 	"testing"
 )
 
-// TokenPIN is the PIN of the tokens that NewToken makes, EscapedPIN its form in
-// a URI.
-const TokenPIN, EscapedPIN = "c0rrect h0rse&?", "c0rrect%20h0rse%26%3F"
+// TokenPIN is the PIN of the tokens that NewToken makes.
+const TokenPIN = "c0rrect h0rse&?"
+
+// EscapedPIN is its form in a URI.
+const EscapedPIN = "c0rrect%20h0rse%26%3F"
 
 const (
 	softHSM = "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"

@@ -19,11 +19,11 @@ func answer(pid int, shift time.Duration) error {
 	if regs.Orig_rax == unix.SYS_CLOCK_GETTIME {
 		id = int32(regs.Rdi)
 	}
-	var real unix.Timespec
-	if err := unix.ClockGettime(id, &real); err != nil {
+	var now unix.Timespec
+	if err := unix.ClockGettime(id, &now); err != nil {
 		return fmt.Errorf("read the clock: %w", err)
 	}
-	at := real.Nano() + shift.Nanoseconds()
+	at := now.Nano() + shift.Nanoseconds()
 	seconds, nanoseconds := uint64(at/1e9), uint64(at%1e9)
 	result := uint64(0)
 	var err error

@@ -54,8 +54,8 @@ func readSeed(path string, f *pflag.FlagSet) error {
 		return fmt.Errorf("read seed: %w", err)
 	}
 	defer file.Close()
-	const max = 64 << 10
-	raw, err := io.ReadAll(io.LimitReader(file, max))
+	const longest = 64 << 10
+	raw, err := io.ReadAll(io.LimitReader(file, longest))
 	if err != nil {
 		return fmt.Errorf("read seed: %w", err)
 	}

@@ -57,8 +57,8 @@ func readKey(in io.Reader, prompt io.Writer) (recovery.Key, error) {
 			}()
 		}
 	}
-	const max = 1024
-	line, err := bufio.NewReader(io.LimitReader(in, max)).ReadString('\n')
+	const longest = 1024
+	line, err := bufio.NewReader(io.LimitReader(in, longest)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read recovery key: %w", err)
 	}
