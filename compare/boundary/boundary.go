@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mastercard/mangos/compare/checklist"
 	"github.com/mastercard/mangos/compare/content"
@@ -33,10 +34,15 @@ type Set struct {
 	folders  []string
 }
 
-// Open reads the manifest of an unsigned set, which stands in one of the folders.
+// Open reads the manifest of an unsigned set, which stands in one of the folders:
+// unsigned.json, or NAME_VERSION.unsigned.json.
 func Open(folders ...string) (*Set, error) {
 	s := &Set{folders: folders}
-	f, err := s.open(unsigned.ManifestName)
+	name, err := one(folders, unsigned.ManifestName, "*."+unsigned.ManifestName)
+	if err != nil {
+		return nil, fmt.Errorf("open unsigned set: %w", err)
+	}
+	f, err := content.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open unsigned set: %w", err)
 	}
@@ -50,8 +56,12 @@ func Open(folders ...string) (*Set, error) {
 	return s, nil
 }
 
-// open opens a file of the set.
+// open opens a file of the set. The bill of materials has the name that it has in
+// a release.
 func (s *Set) open(name string) (*content.File, error) {
+	if name == unsigned.SBOM {
+		name = s.manifest.Name + "_" + s.manifest.Version + ".spdx.json"
+	}
 	for _, folder := range s.folders {
 		f, err := content.Open(filepath.Join(folder, name))
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -59,6 +69,34 @@ func (s *Set) open(name string) (*content.File, error) {
 		}
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// one returns the path of the one file of folders that fits one of the patterns.
+func one(folders []string, patterns ...string) (string, error) {
+	found := ""
+	for _, folder := range folders {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return "", err
+		}
+		for _, e := range entries {
+			fits := func(p string) bool {
+				ok, err := filepath.Match(p, e.Name())
+				return ok && err == nil
+			}
+			if !slices.ContainsFunc(patterns, fits) {
+				continue
+			}
+			if found != "" {
+				return "", fmt.Errorf("%s and %s: want one file %s", filepath.Base(found), e.Name(), patterns[0])
+			}
+			found = filepath.Join(folder, e.Name())
+		}
+	}
+	if found == "" {
+		return "", &fs.PathError{Op: "find", Path: patterns[0], Err: fs.ErrNotExist}
+	}
+	return found, nil
 }
 
 // read reads a file of the set.
@@ -147,28 +185,7 @@ type organisation struct {
 
 // one returns the path of the one file of the folder that fits one of the patterns.
 func (o *organisation) one(patterns ...string) (string, error) {
-	entries, err := os.ReadDir(o.folder)
-	if err != nil {
-		return "", err
-	}
-	found := ""
-	for _, e := range entries {
-		for _, p := range patterns {
-			ok, err := filepath.Match(p, e.Name())
-			switch {
-			case err != nil:
-				return "", err
-			case ok && found != "":
-				return "", fmt.Errorf("%s and %s: want one file %s", found, e.Name(), patterns[0])
-			case ok:
-				found = e.Name()
-			}
-		}
-	}
-	if found == "" {
-		return "", &fs.PathError{Op: "find", Path: patterns[0], Err: fs.ErrNotExist}
-	}
-	return filepath.Join(o.folder, found), nil
+	return one([]string{o.folder}, patterns...)
 }
 
 // read reads the one file of the folder that fits a pattern.

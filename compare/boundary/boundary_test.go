@@ -79,7 +79,8 @@ func newWorld(t *testing.T) *world {
 	w.sections = ukitest.Parts(".osrel", release, ".cmdline", "quiet", ".uname", "6.12",
 		".linux", string(w.read("set/bzImage")), ".initrd", strings.Repeat("i", 5000))
 	w.write("set/uki.efi", ukitest.Image(w.sections...))
-	files := map[string]string{}
+	w.write("set/mangos_1.spdx.json", []byte("{}"))
+	files := map[string]string{unsigned.SBOM: w.path("set/mangos_1.spdx.json")}
 	for _, name := range []string{unsigned.Vmlinux, unsigned.BzImage, unsigned.Root, unsigned.Tree, unsigned.UKI} {
 		files[name] = w.path("set/" + name)
 	}
@@ -87,7 +88,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	text, err = m.JSON()
 	must(t, err)
-	w.write("set/unsigned.json", text)
+	w.write("set/mangos_1.unsigned.json", text)
 	w.sign("one", w.sections, nil)
 	w.sign("two", w.sections, nil)
 	return w
@@ -190,7 +191,7 @@ func (w *world) check() (ok bool, failed int, text string) {
 }
 
 func TestGood(t *testing.T) {
-	if ok, _, text := newWorld(t).check(); !ok || !strings.Contains(text, "\n26 passed, 0 failed\n") {
+	if ok, _, text := newWorld(t).check(); !ok || !strings.Contains(text, "\n27 passed, 0 failed\n") {
 		t.Errorf("%s", text)
 	}
 }
@@ -264,7 +265,7 @@ func TestFaults(t *testing.T) {
 		"a changed set": {func(w *world) { w.flip("set/root.erofs", 0) }, []string{
 			"root.erofs: 20000 bytes, sha256", "one disk partition mangos_1: byte 0", "two disk partition mangos_1: byte 0"}},
 		"a file of the set is gone": {func(w *world) {
-			w.write("set/unsigned.json", bytes.Replace(w.read("set/unsigned.json"), []byte(`"name": "root.erofs"`), []byte(`"name": "root.gone"`), 1))
+			w.write("set/mangos_1.unsigned.json", bytes.Replace(w.read("set/mangos_1.unsigned.json"), []byte(`"name": "root.erofs"`), []byte(`"name": "root.gone"`), 1))
 		}, []string{"root.gone: unsigned.json lists it, and it is not there"}},
 	} {
 		w := newWorld(t)
@@ -299,15 +300,13 @@ func TestRefuses(t *testing.T) {
 		t.Error("one organisation alone is compared")
 	}
 	for _, name := range []string{"vmlinux", "bzImage", "mangos_1.efi", "mangos_1.root-x86-64-verity-sig.x.raw", "disk.raw"} {
-		w := newWorld(t)
-		must(t, os.Remove(w.path("two/"+name)))
-		set, err := Open(w.path("set"))
-		must(t, err)
+		must(t, os.Rename(w.path("two/"+name), w.path("gone")))
 		if _, err := set.Check(t.Context(), w.path("one"), w.path("two")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("without %s: %v", name, err)
 		}
+		must(t, os.Rename(w.path("gone"), w.path("two/"+name)))
 	}
-	w.write("set/unsigned.json", []byte(fmt.Sprintf(`{"rootHash": "%064d"}`, 1)))
+	w.write("set/mangos_1.unsigned.json", []byte(fmt.Sprintf(`{"rootHash": "%064d"}`, 1)))
 	if _, err := Open(w.path("set")); !errors.Is(err, unsigned.ErrSet) {
 		t.Errorf("no declaration: %v", err)
 	}
