@@ -22,6 +22,22 @@ import (
 // runnerEnv names the engine to use, to Dagger and to us.
 const runnerEnv = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
 
+// help prints the client's help, which needs no engine, and what is added to it here.
+func (l *launcher) help(args []string) (int, error) {
+	fmt.Print("ci/dagger is Dagger's command line with an engine behind it, and has one command more:\nci/dagger engine --help\n\n")
+	src, err := build.Read(filepath.Join(l.repo, "ci", "engine"))
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	if err := l.ensureCLI(ctx, src); err != nil {
+		return 0, err
+	}
+	stop()
+	return l.runCLI(src, args, nil, false, nil)
+}
+
 // dagger runs the client and returns its exit status.
 func (l *launcher) dagger(args []string) (int, error) {
 	src, err := build.Read(filepath.Join(l.repo, "ci", "engine"))

@@ -17,12 +17,26 @@ import (
 
 const engineUsage = "usage: ci/dagger engine status | stop | logs | prune"
 
+const engineHelp = engineUsage + `
+
+The embedded engine runs where no container runtime answers and no engine is named in
+_EXPERIMENTAL_DAGGER_RUNNER_HOST. It starts by itself. Its state is in MANGOS_STATE.
+
+  status  whether it runs, since when, and where; the exit status is 3 when it does not
+  stop    end it, and with it the calls that use it
+  logs    print its messages
+  prune   empty its cache; remove programs, images and locks of other versions
+`
+
 // engine carries out a command on the embedded engine itself.
 func (l *launcher) engine(args []string) (int, error) {
 	if len(args) != 1 {
 		return 0, errors.New(engineUsage)
 	}
 	switch args[0] {
+	case "help", "-h", "--help":
+		fmt.Print(engineHelp)
+		return 0, nil
 	case "status":
 		return l.status()
 	case "stop":
@@ -91,6 +105,7 @@ func (l *launcher) logs() (int, error) {
 // prune empties the cache of the engine and removes programs and images of
 // other versions, and locks that took the place of one in git.
 func (l *launcher) prune() (int, error) {
+	l.pruning = true
 	status, err := l.dagger([]string{"--progress=plain", "core", "engine", "local-cache", "prune"})
 	if err != nil || status != 0 {
 		return status, err

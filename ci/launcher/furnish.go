@@ -28,7 +28,10 @@ func (l *launcher) checkMachine(src build.Source) error {
 		return err
 	}
 	need := uint64(machine.FreeToRun)
-	if !build.Present(l.binDir(src), programs...) {
+	switch {
+	case l.pruning:
+		need = 0 // it is what makes room
+	case !build.Present(l.binDir(src), programs...):
 		need = machine.FreeToBuild
 	}
 	facts := machine.Facts{OS: runtime.GOOS, Arch: runtime.GOARCH, UID: os.Geteuid(), Free: free}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/mastercard/mangos/ci/launcher/daemon"
@@ -33,9 +34,12 @@ func run(args []string) int {
 	l, err := newLauncher(os.Getenv("MANGOS_STATE"))
 	if err == nil {
 		var status int
-		if len(args) > 0 && args[0] == "engine" {
+		switch {
+		case len(args) > 0 && args[0] == "engine":
 			status, err = l.engine(args[1:])
-		} else {
+		case len(args) == 0 || slices.Contains([]string{"help", "-h", "--help"}, args[0]):
+			status, err = l.help(args)
+		default:
 			status, err = l.dagger(args)
 		}
 		if err == nil {
@@ -52,6 +56,8 @@ type launcher struct {
 	repo  string // the checkout
 	state string // the state folder
 	say   *step.Printer
+
+	pruning bool // the call empties the cache, and may find the disk full
 }
 
 func newLauncher(state string) (*launcher, error) {
