@@ -79,7 +79,7 @@ func Find(ctx context.Context, source fetch.Source, key []byte, want Wanted, p f
 	if err != nil {
 		return nil, err
 	}
-	return choose(all, want)
+	return Choose(all, want)
 }
 
 // ParseSums reads the lines of sha256sum, strictly: 64 lower-case digits, a
@@ -111,9 +111,9 @@ var (
 	rootFile  = regexp.MustCompile(`^([a-z][a-z0-9-]*)_([a-z0-9][a-z0-9.~^+-]*)\.root-x86-64(-verity)?\.([0-9a-f-]{36})\.raw(\.xz)?$`)
 )
 
-// choose finds the release that is wanted among the files of a manifest, which
+// Choose finds the release that is wanted among the files of a manifest, which
 // may list several.
-func choose(sums map[string][sha256.Size]byte, want Wanted) (*Release, error) {
+func Choose(sums map[string][sha256.Size]byte, want Wanted) (*Release, error) {
 	var found *Release
 	for name, sum := range sums {
 		m := imageFile.FindStringSubmatch(name)

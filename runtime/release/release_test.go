@@ -130,7 +130,7 @@ func FuzzParseSums(f *testing.F) {
 				t.Fatalf("name %q", name)
 			}
 		}
-		if r, err := choose(all, Wanted{}); err == nil && r.Image == "" {
+		if r, err := Choose(all, Wanted{}); err == nil && r.Image == "" {
 			t.Fatal("a release without an image")
 		}
 	})
