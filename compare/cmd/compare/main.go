@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(explainVerb(), machineVerb(), publishVerb(), commitVerb(), revealVerb(), resultsVerb(),
-		verdictVerb(), rebuiltVerb(), signedVerb())
+		verdictVerb(), reportVerb(), rebuiltVerb(), signedVerb())
 	usageArgs(root)
 	return root
 }
