@@ -28,6 +28,26 @@
 // that cosign itself calls for it, not by cosign's own: that one brings 500
 // modules along for the PEM block around.
 //
+// # Keys that are no files
+//
+// The keys secure-boot, verity and pcr may be in a token. Where a step takes a
+// key's file, the file may hold the PKCS#11 URI (RFC 7512) of the key instead:
+//
+//	pkcs11:token=bank;object=verity;type=private?pin-value=1234
+//
+// Its PIN goes to openssl behind a descriptor, and stands in no argument, message
+// or environment. The token is reached through a p11-kit server, whose socket the
+// pipeline passes into the steps that sign (build-image --p11 SOCKET); by hand,
+// P11_KIT_SERVER_ADDRESS names it and PKCS11_PROVIDER_MODULE p11-kit-client.so.
+// Not so the other two: no PKCS#11 URI names an OpenPGP key, and the protocol of
+// p11-kit 0.25 (Debian 13) does not carry Ed25519.
+//
+// Any key may be on another machine. export-digests, a verb of the programs image
+// and attest and a function of the pipeline, writes what is to be signed;
+// attach-signatures, or a folder of signatures in the place of a key, takes what
+// came back (package offline). All roads give the same bytes, but for the
+// OpenPGP signature, which holds the time.
+//
 // # Certificates
 //
 // A certificate is a function of the key and its subject, so that it can be
