@@ -85,6 +85,7 @@ func measureKeys(ctx context.Context, b *bench) ([]figure, error) {
 			"--verity-key", "file:" + file("verity.key"), "--verity-certificate", file("verity.crt"),
 			"--pcr-key", "file:" + file("pcr.key"), "--pcr-public", file("pcr.pub"),
 			"--release-key", "file:" + file("release.key"), "--release-public", file("release.pub"),
+			"--attest-key", "file:" + file("attest.key"), "--attest-public", file("attest.pub"),
 		}, nil
 	})
 }
