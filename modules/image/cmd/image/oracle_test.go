@@ -18,6 +18,7 @@ import (
 	"github.com/mastercard/mangos/modules/image/imagetest"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
+	"github.com/mastercard/mangos/modules/image/unified"
 )
 
 // These tests run all steps on a small tree, and hold what comes out against
@@ -208,7 +209,7 @@ open(sys.argv[3], "wb").write(s.get_data(length=s.Misc_VirtualSize))`, w.path("u
 	if err != nil {
 		t.Fatal(err)
 	}
-	var e expected
+	var e unified.Expected
 	if err := json.Unmarshal(text, &e); err != nil {
 		t.Fatal(err)
 	}
