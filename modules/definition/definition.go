@@ -93,6 +93,7 @@ func (d *Definition) check() error {
 		if err := dist.check(); err != nil {
 			return fmt.Errorf("distribution.%s: %w", name, err)
 		}
+		dist.furnish(d.Image == nil || d.Image.Firmware)
 		d.Distributions[name] = dist
 	}
 	if d.Image != nil {

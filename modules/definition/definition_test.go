@@ -3,6 +3,7 @@ package definition
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -90,4 +91,39 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("a definition without the distribution that it selects: %v", err)
 		}
 	})
+}
+
+// The firmware counts as its sets' own; switched off, its packages stay in the
+// lock's sets and are left out.
+func TestFirmware(t *testing.T) {
+	text, err := os.ReadFile("../../mangos.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for on, text := range map[bool]string{true: string(text), false: strings.Replace(string(text), "firmware = true", "firmware = false", 1)} {
+		d, err := Parse(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dist, err := d.Distribution("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, firmware := dist.Sets["root"], dist.Firmware
+		for _, p := range firmware.Packages {
+			if !slices.Contains(set.Packages, p) || slices.Contains(set.Omit, p) == on {
+				t.Errorf("on: %v: %s in the set: %v, left out: %v", on, p, slices.Contains(set.Packages, p), slices.Contains(set.Omit, p))
+			}
+		}
+		if slices.Contains(set.Paths, firmware.Paths[0]) != on || !slices.IsSorted(set.Packages) {
+			t.Errorf("on: %v: paths %q", on, set.Paths)
+		}
+		if other := dist.Sets["vm"]; slices.Contains(other.Packages, firmware.Packages[0]) {
+			t.Error("firmware in a set that is not named")
+		}
+	}
+	_, err = Parse(strings.NewReader(small + "\n[distribution.d.firmware]\nsets = [\"none\"]\n"))
+	if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "has no table") {
+		t.Errorf("an unknown set: %v", err)
+	}
 }

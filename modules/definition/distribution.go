@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -19,6 +20,17 @@ type Distribution struct {
 	Suites       []Suite            `toml:"suites"`
 	Sets         map[string]Set     `toml:"sets"`
 	Sources      Sources            `toml:"sources"`
+	Firmware     Firmware           `toml:"firmware"`
+}
+
+// Firmware says which firmware the built-in drivers get. Its packages and paths
+// count as those of the sets that it names.
+type Firmware struct {
+	Sets     []string `toml:"sets"`
+	Packages []string `toml:"packages"`
+	Paths    []string `toml:"paths"`
+	// Without are names that drivers ask for and do not get.
+	Without []string `toml:"without"`
 }
 
 // Archive is a tree of dists/ and pool/.
@@ -59,6 +71,9 @@ type Set struct {
 	// Paths filter what is unpacked: "-PATTERN" leaves out, "+PATTERN" takes
 	// in again; the last match decides.
 	Paths []string `toml:"paths"`
+	// Omit names packages that the lock has in the set and that are left out,
+	// because a switch is off.
+	Omit []string `toml:"-"`
 }
 
 // Sources names the source packages that are built.
@@ -116,7 +131,39 @@ func (d *Distribution) check() error {
 			return fmt.Errorf("sets.%s: %w", name, err)
 		}
 	}
+	if err := d.Firmware.check(d.Sets); err != nil {
+		return fmt.Errorf("firmware: %w", err)
+	}
 	return checkPackages("sources.packages", d.Sources.Packages)
+}
+
+func (f *Firmware) check(sets map[string]Set) error {
+	for _, name := range f.Sets {
+		if _, ok := sets[name]; !ok {
+			return fmt.Errorf("set %q has no table", name)
+		}
+	}
+	if err := checkPaths(f.Paths); err != nil {
+		return err
+	}
+	return checkPackages("packages", f.Packages)
+}
+
+// furnish adds the firmware to its sets. Where it is off its packages, which
+// nothing depends on, stay in the lock and are left out.
+func (d *Distribution) furnish(on bool) {
+	for _, name := range d.Firmware.Sets {
+		set := d.Sets[name]
+		set.Packages = append(slices.Clone(set.Packages), d.Firmware.Packages...)
+		slices.Sort(set.Packages)
+		set.Packages = slices.Compact(set.Packages)
+		if on {
+			set.Paths = append(slices.Clone(set.Paths), d.Firmware.Paths...)
+		} else {
+			set.Omit = d.Firmware.Packages
+		}
+		d.Sets[name] = set
+	}
 }
 
 func (a *Archive) check(name string) error {
@@ -169,15 +216,22 @@ func (s *Set) check(name string) error {
 	if len(s.Packages) == 0 {
 		return fmt.Errorf("no packages")
 	}
-	for _, p := range s.Paths {
-		if len(p) < 3 || (p[0] != '-' && p[0] != '+') || p[1] != '/' {
-			return fmt.Errorf("path %q is not \"-/pattern\" or \"+/pattern\"", p)
-		}
+	if err := checkPaths(s.Paths); err != nil {
+		return err
 	}
 	if err := checkPackages("packages", s.Packages); err != nil {
 		return err
 	}
 	return checkPackages("exclude", s.Exclude)
+}
+
+func checkPaths(paths []string) error {
+	for _, p := range paths {
+		if len(p) < 3 || (p[0] != '-' && p[0] != '+') || p[1] != '/' {
+			return fmt.Errorf("path %q is not \"-/pattern\" or \"+/pattern\"", p)
+		}
+	}
+	return nil
 }
 
 // checkPackages wants package names, sorted and each once, so that the file

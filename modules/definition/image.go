@@ -22,6 +22,9 @@ type Image struct {
 	// Microcode tells whether the kernel image carries the processor microcode
 	// of the package set "microcode".
 	Microcode bool `toml:"microcode"`
+	// Firmware tells whether initrd and root hold the firmware that built-in
+	// drivers ask for (the distribution's table "firmware").
+	Firmware bool `toml:"firmware"`
 	// Disk is the table [image.disk].
 	Disk Disk `toml:"disk"`
 }

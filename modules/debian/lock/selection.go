@@ -77,6 +77,11 @@ func (l *Lock) Select(name string) (*Selection, error) {
 	return s, nil
 }
 
+// Omit takes packages out of the selection.
+func (s *Selection) Omit(names []string) {
+	s.Packages = slices.DeleteFunc(s.Packages, func(p SelectedPackage) bool { return slices.Contains(names, p.Name) })
+}
+
 // SelectSource returns the selection of a source package that is built.
 func (l *Lock) SelectSource(name string) (*Selection, error) {
 	i := slices.IndexFunc(l.Sources, func(s Source) bool {

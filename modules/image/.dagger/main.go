@@ -63,7 +63,8 @@ const (
 type plan struct {
 	Name, Version, CommandLine    string
 	Tries                         int
-	Microcode                     bool
+	Microcode, Firmware           bool
+	Without                       []string
 	ESPSize, RootSize, VeritySize int64
 }
 
@@ -190,6 +191,12 @@ func (m *Image) Unsigned(
 		files("", base.Files, "initrd.cpio").
 		files("", material.Files, p.bill()).
 		files("kernel/", kernel, "vmlinux", "bzImage", "release", "ranges.json")
+	if p.Firmware {
+		args = append(args, "--firmware")
+		for _, name := range p.Without {
+			args = append(args, "--without", name)
+		}
+	}
 	records, early := together(device, image, tree, base, material), dag.Directory()
 	if p.Microcode {
 		made := m.Microcode(microcode)

@@ -82,6 +82,7 @@ func selection(l *lock.Lock, sets map[string]definition.Set, set, source string)
 	}
 	if set != "" {
 		s.Paths = sets[set].Paths
+		s.Omit(sets[set].Omit)
 	}
 	return s.Encode()
 }

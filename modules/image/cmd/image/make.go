@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/modules/image/firmware"
 	"github.com/mastercard/mangos/modules/image/initrd"
 	"github.com/mastercard/mangos/modules/image/output"
 	"github.com/mastercard/mangos/modules/image/rootfs"
@@ -119,6 +121,8 @@ func unsignedStep() *cobra.Command {
 		text, stub, out, list, bill                    string
 		epoch                                          func() (int64, error)
 	)
+	var without []string
+	var withFirmware bool
 	c := step("unsigned", "complete the unsigned set: initrd, command line, normal-form image, manifest", func(ctx context.Context) error {
 		if err := rootfs.CheckVersion(name, version); err != nil {
 			return err
@@ -134,6 +138,11 @@ func unsignedStep() *cobra.Command {
 		line, err := unified.CommandLine(rootHash, text)
 		if err != nil {
 			return err
+		}
+		if withFirmware {
+			if err := checkFirmware(filepath.Join(kernel, "vmlinux"), root, base, without); err != nil {
+				return err
+			}
 		}
 		if err := os.MkdirAll(out, 0o755); err != nil {
 			return err
@@ -189,10 +198,49 @@ func unsignedStep() *cobra.Command {
 	f.StringVar(&text, "cmdline", "", "built-in kernel command line, without roothash=")
 	f.StringVar(&stub, "stub", defaultStub, "systemd-stub")
 	f.StringVar(&bill, "sbom", "", "bill of materials, which belongs to the set (optional)")
+	f.BoolVar(&withFirmware, "firmware", false, "make sure that root and initrd hold the firmware that the kernel asks for")
+	f.StringArrayVar(&without, "without", nil, "name of firmware that is left out knowingly (repeatable)")
 	f.StringVar(&out, "out", "", "folder to write to")
 	f.StringVar(&list, "manifest", "", "where to write the manifest (default unsigned.json in that folder)")
 	epoch = epochFlag(c)
 	return require(c, "name", "version", "root", "tree", "root-hash", "os-release", "initrd", "kernel", "cmdline", "stub", "out")
+}
+
+// checkFirmware compares the firmware in root and initrd with what the kernel asks
+// for.
+func checkFirmware(vmlinux, root, base string, without []string) error {
+	kernel, err := os.ReadFile(vmlinux)
+	if err != nil {
+		return err
+	}
+	asked, err := firmware.Asked(kernel)
+	if err != nil {
+		return fmt.Errorf("%s: %w", vmlinux, err)
+	}
+	f, err := os.Open(base)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	early, err := firmware.InInitrd(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", base, err)
+	}
+	image, err := os.Open(root)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	st, err := image.Stat()
+	if err != nil {
+		return err
+	}
+	late, err := firmware.InRoot(image, st.Size())
+	if err != nil {
+		return fmt.Errorf("%s: %w", root, err)
+	}
+	fmt.Fprintf(os.Stderr, "image: the kernel asks for %d files of firmware, %d of them are left out\n", len(asked), len(without))
+	return errors.Join(firmware.Check("initrd", asked, without, early), firmware.Check("root", asked, without, late))
 }
 
 func appendCommandLine(base, out, line string) error {

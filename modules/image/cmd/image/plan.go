@@ -21,9 +21,12 @@ type plan struct {
 	CommandLine string `json:"commandLine"`
 	Tries       int    `json:"tries"`
 	Microcode   bool   `json:"microcode"`
-	ESPSize     int64  `json:"espSize"`
-	RootSize    int64  `json:"rootSize"`
-	VeritySize  int64  `json:"veritySize"`
+	// Firmware tells that the images hold firmware, and Without what they do not.
+	Firmware   bool     `json:"firmware"`
+	Without    []string `json:"without"`
+	ESPSize    int64    `json:"espSize"`
+	RootSize   int64    `json:"rootSize"`
+	VeritySize int64    `json:"veritySize"`
 }
 
 // planStep prints the plan. It takes the place of the version in the definition
@@ -46,9 +49,13 @@ func planStep() *cobra.Command {
 		if err := rootfs.CheckVersion(i.Name, version); err != nil {
 			return fmt.Errorf("plan: %w", err)
 		}
+		dist, err := d.Distribution("")
+		if err != nil {
+			return err
+		}
 		return json.NewEncoder(os.Stdout).Encode(plan{
 			Name: i.Name, Version: version, CommandLine: strings.Join(i.CommandLine, " "), Tries: i.Tries,
-			Microcode: i.Microcode, ESPSize: int64(i.Disk.ESP), RootSize: int64(i.Disk.Root), VeritySize: int64(i.Disk.Verity),
+			Microcode: i.Microcode, Firmware: i.Firmware, Without: dist.Firmware.Without, ESPSize: int64(i.Disk.ESP), RootSize: int64(i.Disk.Root), VeritySize: int64(i.Disk.Verity),
 		})
 	})
 	c.Flags().StringVar(&file, "definition", "mangos.toml", "the definition")
