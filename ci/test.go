@@ -126,7 +126,7 @@ func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module,
 	}
 	return m.goTools(tests, base, run).
 		WithWorkdir("/src/"+module).
-		WithExec([]string{"gotest", "./..."}, dagger.ContainerWithExecOpts{
+		WithExec([]string{"gotest", "-count=1", "-tags", "oracle", "./..."}, dagger.ContainerWithExecOpts{
 			InsecureRootCapabilities: true, // tests of the sandbox and the launcher make namespaces
 			Expect:                   dagger.ReturnTypeAny,
 		}).

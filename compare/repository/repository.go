@@ -171,7 +171,7 @@ func folders(path string) ([]string, error) {
 	}
 	defer d.Close()
 	entries, err := d.ReadDir(maxEntries + 1)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if len(entries) > maxEntries {

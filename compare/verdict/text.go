@@ -94,12 +94,12 @@ func (t Text) organisations(v *Verdict) {
 		t.row("none", "")
 	}
 	for _, e := range v.Evidence {
-		t.row(terminal.Escape(e.Organisation), e.sentence(v))
+		t.row(terminal.Escape(e.Organisation), e.sentence())
 	}
 }
 
 // sentence is what a reader should know of the evidence.
-func (e Evidence) sentence(v *Verdict) string {
+func (e Evidence) sentence() string {
 	switch e.Status {
 	case Refused:
 		return "refused: " + e.Reason

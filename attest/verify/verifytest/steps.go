@@ -3,7 +3,7 @@ package verifytest
 import (
 	"bytes"
 	"context"
-	"crypto/sha1" // SPDX wants it
+	"crypto/sha1" //nolint:gosec // SPDX wants it
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -95,6 +95,7 @@ func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
 	t.Helper()
 	file := func(path, content string) sbom.File {
 		//nolint:gosec // SPDX 2.3 wants it
+		//nolint:gosec // SPDX wants it
 		one, two := sha1.Sum([]byte(content)), sha256.Sum256([]byte(content))
 		return sbom.File{Path: path, SHA1: hex.EncodeToString(one[:]), SHA256: hex.EncodeToString(two[:]), Origin: "test"}
 	}
