@@ -64,7 +64,14 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			// The space that this machine has left is not what is tested.
+			if err := syscall.Mount("mangos-test", state, "tmpfs", 0, "size=30g"); err != nil {
+				return fmt.Errorf("mount a state folder, which needs root: %w", err)
+			}
 			env.Defer(func() {
+				if err := syscall.Unmount(state, syscall.MNT_DETACH); err != nil {
+					t.Errorf("unmount %s: %v", state, err)
+				}
 				os.RemoveAll(state)
 			})
 			env.Setenv("MANGOS_STATE", state)
