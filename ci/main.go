@@ -96,7 +96,9 @@ func (m *Mangos) builtIn(variation string) *dagger.GolangMade {
 		"./modules/golang/cmd/gotest",
 		"./modules/golang/cmd/tally",
 		"./modules/image/cmd/image",
+		"./modules/kernel/cmd/bootcheck",
 		"./modules/kernel/cmd/kernel",
+		"./modules/kernel/cmd/kernelprobe",
 		"./modules/sandbox",
 		"./modules/vm/cmd/probe",
 		"./modules/vm/cmd/vm",
@@ -216,6 +218,22 @@ func (m *Mangos) kernel(ctx context.Context, variation, afresh string) (*dagger.
 
 // compiled returns the kernel, and the records of how it was made.
 func (m *Mangos) compiled(ctx context.Context, variation, afresh string) (*dagger.KernelMade, error) {
+	x, err := m.kernelInputs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.linux().Unsigned(x.sources, x.sourcesSelection, x.tools, x.toolsSelection, dagger.KernelUnsignedOpts{
+		Fragments: m.kept(m.Fragments), Variation: variation, Afresh: afresh,
+	}), nil
+}
+
+// kernelInputs are what a kernel is made from, and with.
+type kernelInputs struct {
+	sources, tools                   *dagger.Directory
+	sourcesSelection, toolsSelection *dagger.File
+}
+
+func (m *Mangos) kernelInputs(ctx context.Context) (*kernelInputs, error) {
 	tools, err := m.tools(ctx, "build")
 	if err != nil {
 		return nil, err
@@ -228,9 +246,9 @@ func (m *Mangos) compiled(ctx context.Context, variation, afresh string) (*dagge
 	if err != nil {
 		return nil, err
 	}
-	return m.linux().Unsigned(m.debian().Packages(selection).Files(), selection, tools, toolsSelection, dagger.KernelUnsignedOpts{
-		Fragments: m.kept(m.Fragments), Variation: variation, Afresh: afresh,
-	}), nil
+	return &kernelInputs{
+		sources: m.debian().Packages(selection).Files(), sourcesSelection: selection, tools: tools, toolsSelection: toolsSelection,
+	}, nil
 }
 
 // image returns the module that makes images, with its tools, and what the

@@ -44,6 +44,7 @@ func (m *Mangos) MkosiImage(ctx context.Context) (*dagger.Directory, error) {
 		WithWorkdir("/definition").
 		WithMountedTemp("/var/tmp").
 		WithMountedTemp("/cache").
+		WithMountedTemp("/run").
 		WithDirectory("/out", dag.Directory()).
 		WithEnvVariable("MANGOS_RUN", time.Now().UTC().Format(time.RFC3339Nano))
 	if m.Mirrors != nil {
@@ -52,10 +53,15 @@ func (m *Mangos) MkosiImage(ctx context.Context) (*dagger.Directory, error) {
 	return ctr.
 		WithExec([]string{"sh", "-euc", `
 			for word in ${MANGOS_MIRRORS:-}; do
-				case $word in debian=*) set -- "$@" --local-mirror="${word#debian=}" ;; esac
+				case $word in debian=*)
+					mkdir -p /run/mkosi
+					printf '[Distribution]\nLocalMirror=%s\n' "${word#debian=}" >/run/mkosi/mirror.conf
+					set -- --include=/run/mkosi/mirror.conf ;;
+				esac
 			done
 			mkosi --force "$@" build
-			stat --dereference --format='%s %n' image.root.raw image.efi 2>/dev/null >/out/sizes || stat --format='%s %n' /out/image* >/out/sizes`, "sh"},
+			cd /out
+			stat --dereference --format='%s %n' image.root*.raw image.efi >sizes`, "sh"},
 			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
 		Directory("/out"), nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +26,7 @@ func (m *Mangos) Test(
 	// +ignore=["**", "!go.mod", "!go.sum", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	tests *dagger.Directory,
 	// The checks to make, with commas between.
-	// +default="lint,unit,reproducible,boot"
+	// +default="lint,unit,kernel,reproducible,boot"
 	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
 	// +default="short"
@@ -32,8 +34,8 @@ func (m *Mangos) Test(
 ) (string, error) {
 	wanted := strings.Split(checks, ",")
 	for _, name := range wanted {
-		if !slices.Contains([]string{"lint", "unit", "reproducible", "boot"}, name) {
-			return "", fmt.Errorf("test: there is no check %q: want lint, unit, reproducible or boot", name)
+		if !slices.Contains([]string{"lint", "unit", "kernel", "reproducible", "boot"}, name) {
+			return "", fmt.Errorf("test: there is no check %q: want lint, unit, kernel, reproducible or boot", name)
 		}
 	}
 	if err := m.fetch(ctx); err != nil {
@@ -50,6 +52,10 @@ func (m *Mangos) Test(
 				return m.unitTests(ctx, tests, module, run)
 			})
 		}
+	}
+	if slices.Contains(wanted, "kernel") {
+		r.check(ctx, "kernel, booted", m.bootKernel)
+		r.check(ctx, "kernel, with certificate", m.certifyKernel)
 	}
 	if slices.Contains(wanted, "reproducible") {
 		m.checkReproducible(ctx, r, false)
@@ -140,6 +146,56 @@ func (m *Mangos) goTools(tests *dagger.Directory, base *dagger.Container, run st
 		Container(tests, dagger.GolangContainerOpts{Base: base, Nested: []string{"ci/launcher", linter}}).
 		WithMountedCache("/root/.cache", dag.CacheVolume("go-cache")).
 		WithEnvVariable("MANGOS_RUN", run)
+}
+
+// probed is the last line of the program that looks at a kernel from inside.
+var probed = regexp.MustCompile(`(?m)^probe: ([1-9][0-9]* passed, [0-9]+ failed)\s*$`)
+
+// bootKernel boots the kernel by itself and looks whether it has what its
+// configuration is for.
+func (m *Mangos) bootKernel(ctx context.Context) (string, error) {
+	kernel, err := m.compiled(ctx, "", "")
+	if err != nil {
+		return "", err
+	}
+	tools, err := m.tools(ctx, "vm")
+	if err != nil {
+		return "", err
+	}
+	console, err := m.linux().CheckBoot(ctx, kernel.Files().File("bzImage"), tools, m.program("bootcheck"), m.program("kernelprobe"))
+	if err != nil {
+		return "", err
+	}
+	count := probed.FindStringSubmatch(console)
+	if count == nil {
+		return "", errors.New("the kernel's console has no result")
+	}
+	return console + "\n" + count[1] + "\n", nil
+}
+
+// certifyKernel holds the kernel with the try-out certificate in it against what the
+// kernel's own tool makes of the same certificate.
+func (m *Mangos) certifyKernel(ctx context.Context) (string, error) {
+	x, err := m.kernelInputs(ctx)
+	if err != nil {
+		return "", err
+	}
+	packed, err := m.compiled(ctx, "", "")
+	if err != nil {
+		return "", err
+	}
+	image, _, err := m.image(ctx, "", "")
+	if err != nil {
+		return "", err
+	}
+	certificate := image.TryOut(m.program("attest")).Certificate("verity.crt")
+	compiled := m.linux().Compiled(x.sources, x.sourcesSelection, x.tools, x.toolsSelection,
+		dagger.KernelCompiledOpts{Fragments: m.kept(m.Fragments)})
+	certified := m.linux().Certified(packed.Files(), certificate)
+	if err := m.linux().CheckCertified(ctx, compiled.Files(), x.tools, certified.Files(), certificate); err != nil {
+		return "", err
+	}
+	return "1 passed, 0 failed\n", nil
 }
 
 // boot builds the image and holds it against the scenarios.

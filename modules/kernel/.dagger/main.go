@@ -201,7 +201,7 @@ func (m *Kernel) CheckBoot(
 	tools *dagger.Directory,
 	// The program modules/kernel/cmd/bootcheck, static.
 	bootcheck *dagger.File,
-	// The program modules/kernel/cmd/probe, static.
+	// The program modules/kernel/cmd/kernelprobe, static.
 	probe *dagger.File,
 	// Subject (common name) of the certificate in the kernel.
 	// +optional

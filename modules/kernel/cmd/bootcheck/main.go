@@ -4,7 +4,7 @@
 //
 //	bootcheck --bzimage FILE --probe FILE [--certificate SUBJECT] [--timeout DURATION]
 //
-// The probe is the static program of cmd/probe. The certificate is the subject
+// The probe is the static program of cmd/kernelprobe. The certificate is the subject
 // (common name) of the one in the kernel, if there is one. QEMU, swtpm,
 // mkfs.erofs, mkfs.ext4, mkfs.xfs and mkfs.vfat are the machine's. The console
 // goes to standard output. The exit code is 0 when every check of the probe
@@ -31,7 +31,7 @@ import (
 func main() {
 	var m machine
 	flag.StringVar(&m.kernel, "bzimage", "", "the kernel")
-	flag.StringVar(&m.probe, "probe", "", "the static program of cmd/probe")
+	flag.StringVar(&m.probe, "probe", "", "the static program of cmd/kernelprobe")
 	flag.StringVar(&m.certificate, "certificate", "", "subject of the certificate in the kernel")
 	timeout := flag.Duration("timeout", 10*time.Minute, "how long the machine may take")
 	flag.Parse()
