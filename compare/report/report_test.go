@@ -58,7 +58,7 @@ func TestPageShowsTheVerdict(t *testing.T) {
 	text := write(t, dissent(t))
 	for _, want := range []string{
 		`<title>mangos_1: differs</title>`, `alpha, beta and gamma part at kernel`, `<th scope="row">bzImage</th>`,
-		`<span class="tag">B</span>`, "1 packages that are reproduced", "What the agreement proves", "a processor of alpha",
+		`<span class="tag">B</span>`, "Packages that are reproduced: 1", "What the agreement proves", "a processor of alpha",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not hold %q", want)
@@ -79,7 +79,7 @@ func TestPageNeedsNothingElse(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(text, -1) {
-		if m[1] != "data:," && !strings.HasPrefix(m[1], "#") {
+		if !strings.HasPrefix(m[1], "#") {
 			t.Errorf("it refers to %q", m[1])
 		}
 	}
