@@ -22,13 +22,19 @@ func Equal(a, b Content) (bool, error) {
 	if a.Size() != b.Size() {
 		return false, nil
 	}
-	if s, ok := a.(Sharer); ok {
-		if same, known, err := s.SameAs(b); err != nil || known {
-			return same, err
-		}
+	if same, known, err := sharedSame(a, b); known || err != nil {
+		return same, err
 	}
 	at, err := FirstDifference(a, b)
-	return at < 0, err
+	return err == nil && at < 0, err
+}
+
+// sharedSame asks a content that may know faster.
+func sharedSame(a, b Content) (same, known bool, err error) {
+	if s, ok := a.(Sharer); ok {
+		return s.SameAs(b)
+	}
+	return false, false, nil
 }
 
 // FirstDifference is the offset of the first byte that differs within the

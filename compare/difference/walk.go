@@ -46,6 +46,7 @@ type walker struct {
 	ctx    context.Context
 	result *Result
 	first  bool
+	scans  content.Scans
 
 	path   []Step
 	signed int      // components on the path that are signed
@@ -132,7 +133,7 @@ func (w *walker) node(a, b *component.Node, depth int) error {
 	if a.Content == nil || b.Content == nil {
 		return w.inside(a, b, depth)
 	}
-	same, err := content.Equal(a.Content, b.Content)
+	same, err := w.scans.Equal(a.Content, b.Content)
 	if err != nil {
 		return w.failed(err)
 	}
