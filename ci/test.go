@@ -126,7 +126,8 @@ func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module,
 	// The launcher's tests have stand-ins for what its engine runs, and want them
 	// where the real ones would be.
 	for _, file := range []string{
-		"/usr/lib/cni/bridge", "/usr/sbin/dnsmasq", "/usr/sbin/iptables", "/usr/sbin/runc", "/usr/sbin/update-ca-certificates",
+		"/usr/lib/cni/bridge", "/usr/lib/cni/firewall", "/usr/lib/cni/host-local", "/usr/lib/cni/loopback",
+		"/usr/sbin/dnsmasq", "/usr/sbin/iptables", "/usr/sbin/runc", "/usr/sbin/update-ca-certificates",
 	} {
 		base = base.WithNewFile(file, "")
 	}
