@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/mikelolasagasti/xz"
 
 	format "github.com/mastercard/mangos/format/xz"
 )
@@ -30,7 +30,7 @@ const (
 	maxWindow       = 64 << 20 // memory that a decoder may ask for
 	maxDecompressed = 64 << 30
 	cacheBlock      = 256 << 10
-	cacheBlocks     = 64 // 16 MiB for each content
+	cacheBlocks     = 160 // 40 MiB for each content
 )
 
 // ErrCompressed says that compressed bytes do not follow their format.
@@ -61,7 +61,7 @@ type segment struct {
 // Decompressed is compressed content, read decompressed. It decompresses what
 // is asked for, again if need be, and keeps the last pieces: cheap to read
 // forward, and anywhere if the input comes in many segments (zstd frames, xz
-// blocks). Memory: 16 MiB and the decoder's window.
+// blocks). Memory: 40 MiB and the decoder's window.
 type Decompressed struct {
 	in        Content
 	algorithm Algorithm
@@ -69,6 +69,8 @@ type Decompressed struct {
 	size      int64
 
 	mu      sync.Mutex
+	zstd    *zstd.Decoder // both are used again: their windows are large
+	xz      *xz.Reader
 	decoder io.Reader
 	pos     int64
 	blocks  map[int64]*list.Element
@@ -139,13 +141,25 @@ func (d *Decompressed) measure() error {
 
 func (d *Decompressed) open(s segment) (io.Reader, error) {
 	in := Reader(Section(d.in, s.in, s.inLength))
+	var err error
 	switch d.algorithm {
 	case Zstd:
-		return zstd.NewReader(in, zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if d.zstd == nil {
+			d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
+				zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+			if err != nil {
+				return nil, err
+			}
+		}
+		return d.zstd, d.zstd.Reset(in)
 	case XZ:
+		if d.xz == nil {
+			if d.xz, err = xz.NewReader(nil, maxWindow); err != nil {
+				return nil, err
+			}
+		}
 		// A block by itself is no stream: it is read behind the header.
-		return xz.NewReader(io.MultiReader(Reader(Section(d.in, 0, format.HeaderSize)), in))
+		return d.xz, d.xz.Reset(io.MultiReader(Reader(Section(d.in, 0, format.HeaderSize)), in))
 	}
 	return gzip.NewReader(in)
 }

@@ -113,13 +113,10 @@ func TestPublishHashes(t *testing.T) {
 			releasetest.Write(t, dir, releasetest.Options{})
 			change(t, dir)
 			set, err := release.OpenSet(filepath.Join(dir, "release"), "")
-			if errors.Is(err, artifact.ErrRanges) {
-				return // another kernel's certificate lies elsewhere
-			}
 			must(t, err)
 			defer set.Close()
 			out := t.TempDir()
-			if _, err := evidence.Publish(context.Background(), set, options(alpha), out); !errors.Is(err, evidence.ErrMismatch) {
+			if _, err := evidence.Publish(context.Background(), set, options(alpha), out); !errors.Is(err, release.ErrMismatch) && !errors.Is(err, artifact.ErrRanges) {
 				t.Errorf("got %v", err)
 			}
 			if entries, _ := os.ReadDir(out); len(entries) > 0 {

@@ -18,13 +18,8 @@ import (
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
 
-// Sentinels of publishing.
-var (
-	// ErrMismatch: bytes of the release are not what its unsigned.json lists.
-	ErrMismatch = errors.New("release does not hold what it lists")
-	// ErrExists: evidence is there already, and never overwritten.
-	ErrExists = errors.New("evidence is there already")
-)
+// ErrExists: evidence is there already, and never overwritten.
+var ErrExists = errors.New("evidence is there already")
 
 // Options say what is published besides what the release itself tells.
 type Options struct {
@@ -41,7 +36,8 @@ type Options struct {
 
 // Publish describes and signs the unsigned set of a release and writes the
 // organisation's folder below out, which it returns. Every artifact whose bytes
-// are there is hashed, and held against what the release lists.
+// are there is hashed, and held against what the release lists; another digest
+// is [release.ErrMismatch].
 func Publish(ctx context.Context, set *release.Set, o Options, out string) (string, error) {
 	b := &Build{
 		Release: set.Name(), Organisation: o.Organisation, Builder: o.Builder, Finished: o.Finished,
@@ -59,7 +55,7 @@ func Publish(ctx context.Context, set *release.Set, o Options, out string) (stri
 			return "", fmt.Errorf("publish: %w", err)
 		}
 		if got := hex.EncodeToString(root.Known.SHA256[:]); got != p.SHA256 || root.Known.Size != p.Size {
-			return "", fmt.Errorf("publish: %s: %w: its SHA-256 is %s, listed is %s", p.Name, ErrMismatch, got, p.SHA256)
+			return "", fmt.Errorf("publish: %s: %w: its SHA-256 is %s, listed is %s", p.Name, release.ErrMismatch, got, p.SHA256)
 		}
 		files[ManifestName(p.Name)] = text
 		b.Manifests = append(b.Manifests, Item{ManifestName(p.Name), Digest(text)})

@@ -1,28 +1,24 @@
 package release
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sync"
 
 	"github.com/mastercard/mangos/compare/component"
 	"github.com/mastercard/mangos/compare/content"
-	"github.com/mastercard/mangos/format/uki"
-	"github.com/mastercard/mangos/modules/image/unified"
 	"github.com/mastercard/mangos/modules/image/unsigned"
-	"github.com/mastercard/mangos/modules/kernel/artifact"
 )
 
-// ErrNoSet says that a folder is no release with an unsigned set.
-var ErrNoSet = errors.New("no release with an unsigned set")
-
-// maxImage bounds a unified kernel image, which is taken into memory.
-const maxImage = 256 << 20
+var (
+	// ErrNoSet says that a folder is no release with an unsigned set.
+	ErrNoSet = errors.New("no release with an unsigned set")
+	// ErrMismatch: bytes of a release are not what its unsigned.json lists.
+	ErrMismatch = errors.New("release does not hold what it lists")
+)
 
 // Set is the unsigned set of a release: what is the same for every organisation
 // that builds the same inputs, recovered from what one of them has signed.
@@ -182,87 +178,4 @@ func (s *Set) hash(tree content.Content) (content.Content, error) {
 		return nil, err
 	}
 	return content.Bytes([]byte(root + "\n")), nil
-}
-
-// signedImage is an organisation's unified kernel image and what it was before
-// it was signed.
-type signedImage struct {
-	image  *uki.Image
-	kernel []byte // bzImage without certificate
-}
-
-func (s *Set) image(release string) (*signedImage, error) {
-	f, err := s.file(release, imageFile)
-	if err != nil {
-		return nil, err
-	}
-	data, err := content.ReadAll(f, maxImage)
-	if err != nil {
-		return nil, err
-	}
-	image, err := uki.Parse(data)
-	if err != nil {
-		return nil, err
-	}
-	if s.Manifest.Signing.Kernel == nil {
-		return nil, fmt.Errorf("%w: nothing is said of the kernel's byte ranges", unsigned.ErrSet)
-	}
-	ranges, err := s.Manifest.Signing.Kernel.File(unsigned.BzImage)
-	if err != nil {
-		return nil, err
-	}
-	kernel, err := artifact.Uncertify(image.Section(".linux"), ranges)
-	if err != nil {
-		return nil, err
-	}
-	return &signedImage{image, kernel}, nil
-}
-
-// part is a file of the set that the image holds, nil if it holds it not.
-func (i *signedImage) part(listed unsigned.File) content.Content {
-	section := map[string]string{
-		unsigned.Initrd: ".initrd", unsigned.Microcode: ".ucode", unsigned.CommandLine: ".cmdline",
-	}[listed.Name]
-	switch {
-	case section != "":
-		return content.Bytes(i.image.Section(section))
-	case listed.Name == unsigned.Uname:
-		return content.Bytes(append(bytes.Clone(i.image.Section(".uname")), '\n'))
-	case listed.Name == unsigned.BzImage:
-		return content.Bytes(i.kernel)
-	case listed.Name == unsigned.OSRelease:
-		text, _ := unified.UnmarkTryOut(i.image.Section(".osrel"))
-		return content.Bytes(text)
-	case listed.Name == unsigned.UKI:
-		return &made{size: listed.Size, make: func() ([]byte, error) { return unified.NormalForm(i.image, i.kernel) }}
-	}
-	return nil
-}
-
-// made is content that is made when it is first read.
-type made struct {
-	size int64
-	make func() ([]byte, error)
-
-	once sync.Once
-	in   *bytes.Reader
-	err  error
-}
-
-// Size implements [content.Content].
-func (m *made) Size() int64 { return m.size }
-
-// ReadAt implements [io.ReaderAt].
-func (m *made) ReadAt(b []byte, off int64) (int, error) {
-	m.once.Do(func() {
-		data, err := m.make()
-		if err == nil && int64(len(data)) != m.size {
-			err = fmt.Errorf("%d bytes, listed are %d", len(data), m.size)
-		}
-		m.in, m.err = bytes.NewReader(data), err
-	})
-	if m.err != nil {
-		return 0, m.err
-	}
-	return m.in.ReadAt(b, off)
 }

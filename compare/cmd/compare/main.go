@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -19,7 +20,14 @@ import (
 	"github.com/mastercard/mangos/compare/terminal"
 )
 
-func main() { os.Exit(run()) }
+// memory is what the collector of unused memory works for, in bytes: what is read
+// may be larger than any bound, what is kept of it is not.
+const memory = 192 << 20
+
+func main() {
+	debug.SetMemoryLimit(memory)
+	os.Exit(run())
+}
 
 // run executes the command line and returns the exit code.
 func run() int {
