@@ -38,7 +38,7 @@ func Run(ctx context.Context, out io.Writer, a, b *component.Node, findings []di
 	}
 	done := map[string]bool{}
 	for _, f := range findings {
-		path := file(f.Path)
+		path := innermost(f.Path)
 		name := (&difference.Finding{Path: path}).Location()
 		if len(done) == pairs || done[name] || f.Signed {
 			continue
@@ -62,8 +62,8 @@ func Run(ctx context.Context, out io.Writer, a, b *component.Node, findings []di
 	return nil
 }
 
-// file is the path to the innermost file, of a file system or of the release.
-func file(path []difference.Step) []difference.Step {
+// innermost is the path to the innermost file, of a file system or of the release.
+func innermost(path []difference.Step) []difference.Step {
 	for n := len(path); n > 0; n-- {
 		switch path[n-1].Kind {
 		case component.File, component.Partition, component.Artifact:
