@@ -59,19 +59,22 @@ var parts = map[string]func(*signedImage) ([]byte, error){
 	unsigned.Initrd:      section(".initrd"),
 	unsigned.Microcode:   section(".ucode"),
 	unsigned.CommandLine: section(".cmdline"),
-	unsigned.Uname: func(i *signedImage) ([]byte, error) {
-		return append(bytes.Clone(i.image.Section(".uname")), '\n'), nil
-	},
-	unsigned.BzImage: func(i *signedImage) ([]byte, error) { return i.kernel, nil },
-	unsigned.OSRelease: func(i *signedImage) ([]byte, error) {
+	unsigned.Uname:       given(func(i *signedImage) []byte { return append(bytes.Clone(i.image.Section(".uname")), '\n') }),
+	unsigned.BzImage:     given(func(i *signedImage) []byte { return i.kernel }),
+	unsigned.OSRelease: given(func(i *signedImage) []byte {
 		text, _ := unified.UnmarkTryOut(i.image.Section(".osrel"))
-		return text, nil
-	},
+		return text
+	}),
 	unsigned.UKI: func(i *signedImage) ([]byte, error) { return unified.NormalForm(i.image, i.kernel) },
 }
 
+// given is a part that is there once the image is loaded.
+func given(get func(*signedImage) []byte) func(*signedImage) ([]byte, error) {
+	return func(i *signedImage) ([]byte, error) { return get(i), nil }
+}
+
 func section(name string) func(*signedImage) ([]byte, error) {
-	return func(i *signedImage) ([]byte, error) { return i.image.Section(name), nil }
+	return given(func(i *signedImage) []byte { return i.image.Section(name) })
 }
 
 // part is a file of the set that the image holds, nil if it holds it not.
