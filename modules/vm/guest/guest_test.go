@@ -173,3 +173,42 @@ func FuzzParseTable(f *testing.F) {
 		}
 	})
 }
+
+func TestVerityArguments(t *testing.T) {
+	table := "verity 1 253:4 253:3 4096 4096 100 1 sha256 " + strings.Repeat("ab", 32) + " - 1 panic_on_corruption\n"
+	args, err := verityArguments(table)
+	want := []string{"open", "/dev/block/253:4", "mangos-probe", "/dev/block/253:3", strings.Repeat("ab", 32)}
+	if err != nil || !slices.Equal(args, want) {
+		t.Errorf("%q, %v", args, err)
+	}
+	for _, table := range []string{"", "linear 253:4 0", "crypt 1 2 3 4 5 6 7 8 9 10"} {
+		if _, err := verityArguments(table); !errors.Is(err, ErrNoRoot) {
+			t.Errorf("%q: %v", table, err)
+		}
+	}
+}
+
+func TestPlant(t *testing.T) {
+	files := map[string]string{}
+	for name := range probe.Planted {
+		if strings.HasSuffix(name, ".raw") {
+			files[probe.Plants+"/"+name] = "image"
+		} else {
+			files[probe.Plants+"/"+name+"/etc/file"] = name
+		}
+	}
+	root, merged := tree(t, files), false
+	g := Guest{Root: root, Merge: func() error { merged = true; return nil }}
+	if _, err := g.answer(probe.Request{ID: 1, Op: probe.Plant}); err != nil || !merged {
+		t.Fatal(err, merged)
+	}
+	for name, place := range probe.Planted {
+		path := filepath.Join(root, place)
+		if !strings.HasSuffix(name, ".raw") {
+			path = filepath.Join(path, "etc/file")
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,5 +1,6 @@
 // Package guest is the side of the virtio port inside the virtual machine: it answers the
-// harness's requests with what it finds on the running system. It changes nothing there.
+// harness's requests with what it finds on the running system, and tries there what must not
+// succeed.
 package guest
 
 import (
@@ -32,6 +33,8 @@ type Guest struct {
 	Root string
 	// PowerOff starts an orderly end of the machine.
 	PowerOff func() error
+	// Merge has systemd merge the configuration extensions anew.
+	Merge func() error
 }
 
 // Serve greets the harness on port, then answers until the port ends.
@@ -75,6 +78,10 @@ func (g *Guest) answer(r probe.Request) (probe.Reply, error) {
 		return probe.Reply{Facts: g.facts()}, nil
 	case probe.PowerOff:
 		return probe.Reply{}, g.PowerOff()
+	case probe.OpenSigned, probe.OpenUnsigned:
+		return probe.Reply{}, reopen(g.Root, r.Op == probe.OpenSigned)
+	case probe.Plant:
+		return probe.Reply{}, g.plant()
 	case probe.Read, probe.Digest, probe.List:
 	default:
 		return probe.Reply{}, fmt.Errorf("%w: operation %q", probe.ErrMalformed, r.Op)

@@ -2,9 +2,10 @@
 // the virtio port: the harness sends a [Request] a line, the guest answers with one
 // [Reply] a line, after one unasked reply with the ID 0 when it is ready.
 //
-// The program only tells: what it reports is fixed, what it reads is public on a machine
-// of this system, and it changes nothing. So an extension that carries it gives no power
-// over a machine to whoever gets hold of it.
+// The program mostly tells: what it reports is fixed, and what it reads is public on a
+// machine of this system. What it tries is fixed too, and a machine of this system refuses
+// it. So an extension that carries it gives no power over a machine to whoever gets hold of
+// it.
 package probe
 
 import (
@@ -26,9 +27,28 @@ const (
 	Digest Op = "digest"
 	// List asks for the names in the folder Path.
 	List Op = "list"
+	// OpenSigned opens the root's partitions once more with veritysetup, and closes them.
+	OpenSigned Op = "open-signed"
+	// OpenUnsigned does the same without the signature of the root hash.
+	OpenUnsigned Op = "open-unsigned"
+	// Plant puts what lies in Plants where systemd merges configuration extensions from,
+	// past the gate, and has them merged anew.
+	Plant Op = "plant"
 	// PowerOff asks for an orderly end.
 	PowerOff Op = "power-off"
 )
+
+// Plants is the folder of the test extension that holds, by their names there, what Plant
+// puts into the places that are its keys' values.
+const Plants = "/usr/lib/mangos-test/plants"
+
+// Planted is where each of the plants goes: a folder in the place of an image, an image
+// without a signature, and files that would be merged writable.
+var Planted = map[string]string{
+	"planted-folder":    "/var/lib/confexts/planted-folder",
+	"planted-image.raw": "/run/confexts/planted-image.raw",
+	"planted-mutable":   "/var/lib/extensions.mutable/etc",
+}
 
 // MaxRead is how much of a file is sent, in bytes.
 const MaxRead = 256 << 10

@@ -27,7 +27,7 @@ func flipped(name, about string, find func(*disk.Image) (int64, error)) *Scenari
 			b := boot{vary: flip(find)}
 			return t.with(ctx, b, func(r *Run) error {
 				r.until(ctx)
-				t.expectCorrupt("panics", r)
+				expectCorrupt(r, t.Expect)
 				return nil
 			})
 		},
@@ -44,9 +44,10 @@ func flip(find func(*disk.Image) (int64, error)) func(context.Context, *disk.Ima
 	}
 }
 
-func (t *Trial) expectCorrupt(row string, r *Run) {
-	t.ExpectEnding(row, r, Panic)
-	t.Expect(row, r.says(corrupted), "the kernel did not say %q: %s", corrupted, r.tail())
+// expectCorrupt wants the kernel to have stopped over a block that does not match.
+func expectCorrupt(r *Run, expect expect) {
+	expect("panics", r.Ending == Panic, "%s, but should: %s", r, Panic)
+	expect("panics", r.says(corrupted), "the kernel did not say %q: %s", corrupted, r.tail())
 }
 
 var (
@@ -80,7 +81,7 @@ var corruptFile = &Scenario{
 				t.Expect("panics", false, "reading the file gave %q, %v", reply.Digest, err)
 				return nil
 			}
-			t.expectCorrupt("panics", r)
+			expectCorrupt(r, t.Expect)
 			return nil
 		})
 	},
@@ -107,13 +108,19 @@ func signed(name, about string, expected *regexp.Regexp, change func(context.Con
 			}}
 			return t.with(ctx, b, func(r *Run) error {
 				r.until(ctx)
-				t.Expect("refused", r.Ending == PowerOff || r.Ending == Reset, "%s, but should be switched off or reset: %s", r, r.tail())
-				t.Expect("refused", r.find(expected) != "", "no line of the console matches %s: %s", expected, r.tail())
-				t.Expect("refused", !r.says("Mounted sysroot.mount") && !r.says("Welcome to"), "the root was mounted: %s", r.tail())
+				expectUnverified(r, expected, t.Expect)
 				return nil
 			})
 		},
 	}
+}
+
+// expectUnverified wants a machine to have stopped, saying what is expected of it, before it
+// had a root.
+func expectUnverified(r *Run, expected *regexp.Regexp, expect expect) {
+	expect("refused", r.Ending == PowerOff || r.Ending == Reset, "%s, but should be switched off or reset: %s", r, r.tail())
+	expect("refused", r.find(expected) != "", "no line of the console matches %s: %s", expected, r.tail())
+	expect("refused", !r.says("Mounted sysroot.mount") && !r.says("Welcome to"), "the root was mounted: %s", r.tail())
 }
 
 var (

@@ -33,11 +33,7 @@ var programs = &Scenario{
 			}}
 			err := t.with(ctx, b, func(r *Run) error {
 				r.until(ctx)
-				t.ExpectEnding(c.row, r, Denied)
-				for _, line := range r.Lines {
-					started := strings.Contains(line, "EFI stub:") || strings.Contains(line, "Linux version")
-					t.Expect(c.row, !started, "the kernel ran: %q", line)
-				}
+				expectDenied(c.row, r, t.Expect)
 				return nil
 			})
 			if err != nil {
@@ -46,6 +42,15 @@ var programs = &Scenario{
 		}
 		return nil
 	},
+}
+
+// expectDenied wants the firmware to have refused a program, and no kernel to have run.
+func expectDenied(row string, r *Run, expect expect) {
+	expect(row, r.Ending == Denied, "%s, but should: %s", r, Denied)
+	for _, line := range r.Lines {
+		started := strings.Contains(line, "EFI stub:") || strings.Contains(line, "Linux version")
+		expect(row, !started, "the kernel ran: %q", line)
+	}
 }
 
 // resign takes the signature off an EFI program of the ESP, and puts a rogue one on it if

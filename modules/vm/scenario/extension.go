@@ -3,9 +3,12 @@ package scenario
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
+	"github.com/mastercard/mangos/modules/vm/probe"
 	"github.com/mastercard/mangos/modules/vm/rogue"
 )
 
@@ -36,12 +39,43 @@ func (l *Lab) testExtension(ctx context.Context, out string) error {
 	err = errors.Join(
 		writeTree(tree, probePath, program, 0o755),
 		writeTree(tree, unitFolder+"mangos-probe.service", []byte(probeUnit), 0o644),
+		l.writePlants(ctx, filepath.Join(tree, probe.Plants)),
 		os.MkdirAll(filepath.Join(tree, unitFolder, "multi-user.target.upholds"), 0o755),
 		os.Symlink("../mangos-probe.service", filepath.Join(tree, unitFolder, "multi-user.target.upholds/mangos-probe.service")))
 	if err != nil {
 		return err
 	}
 	return l.extension(ctx, out, "sysext", "test", "site", 1, l.own(), tree)
+}
+
+// writePlants writes what the probe puts past the gate: each would be merged if nobody but
+// systemd looked.
+func (l *Lab) writePlants(ctx context.Context, folder string) error {
+	image := filepath.Join(l.Work, "planted-image.tree")
+	err := errors.Join(
+		writeConfext(filepath.Join(folder, "planted-folder"), "planted-folder"),
+		writeTree(filepath.Join(folder, "planted-mutable"), "mangos-test/planted-mutable", []byte("planted-mutable"), 0o644),
+		writeConfext(image, "planted-image"))
+	if err != nil {
+		return err
+	}
+	return makeErofs(ctx, filepath.Join(folder, "planted-image.raw"), image)
+}
+
+// writeConfext writes the tree of a configuration extension that puts a file of its name
+// into markFolder.
+func writeConfext(tree, name string) error {
+	return errors.Join(
+		writeTree(tree, filepath.Join(markFolder[1:], name), []byte(name), 0o644),
+		writeTree(tree, "etc/extension-release.d/extension-release."+name,
+			[]byte("ID=mangos\nCONFEXT_LEVEL=1\nMANGOS_EXTENSION_NAME="+name+"\nMANGOS_EXTENSION_PURPOSE=site\nMANGOS_EXTENSION_COUNTER=1\n"), 0o644))
+}
+
+func makeErofs(ctx context.Context, out, tree string) error {
+	if output, err := exec.CommandContext(ctx, "mkfs.erofs", "--quiet", out, tree).CombinedOutput(); err != nil {
+		return fmt.Errorf("make %s: mkfs.erofs: %w: %.300q", filepath.Base(out), err, output)
+	}
+	return nil
 }
 
 // markFolder is where the configuration extensions of the scenarios put a file with their

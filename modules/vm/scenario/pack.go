@@ -52,9 +52,7 @@ func (t *Trial) makePack(ctx context.Context) (pack, error) {
 	if err := errors.Join(
 		changed(in("unsigned"), func(img *disk.Image) error { return img.SetSignature(nil) }),
 		changed(in("corrupt"), corruptMark("corrupt")),
-		writeTree(in("folder"), filepath.Join("etc/mangos-test", "folder"), []byte("folder"), 0o644),
-		writeTree(in("folder"), "etc/extension-release.d/extension-release.folder",
-			[]byte("ID=mangos\nCONFEXT_LEVEL=1\nMANGOS_EXTENSION_NAME=folder\nMANGOS_EXTENSION_PURPOSE=site\nMANGOS_EXTENSION_COUNTER=1\n"), 0o644),
+		writeConfext(in("folder"), "folder"),
 		writeTree(in("mutable"), "mutable", []byte("mutable"), 0o644)); err != nil {
 		return nil, err
 	}
@@ -121,16 +119,53 @@ func (p pack) check(ctx context.Context, t *Trial, r *Run) error {
 	if err != nil && !errors.Is(err, ErrGuest) {
 		return err
 	}
+	p.judge(r, reply.Names, t.Expect)
+	return nil
+}
+
+// judge wants the marks of the good extensions and of no other.
+func (p pack) judge(r *Run, marks []string, expect expect) {
 	for _, e := range p {
-		applied := slices.Contains(reply.Names, e.mark)
+		applied := slices.Contains(marks, e.mark)
 		if e.word == "" {
-			t.Expect(e.row, applied, "it was not applied: %v, there are %q", err, reply.Names)
+			expect(e.row, applied, "it was not applied, there are %q", marks)
 			continue
 		}
-		t.Expect(e.row, !applied, "it was applied")
-		t.Expect(e.row, r.refused(e.word, e.file), "the console has no line with %q and %q", refusal(e.word), e.file)
+		expect(e.row, !applied, "it was applied")
+		expect(e.row, r.refused(e.word, e.file), "the console has no line with %q and %q", refusal(e.word), e.file)
 	}
+}
+
+// checkPlanted has extensions put where systemd merges from, past the gate, and wants the
+// checker to have set them aside before the merge that follows.
+func (t *Trial) checkPlanted(ctx context.Context, r *Run) error {
+	if _, err := r.ask(ctx, probe.Plant, ""); err != nil {
+		return err
+	}
+	reply, err := r.ask(ctx, probe.List, markFolder)
+	if err != nil {
+		return err
+	}
+	judgePlanted(r, reply.Names, t.Expect)
 	return nil
+}
+
+func judgePlanted(r *Run, marks []string, expect expect) {
+	for row, word := range map[string]string{"planted-folder": "not-a-file", "planted-image": "not-approved", "planted-mutable": "mutable"} {
+		expect(row, !slices.Contains(marks, row), "it was merged: %q", marks)
+		expect(row, slices.Contains(marks, "good"), "nothing was merged: %q", marks)
+		expect(row, r.refused(word, plantedPath(row)), "the console has no line with %q and %q: %s", refusal(word), plantedPath(row), r.tail())
+	}
+}
+
+// plantedPath is the place of a row's plant, as the checker names it.
+func plantedPath(row string) string {
+	for name, place := range probe.Planted {
+		if strings.HasPrefix(name, row) {
+			return strings.TrimSuffix(strings.TrimPrefix(place, "/"), "/etc")
+		}
+	}
+	return ""
 }
 
 func refusal(word string) string { return "refused [" + word + "]" }

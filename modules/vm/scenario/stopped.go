@@ -22,17 +22,17 @@ func (t *Trial) stop(ctx context.Context, b boot, rows map[string]string) error 
 	return t.with(ctx, b, func(r *Run) error {
 		r.until(ctx, Denied)
 		for row, word := range rows {
-			t.expectStop(row, r, word)
+			expectStop(row, r, word, t.Expect)
 		}
 		return nil
 	})
 }
 
 // expectStop wants the gate to have refused with word and switched the machine off.
-func (t *Trial) expectStop(row string, r *Run, word string) {
-	t.ExpectEnding(row, r, PowerOff)
-	t.Expect(row, r.says("mangos: "+refusal(word)), "the gate did not refuse with [%s]: %s", word, r.tail())
-	t.Expect(row, !r.passedGate(), "the boot went on after the gate: %s", r.tail())
+func expectStop(row string, r *Run, word string, expect expect) {
+	expect(row, r.Ending == PowerOff, "%s, but should: %s", r, PowerOff)
+	expect(row, r.says("mangos: "+refusal(word)), "the gate did not refuse with [%s]: %s", word, r.tail())
+	expect(row, !r.passedGate(), "the boot went on after the gate: %s", r.tail())
 }
 
 // passedGate tells whether anything shows that the boot went on after the gate.

@@ -2,10 +2,13 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/modules/vm/disk"
 	"github.com/mastercard/mangos/modules/vm/machine"
 	"github.com/mastercard/mangos/modules/vm/probe"
@@ -25,13 +28,14 @@ var system = &Scenario{
 }
 
 // firstRows are decided by the first start.
-var firstRows = slices.Concat(healthyRows, []string{"extension", "power-off"})
+var firstRows = slices.Concat(healthyRows, []string{"extension", "kernel-wants-signature", "plaintext-swap", "power-off"})
 
 // ignoredRows are decided by the second start.
 var ignoredRows = []string{
-	"hidden-hypervisor", "smbios-credentials", "fw-cfg-credentials", "plaintext-var",
+	"hidden-hypervisor", "smbios-credentials", "fw-cfg-credentials", "plaintext-var", "plaintext-tmp",
 	"extension-good", "extension-unsigned", "extension-foreign", "extension-corrupt", "extension-folder",
 	"extension-mutable", "extension-renamed", "extension-replayed", "extension-debug", "extension-org-purpose",
+	"planted-folder", "planted-image", "planted-mutable",
 }
 
 func runSystem(ctx context.Context, t *Trial) error {
@@ -40,7 +44,9 @@ func runSystem(ctx context.Context, t *Trial) error {
 		return err
 	}
 	first := boot{tpm: "kept", vary: func(ctx context.Context, img *disk.Image) error {
-		return putAll(ctx, img, map[string]string{sample: extensions + "/sample.confext.raw"})
+		return errors.Join(
+			putAll(ctx, img, map[string]string{sample: extensions + "/sample.confext.raw"}),
+			t.Lab.addPlaintext(ctx, img, gpt.TypeSwap))
 	}}
 	t.stage(firstRows, func() error {
 		return t.with(ctx, first, func(r *Run) error { return t.firstStart(ctx, r) })
@@ -57,7 +63,21 @@ func (t *Trial) firstStart(ctx context.Context, r *Run) error {
 	checkHealthy(facts, t.Lab.want(true), t.Expect)
 	t.Expect("starts", r.says("mangos: gate passed"), "the gate did not say that it passed")
 	t.expectMark(ctx, r, "extension", "sample", "seven")
+	t.expectKernelWantsSignature(ctx, r)
+	if err := t.checkPlaintext(ctx, r, facts, "plaintext-swap", "", isSwap); err != nil {
+		return err
+	}
 	return t.powerOff(ctx, r, "power-off")
+}
+
+// expectKernelWantsSignature wants the kernel to open the root's partitions with the
+// signature of the root hash, and to refuse them without: whatever the gate does before.
+func (t *Trial) expectKernelWantsSignature(ctx context.Context, r *Run) {
+	const row = "kernel-wants-signature"
+	_, err := r.ask(ctx, probe.OpenSigned, "")
+	t.Expect(row, err == nil, "with the signature: %v", err)
+	_, err = r.ask(ctx, probe.OpenUnsigned, "")
+	t.Expect(row, errors.Is(err, ErrGuest) && strings.Contains(err.Error(), "key"), "without the signature: %v, want a complaint about a key", err)
 }
 
 // want is what a machine of this lab must be.
@@ -159,7 +179,7 @@ func (t *Trial) secondStart(ctx context.Context) error {
 		if err := pack.put(ctx, img); err != nil {
 			return err
 		}
-		return t.Lab.addVar(ctx, img)
+		return errors.Join(t.Lab.addPlaintext(ctx, img, gpt.TypeVar), t.Lab.addPlaintext(ctx, img, gpt.TypeTmp))
 	}}
 	return t.with(ctx, second, func(r *Run) error {
 		facts, err := t.report(ctx, r, "hidden-hypervisor")
@@ -170,16 +190,23 @@ func (t *Trial) secondStart(ctx context.Context) error {
 		checkHealthy(facts, t.Lab.want(false), func(_ string, ok bool, format string, args ...any) {
 			t.Expect("hidden-hypervisor", ok, format, args...)
 		})
-		t.checkCredentials(facts, r)
-		checkVar(facts, t.Expect)
-		return pack.check(ctx, t, r)
+		checkCredentials(facts, r, t.Expect)
+		for row, path := range map[string]string{"plaintext-var": "/var", "plaintext-tmp": "/var/tmp"} {
+			if err := t.checkPlaintext(ctx, r, facts, row, path, isMount(path)); err != nil {
+				return err
+			}
+		}
+		if err := pack.check(ctx, t, r); err != nil {
+			return err
+		}
+		return t.checkPlanted(ctx, r)
 	})
 }
 
-func (t *Trial) checkCredentials(f *probe.Facts, r *Run) {
+func checkCredentials(f *probe.Facts, r *Run, expect expect) {
 	for row, from := range map[string]string{"smbios-credentials": "SMBIOS", "fw-cfg-credentials": "fw_cfg"} {
-		t.Expect(row, !r.says(credentialMark+" by "+from), "a unit from %s ran", from)
-		t.Expect(row, len(f.Credentials) == 0 && f.Errors["credentials"] == "", "imported: %q %s", f.Credentials, f.Errors["credentials"])
-		t.Expect(row, f.RootPassword == "locked" || f.RootPassword == "none", "root's password is %s", f.RootPassword)
+		expect(row, !r.says(credentialMark+" by "+from), "a unit from %s ran", from)
+		expect(row, len(f.Credentials) == 0 && f.Errors["credentials"] == "", "imported: %q %s", f.Credentials, f.Errors["credentials"])
+		expect(row, f.RootPassword == "locked" || f.RootPassword == "none", "root's password is %s", f.RootPassword)
 	}
 }

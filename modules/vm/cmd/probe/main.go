@@ -28,8 +28,10 @@ func run() error {
 		return err
 	}
 	defer port.Close()
-	g := guest.Guest{Root: "/", PowerOff: func() error {
-		return exec.Command("systemctl", "--no-block", "poweroff").Run()
-	}}
+	g := guest.Guest{
+		Root:     "/",
+		PowerOff: func() error { return exec.Command("systemctl", "--no-block", "poweroff").Run() },
+		Merge:    func() error { return exec.Command("systemctl", "restart", "systemd-confext.service").Run() },
+	}
 	return g.Serve(port)
 }

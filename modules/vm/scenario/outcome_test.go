@@ -1,0 +1,179 @@
+package scenario
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mastercard/mangos/modules/vm/probe"
+)
+
+// outcome collects which rows fail.
+type outcome struct {
+	t      *testing.T
+	rows   []string
+	failed []string
+}
+
+func (o *outcome) expect(row string, ok bool, format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); strings.Contains(s, "%!") {
+		o.t.Errorf("row %s: %s", row, s)
+	}
+	o.rows = append(o.rows, row)
+	if !ok && !slices.Contains(o.failed, row) {
+		o.failed = append(o.failed, row)
+	}
+}
+
+// What a machine shows that goes on where it should have stopped.
+var (
+	gateRefused = []string{"mangos: refused [pcr-12]: something was added"}
+	started     = []string{"EFI stub: UEFI Secure Boot is enabled.", "Linux version 6.12", "mangos: gate passed", "Mounted sysroot.mount", "Welcome to mangos"}
+)
+
+// Each attack's row passes when the machine stops as it must, and fails when it stops in
+// another way, for another reason or not at all.
+func TestAttacks(t *testing.T) {
+	stop := func(r *Run, e expect) { expectStop("row", r, "pcr-12", e) }
+	unverifiedRoot := func(r *Run, e expect) { expectUnverified(r, unverified, e) }
+	missing := func(r *Run, e expect) {
+		expectUnverified(r, regexp.MustCompile(`refused \[(no|bad)-verity-signature\]`), e)
+	}
+	deny := func(r *Run, e expect) { expectDenied("row", r, e) }
+	panicked := []string{"device-mapper: verity: dm-verity device corrupted"}
+	badSignature := []string{"device-mapper: verity: Root hash verification failed"}
+	for name, c := range map[string]struct {
+		judge  func(*Run, expect)
+		ending Ending
+		lines  []string
+		passes bool
+	}{
+		"gate stops":                    {stop, PowerOff, gateRefused, true},
+		"gate passes":                   {stop, Ready, started, false},
+		"gate says so but goes on":      {stop, PowerOff, slices.Concat(gateRefused, started), false},
+		"gate refuses something else":   {stop, PowerOff, []string{"mangos: refused [no-tpm]"}, false},
+		"gate reboots":                  {stop, Reset, gateRefused, false},
+		"nothing happens":               {stop, Deadline, gateRefused, false},
+		"root corrupt":                  {expectCorrupt, Panic, panicked, true},
+		"another panic":                 {expectCorrupt, Panic, []string{"VFS: Unable to mount root fs"}, false},
+		"corruption ignored":            {expectCorrupt, Ready, panicked, false},
+		"corruption ends in a shell":    {expectCorrupt, Shell, panicked, false},
+		"bad signature":                 {unverifiedRoot, Reset, badSignature, true},
+		"bad signature, root mounted":   {unverifiedRoot, PowerOff, slices.Concat(badSignature, started), false},
+		"bad signature, shell":          {unverifiedRoot, Shell, badSignature, false},
+		"bad signature, system started": {unverifiedRoot, Ready, started, false},
+		"stopped without a word":        {unverifiedRoot, PowerOff, nil, false},
+		"no signature":                  {missing, PowerOff, []string{"mangos: refused [no-verity-signature]: none"}, true},
+		"no signature, not noticed":     {missing, Ready, started, false},
+		"program denied":                {deny, Denied, []string{"Access Denied"}, true},
+		"program ran":                   {deny, Ready, started, false},
+		"denied, another one ran":       {deny, Denied, started, false},
+	} {
+		o := &outcome{t: t}
+		c.judge(&Run{Ending: c.ending, Lines: c.lines}, o.expect)
+		if passes := len(o.failed) == 0; passes != c.passes || len(o.rows) == 0 {
+			t.Errorf("%s: passes %v, want %v", name, passes, c.passes)
+		}
+	}
+}
+
+// An extension's row fails when it was merged, and when nobody said why it was not.
+func TestPack(t *testing.T) {
+	p := pack{{"good", "good.confext.raw", "", "good", ""}, {"bad", "bad.confext.raw", "", "bad", "signature"}}
+	refused := []string{"mangos: extension refused [signature]: bad.confext.raw: no"}
+	for name, c := range map[string]struct {
+		marks, lines, want []string
+	}{
+		"as it must be":      {[]string{"good"}, refused, nil},
+		"bad one merged":     {[]string{"bad", "good"}, refused, []string{"bad"}},
+		"silent":             {[]string{"good"}, nil, []string{"bad"}},
+		"another reason":     {[]string{"good"}, []string{"extension refused [name]: bad.confext.raw"}, []string{"bad"}},
+		"good one not taken": {nil, refused, []string{"good"}},
+	} {
+		o := &outcome{t: t}
+		p.judge(&Run{Lines: c.lines}, c.marks, o.expect)
+		if !slices.Equal(o.failed, c.want) {
+			t.Errorf("%s: %q fail, want %q", name, o.failed, c.want)
+		}
+	}
+}
+
+func TestPlanted(t *testing.T) {
+	refused := []string{
+		"extension refused [not-a-file]: var/lib/confexts/planted-folder: x",
+		"extension refused [not-approved]: run/confexts/planted-image.raw: x",
+		"extension refused [mutable]: var/lib/extensions.mutable: x",
+	}
+	rows := []string{"planted-folder", "planted-image", "planted-mutable"}
+	for name, c := range map[string]struct {
+		marks, lines, want []string
+	}{
+		"as it must be":  {[]string{"good"}, refused, nil},
+		"all merged":     {slices.Concat(rows, []string{"good"}), refused, rows},
+		"silent":         {[]string{"good"}, nil, rows},
+		"nothing merged": {nil, refused, rows},
+		"folder merged":  {[]string{"good", "planted-folder"}, refused, rows[:1]},
+	} {
+		o := &outcome{t: t}
+		judgePlanted(&Run{Lines: c.lines}, c.marks, o.expect)
+		slices.Sort(o.failed)
+		if !slices.Equal(o.failed, c.want) {
+			t.Errorf("%s: %q fail, want %q", name, o.failed, c.want)
+		}
+	}
+}
+
+func TestPlaintext(t *testing.T) {
+	esp := []string{"boot.automount", "boot.mount"}
+	const swaps = "Filename\tType\tSize"
+	const volatile = "1 2 0:1 / /var rw - tmpfs tmpfs rw\n"
+	for name, c := range map[string]struct {
+		units         []string
+		mounts, swaps string
+		path          string
+		unit          func(string) bool
+		passes        bool
+	}{
+		"nothing made of /var":   {esp, volatile, swaps, "/var", isMount("/var"), true},
+		"a unit for /var":        {append([]string{"var.mount"}, esp...), volatile, swaps, "/var", isMount("/var"), false},
+		"/var mounted":           {esp, "1 2 0:1 / /var rw - erofs /dev/vda5 rw\n", swaps, "/var", isMount("/var"), false},
+		"/var encrypted":         {esp, "1 2 0:1 / /var rw - ext4 /dev/mapper/var rw\n", swaps, "/var", isMount("/var"), true},
+		"a unit for /var/tmp":    {append([]string{"var-tmp.mount"}, esp...), volatile, swaps, "/var/tmp", isMount("/var/tmp"), false},
+		"/var is not /var/tmp":   {append([]string{"var.mount"}, esp...), volatile, swaps, "/var/tmp", isMount("/var/tmp"), true},
+		"no generator":           {nil, volatile, swaps, "/var", isMount("/var"), false},
+		"nothing made of swap":   {esp, volatile, swaps, "", isSwap, true},
+		"a unit for swap":        {append([]string{"dev-vda5.swap"}, esp...), volatile, swaps, "", isSwap, false},
+		"swap used all the same": {esp, volatile, swaps + "\n/dev/vda5 partition 1", "", isSwap, false},
+	} {
+		o := &outcome{t: t}
+		checkPlaintext(&probe.Facts{Mounts: c.mounts, Swaps: c.swaps}, c.units, "row", c.path, c.unit, o.expect)
+		if passes := len(o.failed) == 0; passes != c.passes {
+			t.Errorf("%s: passes %v, want %v", name, passes, c.passes)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	both := []string{"fw-cfg-credentials", "smbios-credentials"}
+	for name, c := range map[string]struct {
+		facts probe.Facts
+		lines []string
+		want  []string
+	}{
+		"none":     {probe.Facts{RootPassword: "locked"}, nil, nil},
+		"unit ran": {probe.Facts{RootPassword: "locked"}, []string{credentialMark + " by SMBIOS"}, both[1:]},
+		"tmpfiles": {probe.Facts{RootPassword: "locked"}, []string{credentialMark + " by fw_cfg"}, both[:1]},
+		"imported": {probe.Facts{RootPassword: "locked", Credentials: []string{"x"}}, nil, both},
+		"password": {probe.Facts{RootPassword: "set"}, nil, both},
+		"no sight": {probe.Facts{RootPassword: "locked", Errors: map[string]string{"credentials": "denied"}}, nil, both},
+	} {
+		o := &outcome{t: t}
+		checkCredentials(&c.facts, &Run{Lines: c.lines}, o.expect)
+		slices.Sort(o.failed)
+		if !slices.Equal(o.failed, c.want) {
+			t.Errorf("%s: %q fail, want %q", name, o.failed, c.want)
+		}
+	}
+}

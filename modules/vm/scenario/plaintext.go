@@ -1,0 +1,126 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/modules/vm/disk"
+	"github.com/mastercard/mangos/modules/vm/probe"
+)
+
+// plaintextSize is the size of a partition that an attacker adds.
+const plaintextSize = 16 << 20
+
+// addPlaintext adds a partition to the disk that claims, by type and identifier, to be one
+// that the machine uses, and is not encrypted (Discoverable Partitions Specification).
+func (l *Lab) addPlaintext(ctx context.Context, img *disk.Image, kind gpt.GUID) error {
+	p := gpt.Partition{Type: kind, ID: gpt.DeriveGUID("plaintext", kind.String()), Label: "plaintext", Size: plaintextSize}
+	var content io.Reader
+	switch kind {
+	case gpt.TypeSwap:
+		content = bytes.NewReader(swapHeader(plaintextSize))
+	case gpt.TypeVar:
+		id, err := varID(UUID)
+		if err != nil {
+			return err
+		}
+		p.ID = id
+		fallthrough
+	default:
+		files, err := l.plaintextFiles(ctx)
+		if err != nil {
+			return fmt.Errorf("make a plaintext file system: %w", err)
+		}
+		content = bytes.NewReader(files)
+	}
+	return img.Append(p, content)
+}
+
+// plaintextFiles returns a file system with a file of the attacker.
+func (l *Lab) plaintextFiles(ctx context.Context) ([]byte, error) {
+	tree, out := filepath.Join(l.Work, "plaintext.tree"), filepath.Join(l.Work, "plaintext.erofs")
+	if err := writeTree(tree, "lib/evil", []byte("evil\n"), 0o644); err != nil {
+		return nil, err
+	}
+	if err := makeErofs(ctx, out, tree); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out)
+}
+
+// swapHeader is the first page of a swap area of size bytes that swapon takes (union
+// swap_header of linux/swap.h).
+func swapHeader(size uint32) []byte {
+	const page = 4096
+	b := make([]byte, page)
+	b[1024] = 1 // version, little endian
+	last := size/page - 1
+	b[1028], b[1029], b[1030], b[1031] = byte(last), byte(last>>8), byte(last>>16), byte(last>>24)
+	copy(b[page-10:], "SWAPSPACE2")
+	return b
+}
+
+// varID is the identifier that the specification wants of the /var of a machine: an HMAC
+// of the type, keyed with the machine id, marked as a random UUID (sd_id128_get_app_specific).
+func varID(machine string) (gpt.GUID, error) {
+	key, err := hex.DecodeString(strings.ReplaceAll(machine, "-", ""))
+	if err != nil {
+		return gpt.GUID{}, fmt.Errorf("machine id %q: %w", machine, err)
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write(gpt.TypeVar[:])
+	var id gpt.GUID
+	copy(id[:], mac.Sum(nil))
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id, nil
+}
+
+// generated is where systemd-gpt-auto-generator puts the units that it makes of partitions.
+const generated = "/run/systemd/generator.late"
+
+// checkPlaintext wants systemd to have made nothing of the partitions: no unit, no mount, no
+// swap. units are the names that it could have given to what it made.
+func (t *Trial) checkPlaintext(ctx context.Context, r *Run, f *probe.Facts, row, mountPoint string, unit func(name string) bool) error {
+	reply, err := r.ask(ctx, probe.List, generated)
+	if err != nil {
+		return err
+	}
+	checkPlaintext(f, reply.Names, row, mountPoint, unit, t.Expect)
+	return nil
+}
+
+func checkPlaintext(f *probe.Facts, units []string, row, mountPoint string, unit func(name string) bool, expect expect) {
+	i := slices.IndexFunc(units, unit)
+	expect(row, i < 0, "systemd made a unit of it: %q", units)
+	// The generator was at work: it made the units that mount the EFI system partition.
+	expect(row, slices.ContainsFunc(units, isAutomount), "systemd-gpt-auto-generator made no unit for the EFI system partition: %q", units)
+	expect(row, f.Errors["mounts"] == "" && f.Errors["swaps"] == "", "mounts: %s, swaps: %s", f.Errors["mounts"], f.Errors["swaps"])
+	if mountPoint == "" {
+		expect(row, strings.Count(f.Swaps, "\n") == 0, "swaps: %q", f.Swaps)
+		return
+	}
+	if m, err := mountOf(f.Mounts, mountPoint); err == nil {
+		expect(row, m.kind == "tmpfs" || strings.HasPrefix(m.source, "/dev/mapper/"), "%s is %s from %s", mountPoint, m.kind, m.source)
+	}
+}
+
+func isAutomount(name string) bool { return name == "boot.automount" || name == "efi.automount" }
+
+func isSwap(name string) bool { return strings.HasSuffix(name, ".swap") }
+
+// isMount tells whether a unit is the mount of a path that has no character to escape.
+func isMount(path string) func(string) bool {
+	name := strings.ReplaceAll(strings.Trim(path, "/"), "/", "-") + ".mount"
+	return func(unit string) bool { return unit == name }
+}
