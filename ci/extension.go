@@ -45,9 +45,7 @@ func (m *Mangos) BuildExtension(
 	var signer *dagger.ImageSigner
 	switch {
 	case verityKey != nil && verityCertificate != nil && signatures == nil:
-		none := dag.Directory().WithNewFile("none", "").File("none")
-		signer = image.Signer(verityKey, none, verityKey, verityCertificate, verityKey, none, verityKey, none, verityKey, none,
-			dagger.ImageSignerOpts{Passphrase: passphrase, P11: p11})
+		signer = image.VeritySigner(verityKey, verityCertificate, dagger.ImageVeritySignerOpts{Passphrase: passphrase, P11: p11})
 	case verityKey == nil && verityCertificate != nil && signatures != nil:
 		signer = image.Elsewhere(dag.Directory().WithFile("verity.crt", verityCertificate), dagger.ImageElsewhereOpts{Signatures: signatures})
 	case verityKey == nil && verityCertificate == nil && signatures == nil:

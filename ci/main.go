@@ -29,7 +29,7 @@ type Mangos struct {
 	// +private
 	Mirrors *dagger.Secret
 	// +private
-	Goproxy string
+	Goproxy *dagger.Secret
 	// +private
 	PackageCache string
 }
@@ -59,9 +59,10 @@ func New(
 	// With "?cacheKey=mirrors" it does not matter to what is already built.
 	// +optional
 	mirrors *dagger.Secret,
-	// The Go module proxy, in the form of the GOPROXY variable.
+	// The Go module proxy, in the form of the GOPROXY variable. With
+	// "?cacheKey=goproxy" it does not matter to what is already built.
 	// +optional
-	goproxy string,
+	goproxy *dagger.Secret,
 	// A name for a package cache of its own: with a new one the root file system and
 	// the initrd are made from nothing, the tools and the kernel are not.
 	// +optional

@@ -25,6 +25,10 @@ const aptEtc = "/etc/apt"
 // is fixed.
 const mirrorsEnv = "MANGOS_MIRRORS"
 
+// goproxyEnv holds the Go proxy for the module's constructor, a secret for the
+// same reasons.
+const goproxyEnv = "MANGOS_GOPROXY"
+
 // addMachineFlags gives a call of the root module the mirrors and the Go proxy
 // that this machine is configured to use, as flags of the module's constructor
 // and as environment, unless the caller gave such flags. Other calls stay as
@@ -52,7 +56,8 @@ func (l *launcher) addMachineFlags(ctx context.Context, args []string) (withFlag
 			return nil, nil, err
 		}
 		if proxy := settings["GOPROXY"]; proxy != "" {
-			flags = append(flags, "--goproxy="+proxy)
+			flags = append(flags, "--goproxy=env://"+goproxyEnv+"?cacheKey=goproxy")
+			env = append(env, goproxyEnv+"="+proxy)
 			shown = append(shown, "Go proxy "+proxy)
 		}
 	}

@@ -35,19 +35,19 @@ func TestCallIndex(t *testing.T) {
 func TestLockAges(t *testing.T) {
 	tests := map[string]bool{
 		"call test": true,
-		"--progress=plain call test --checks lint":     true,
-		"call --goproxy direct --mirrors=env://A test": true,
-		"call lock -o debian.lock.json":                true,
-		"call test-machines":                           false,
-		"call build-image -o test":                     false,
-		"call -o test build-image":                     false,
-		"call -j test build-image":                     false,
-		"call --version test build-image":              false,
-		"call --lock=mine.json test":                   false,
-		"call --lock mine.json test":                   false,
-		"-m modules/debian call lock":                  false,
-		"call":                                         false,
-		"functions test":                               false,
+		"--progress=plain call test --checks lint":      true,
+		"call --goproxy env://B --mirrors=env://A test": true,
+		"call lock -o debian.lock.json":                 true,
+		"call test-machines":                            false,
+		"call build-image -o test":                      false,
+		"call -o test build-image":                      false,
+		"call -j test build-image":                      false,
+		"call --version test build-image":               false,
+		"call --lock=mine.json test":                    false,
+		"call --lock mine.json test":                    false,
+		"-m modules/debian call lock":                   false,
+		"call":                                          false,
+		"functions test":                                false,
 	}
 	for line, want := range tests {
 		if got := lockAges(strings.Fields(line)); got != want {

@@ -4,21 +4,22 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"dagger/golang/internal/dagger"
 )
 
 type Golang struct {
-	// The module proxy, in the form of the GOPROXY variable; empty for Go's default.
-	Goproxy string
+	// The module proxy, in the form of the GOPROXY variable; nil for Go's default.
+	// It may hold a password.
+	Goproxy *dagger.Secret
 }
 
 func New(
-	// The module proxy, in the form of the GOPROXY variable.
+	// The module proxy, in the form of the GOPROXY variable. With
+	// "?cacheKey=goproxy" it does not matter to what is already built.
 	// +optional
-	goproxy string,
+	goproxy *dagger.Secret,
 ) *Golang {
 	return &Golang{Goproxy: goproxy}
 }
@@ -49,15 +50,11 @@ func (m *Golang) Container(
 	if err != nil {
 		return nil, err
 	}
-	cache, err := m.modules(ctx, source, nested...)
-	if err != nil {
-		return nil, err
-	}
 	if base == nil {
 		base = dag.Container()
 	}
 	return m.withGo(base, tree).
-		WithDirectory(modules, cache).
+		WithDirectory(modules, m.modules(source, nested...)).
 		WithEnvVariable("GOPROXY", "off").
 		WithDirectory("/src", source).
 		WithWorkdir("/src"), nil
@@ -91,10 +88,7 @@ func (m *Golang) Build(
 	if err != nil {
 		return nil, err
 	}
-	downloaded, err := m.modules(ctx, source)
-	if err != nil {
-		return nil, err
-	}
+	downloaded := m.modules(source)
 	// What the compilations run under is compiled first, and again among them:
 	// the record says that it is the same.
 	compiler := dag.Container().
@@ -192,7 +186,7 @@ func compile(out string, packages ...string) []string {
 // the nested folders. The downloads go through a volume, which saves most of them
 // when a go.mod changes; the result holds a copy, because a volume may be emptied
 // at any time.
-func (m *Golang) modules(ctx context.Context, source *dagger.Directory, nested ...string) (*dagger.Directory, error) {
+func (m *Golang) modules(source *dagger.Directory, nested ...string) *dagger.Directory {
 	ctr := m.networked()
 	for _, folder := range append([]string{"."}, nested...) {
 		for _, name := range []string{folder + "/go.mod", folder + "/go.sum"} {
@@ -200,18 +194,15 @@ func (m *Golang) modules(ctx context.Context, source *dagger.Directory, nested .
 		}
 	}
 	ctr = ctr.WithMountedCache(volume, dag.CacheVolume("go-modules"))
-	proxy, err := ctr.WithWorkdir("/src").WithExec([]string{"go", "env", "GOPROXY"}).Stdout(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the Go proxy: %w", err)
-	}
-	for _, cache := range []string{volume, modules} {
-		ctr = ctr.WithEnvVariable("GOMODCACHE", cache)
+	for _, download := range []string{
+		"GOMODCACHE=" + volume + " go mod download",
+		"GOMODCACHE=" + modules + " GOPROXY=file://" + volume + "/cache/download,$(go env GOPROXY) go mod download",
+	} {
 		for _, folder := range append([]string{"."}, nested...) {
-			ctr = ctr.WithWorkdir("/src/" + folder).WithExec([]string{"go", "mod", "download"})
+			ctr = ctr.WithWorkdir("/src/" + folder).WithExec([]string{"sh", "-euc", download})
 		}
-		ctr = ctr.WithEnvVariable("GOPROXY", "file://"+volume+"/cache/download,"+strings.TrimSpace(proxy))
 	}
-	return ctr.Directory(modules), nil
+	return ctr.Directory(modules)
 }
 
 // withGo puts the toolchain and its settings into a container.

@@ -48,8 +48,8 @@ func (m *Golang) networked() *dagger.Container {
 		WithNewFile("main.go", "package main\n\ntype Empty struct{}\n\nfunc (*Empty) Nothing() string { return \"\" }\n").
 		AsModule().
 		Runtime()
-	if m.Goproxy != "" {
-		ctr = ctr.WithEnvVariable("GOPROXY", m.Goproxy)
+	if m.Goproxy != nil {
+		ctr = ctr.WithSecretVariable("GOPROXY", m.Goproxy)
 	}
 	return ctr
 }

@@ -79,6 +79,25 @@ func (m *Image) Signer(
 	}
 }
 
+// VeritySigner returns a signer that has a verity key and no other: it makes
+// extensions.
+func (m *Image) VeritySigner(
+	// A PEM file, or a PKCS#11 URI.
+	key *dagger.Secret,
+	certificate *dagger.File,
+	// The passphrase of the key, if it has one.
+	// +optional
+	passphrase *dagger.Secret,
+	// The socket of a p11-kit server, for a key that is a PKCS#11 URI.
+	// +optional
+	p11 *dagger.Socket,
+) *Signer {
+	return &Signer{
+		Image: m, Public: dag.Directory().WithFile("verity.crt", certificate),
+		Verity: key, Passphrase: passphrase, P11: p11,
+	}
+}
+
 // Elsewhere returns a signer with signatures that keys elsewhere made.
 func (m *Image) Elsewhere(
 	// The public halves: secure-boot.crt, verity.crt, pcr.pub, release.pub and
@@ -154,6 +173,9 @@ func (s *Signer) Certificate(name string) *dagger.File { return s.Public.File(na
 
 // step is a step that signs with one key, whose file it has as keyFile.
 func (s *Signer) step(ctx context.Context, name string, key *dagger.Secret, role, public string) (*step, error) {
+	if key == nil && s.Volume == "" && s.Signatures == nil {
+		return nil, fmt.Errorf("%s: the signer has no %s key", name, role)
+	}
 	digest, err := s.Public.File(public).Digest(ctx)
 	if err != nil {
 		return nil, err
