@@ -154,11 +154,20 @@ func (m *Mangos) selection(ctx context.Context, name string) (*dagger.File, erro
 
 // tools returns the root file system of a package set that something is made with.
 func (m *Mangos) tools(ctx context.Context, set string) (*dagger.Directory, error) {
+	made, err := m.toolTree(ctx, set, "")
+	if err != nil {
+		return nil, err
+	}
+	return made.Files(), nil
+}
+
+// toolTree returns the same with the records, made in another world if that has a name.
+func (m *Mangos) toolTree(ctx context.Context, set, variation string) (*dagger.DebianMade, error) {
 	selection, err := m.selection(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	return m.debian().Rootfs(selection).Files(), nil
+	return m.debian().Rootfs(selection, dagger.DebianRootfsOpts{Variation: variation}), nil
 }
 
 // tree returns the root file system of a package set of the image, and the records
@@ -219,7 +228,7 @@ func (m *Mangos) kernel(ctx context.Context, variation, afresh string) (*dagger.
 
 // compiled returns the kernel, and the records of how it was made.
 func (m *Mangos) compiled(ctx context.Context, variation, afresh string) (*dagger.KernelMade, error) {
-	x, err := m.kernelInputs(ctx)
+	x, err := m.kernelInputs(ctx, variation)
 	if err != nil {
 		return nil, err
 	}
@@ -234,8 +243,8 @@ type kernelInputs struct {
 	sourcesSelection, toolsSelection *dagger.File
 }
 
-func (m *Mangos) kernelInputs(ctx context.Context) (*kernelInputs, error) {
-	tools, err := m.tools(ctx, "build")
+func (m *Mangos) kernelInputs(ctx context.Context, variation string) (*kernelInputs, error) {
+	tools, err := m.toolTree(ctx, "build", variation)
 	if err != nil {
 		return nil, err
 	}
@@ -248,14 +257,14 @@ func (m *Mangos) kernelInputs(ctx context.Context) (*kernelInputs, error) {
 		return nil, err
 	}
 	return &kernelInputs{
-		sources: m.debian().Packages(selection).Files(), sourcesSelection: selection, tools: tools, toolsSelection: toolsSelection,
+		sources: m.debian().Packages(selection).Files(), sourcesSelection: selection, tools: tools.Files(), toolsSelection: toolsSelection,
 	}, nil
 }
 
 // image returns the module that makes images, with its tools, and what the
 // definition says of the image.
 func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.Image, string, error) {
-	tools, err := m.tools(ctx, "imagetools")
+	tools, err := m.toolTree(ctx, "imagetools", variation)
 	if err != nil {
 		return nil, "", err
 	}
@@ -267,7 +276,7 @@ func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.
 	if err != nil {
 		return nil, "", err
 	}
-	image := dag.Image(m.program("image"), m.program("sandbox"), m.program("record"), tools, selection, epoch,
+	image := dag.Image(m.program("image"), m.program("sandbox"), m.program("record"), tools.Files(), selection, epoch,
 		dagger.ImageOpts{Variation: variation})
 	plan, err := image.Plan(ctx, m.kept(m.Definition).File("mangos.toml"), dagger.ImagePlanOpts{Version: version})
 	return image, plan, err

@@ -11,7 +11,8 @@ import (
 	"dagger/mangos/internal/dagger"
 )
 
-// CheckReproducible builds everything a second time, but for the kernel, with
+// CheckReproducible builds everything a second time, but for the kernel (the tools
+// that images are made with, too), with
 // other paths, user, time, time zone, locale, umask and number of processors and
 // without any cache, and reports for each file whether it is the same and whether
 // it was really made again. Then it signs with a second set of keys, and reports
@@ -44,7 +45,14 @@ func (m *Mangos) secondBuild(ctx context.Context, kernel bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	first := dag.Directory().WithDirectory("program", m.Programs()).WithDirectory("unsigned", unsigned.Files())
+	updates, err := m.updates(ctx, unsigned.Files(), "")
+	if err != nil {
+		return "", err
+	}
+	first := dag.Directory().
+		WithDirectory("program", m.Programs()).
+		WithDirectory("unsigned", unsigned.Files()).
+		WithDirectory("update", updates.Files())
 
 	programs := m.builtIn(build)
 	traces := programs.Records().Directory("trace")
@@ -70,13 +78,25 @@ func (m *Mangos) secondBuild(ctx context.Context, kernel bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	folders, tools, err := m.secondTools(ctx, build, kernel)
+	if err != nil {
+		return "", err
+	}
+	if updates, err = m.updates(ctx, again.Files(), build); err != nil {
+		return "", err
+	}
 	if err := both(ctx, programs.Files(), again.Files()); err != nil {
 		return "", err
 	}
-	traces = traces.WithDirectory("/", trees).WithDirectory("/", again.Records().Directory("trace"))
+	second = second.WithDirectory("unsigned", again.Files()).WithDirectory("update", updates.Files())
+	traces = traces.
+		WithDirectory("/", trees).
+		WithDirectory("/", tools).
+		WithDirectory("/", again.Records().Directory("trace")).
+		WithDirectory("/", updates.Records().Directory("trace"))
+	folders["/first"], folders["/second"], folders["/trace"] = first, second, traces
 	return m.compare(append([]string{"rebuilt", "--build", build, "--since", since, "--trace", "/trace", "--first", "/first", "--second", "/second"}, given...),
-		map[string]*dagger.Directory{"/first": first, "/second": second.WithDirectory("unsigned", again.Files()), "/trace": traces}).
-		CombinedOutput(ctx)
+		folders).CombinedOutput(ctx)
 }
 
 // firstBuild returns the kernel and the unsigned set as they are in a release.
@@ -87,6 +107,41 @@ func (m *Mangos) firstBuild(ctx context.Context) (*dagger.KernelMade, *dagger.Im
 	}
 	unsigned, err := m.common(ctx, linux.Files(), "", "")
 	return linux, unsigned, err
+}
+
+// secondTools returns the trees of tools that the first build used and that the second
+// one makes and uses, in their places for the comparison, and the second ones' traces.
+func (m *Mangos) secondTools(ctx context.Context, build string, kernel bool) (
+	folders map[string]*dagger.Directory, traces *dagger.Directory, err error,
+) {
+	sets := []string{"imagetools"}
+	if kernel {
+		sets = append(sets, "build")
+	}
+	folders, traces = map[string]*dagger.Directory{}, dag.Directory()
+	for _, set := range sets {
+		first, err := m.toolTree(ctx, set, "")
+		if err != nil {
+			return nil, nil, err
+		}
+		second, err := m.toolTree(ctx, set, build)
+		if err != nil {
+			return nil, nil, err
+		}
+		place := "/tools/" + set + ".tree"
+		folders["/first"+place], folders["/second"+place] = first.Files(), second.Files()
+		traces = traces.WithDirectory("/", second.Records().Directory("trace"))
+	}
+	return folders, traces, nil
+}
+
+// updates returns root and hash tree as updates fetch them, and the records.
+func (m *Mangos) updates(ctx context.Context, unsigned *dagger.Directory, variation string) (*dagger.ImageMade, error) {
+	image, plan, err := m.image(ctx, "", variation)
+	if err != nil {
+		return nil, err
+	}
+	return image.Split(unsigned, plan), nil
 }
 
 // both makes two folders at the same time: each has steps that keep one processor

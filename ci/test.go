@@ -177,7 +177,7 @@ func (m *Mangos) bootKernel(ctx context.Context) (string, error) {
 // certifyKernel holds the kernel with the try-out certificate in it against what the
 // kernel's own tool makes of the same certificate.
 func (m *Mangos) certifyKernel(ctx context.Context) (string, error) {
-	x, err := m.kernelInputs(ctx)
+	x, err := m.kernelInputs(ctx, "")
 	if err != nil {
 		return "", err
 	}

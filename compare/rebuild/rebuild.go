@@ -30,7 +30,8 @@ import (
 // Rebuild is a second build beside the first.
 type Rebuild struct {
 	// First and Second are folders with what the builds made. The files of one
-	// stand in the other under the same names.
+	// stand in the other under the same names. A folder NAME.tree is one thing, in
+	// which links, owners and modes count.
 	First, Second string
 	// Steps are the traces that the second build left, and Since is when it was
 	// asked for: no step can have started earlier.
@@ -173,11 +174,64 @@ func (r *Rebuild) files(ctx context.Context, l *checklist.List) error {
 			l.Fail(name, "only the second build made it")
 			continue
 		}
-		if err := r.file(ctx, l, name); err != nil {
+		compare := r.file
+		if strings.HasSuffix(name, treeSuffix) {
+			compare = r.tree
+		}
+		if err := compare(ctx, l, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// treeSuffix ends the name of a folder that is compared as one thing.
+const treeSuffix = ".tree"
+
+// tree compares one tree.
+func (r *Rebuild) tree(ctx context.Context, l *checklist.List, name string) error {
+	a, err := tree.Read(ctx, filepath.Join(r.First, name))
+	if err != nil {
+		return err
+	}
+	b, err := tree.Read(ctx, filepath.Join(r.Second, name))
+	if err != nil {
+		return err
+	}
+	// The folder itself belongs to who made it, not to what is in it.
+	self := func(e tree.Entry) bool { return e.Path == "." }
+	a, b = slices.DeleteFunc(a, self), slices.DeleteFunc(b, self)
+	sumA, sumB := tree.Digest(a), tree.Digest(b)
+	if sumA == sumB {
+		l.Pass(name, "the same, %d entries, sha256 %s", len(b), sumB)
+	} else {
+		l.Fail(name, "differs: sha256 %s, the second time %s", sumA, sumB)
+		l.Explain(differing(a, b))
+	}
+	r.origin(l, name, trace.Tree, sumB)
+	return nil
+}
+
+// differing names the entries that are in one tree only, or not the same in both.
+func differing(a, b []tree.Entry) string {
+	lines := func(entries []tree.Entry) map[string]string {
+		found := map[string]string{}
+		for _, e := range entries {
+			found[e.Path] = string(tree.Manifest([]tree.Entry{e}))
+		}
+		return found
+	}
+	first, second := lines(a), lines(b)
+	all := maps.Clone(first)
+	maps.Copy(all, second)
+	var paths []string
+	for p := range all {
+		if first[p] != second[p] {
+			paths = append(paths, p)
+		}
+	}
+	slices.Sort(paths)
+	return "  " + list(paths) + "\n"
 }
 
 // file compares one file.
@@ -201,13 +255,18 @@ func (r *Rebuild) file(ctx context.Context, l *checklist.List, name string) erro
 		}
 		l.Explain(details)
 	}
-	if s := r.made(trace.File, sumB); s != nil {
+	r.origin(l, name, trace.File, sumB)
+	return ctx.Err()
+}
+
+// origin wants a step of the second build to have made what has this digest.
+func (r *Rebuild) origin(l *checklist.List, name, kind, digest string) {
+	if s := r.made(kind, digest); s != nil {
 		l.Pass(name, "made by `%s` of the second build, in %.1f s from %s", title(s), s.Ended.Sub(s.Started).Seconds(),
 			s.Started.UTC().Format(time.TimeOnly+" UTC"))
 	} else {
 		l.Fail(name, "not made by the second build: from a cache, or by a step that left no trace")
 	}
-	return ctx.Err()
 }
 
 // explain says where and why two files differ.
@@ -231,14 +290,16 @@ func explain(ctx context.Context, pathA, pathB string) (string, error) {
 	return text.String(), err
 }
 
-// walk lists the regular files below a folder. It holds nothing else but folders.
+// walk lists the regular files and the trees below a folder. It holds nothing else but
+// folders.
 func walk(root string) (map[string]bool, error) {
 	files := map[string]bool{}
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		isTree := d != nil && d.IsDir() && strings.HasSuffix(p, treeSuffix)
+		if err != nil || d.IsDir() && !isTree {
 			return err
 		}
-		if !d.Type().IsRegular() {
+		if !d.IsDir() && !d.Type().IsRegular() {
 			return fmt.Errorf("%s is no regular file", p)
 		}
 		if len(files) >= maxFiles {
@@ -246,6 +307,9 @@ func walk(root string) (map[string]bool, error) {
 		}
 		name, err := filepath.Rel(root, p)
 		files[filepath.ToSlash(name)] = true
+		if isTree && err == nil {
+			err = fs.SkipDir
+		}
 		return err
 	})
 	if err != nil {

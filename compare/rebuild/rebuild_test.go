@@ -174,3 +174,47 @@ func TestOtherFiles(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestTree: a folder NAME.tree is one thing, whose links and modes count.
+func TestTree(t *testing.T) {
+	with := func(change func(second string)) string {
+		r := good(t)
+		for _, place := range []string{r.First, r.Second} {
+			lay(t, filepath.Join(place, "tools.tree"), map[string]string{"bin/a": "a", "bin/b": "b"})
+			if err := os.Symlink("a", filepath.Join(place, "tools.tree/bin/c")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change(filepath.Join(r.Second, "tools.tree"))
+		r.Steps[0].Results = append(r.Steps[0].Results, items(t, "/out/tools.tree", r.Second+"/tools.tree")...)
+		_, text := check(t, r)
+		return text
+	}
+	if text := with(func(string) {}); strings.Contains(text, "FAIL") || !strings.Contains(text, "tools.tree: the same, 4 entries") ||
+		!strings.Contains(text, "tools.tree: made by `image root`") {
+		t.Errorf("%s", text)
+	}
+	for name, change := range map[string]func(string) error{
+		"bin/a": func(tree string) error { return os.Chmod(tree+"/bin/a", 0o755) },
+		"bin/b": func(tree string) error { return os.WriteFile(tree+"/bin/b", []byte("x"), 0o644) },
+		"bin/c": func(tree string) error { return os.Remove(tree + "/bin/c") },
+		"bin/d": func(tree string) error { return os.Symlink("a", tree+"/bin/d") },
+	} {
+		text := with(func(tree string) {
+			if err := change(tree); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if !strings.Contains(text, "FAIL tools.tree: differs") || !strings.Contains(text, "  "+name+"\n") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+	// From a cache: no step of the second build made it.
+	r := good(t)
+	for _, place := range []string{r.First, r.Second} {
+		lay(t, filepath.Join(place, "tools.tree"), map[string]string{"bin/a": "a"})
+	}
+	if _, text := check(t, r); !strings.Contains(text, "FAIL tools.tree: not made by the second build") {
+		t.Errorf("%s", text)
+	}
+}
