@@ -11,8 +11,8 @@ import (
 	"dagger/mangos/internal/dagger"
 )
 
-// CheckReproducible builds everything a second time, but for the kernel (the tools
-// that images are made with, too), with
+// CheckReproducible builds everything but the kernel a second time, the tools that make
+// images among it, with
 // other paths, user, time, time zone, locale, umask and number of processors and
 // without any cache, and reports for each file whether it is the same and whether
 // it was really made again. Then it signs with a second set of keys, and reports

@@ -76,6 +76,9 @@ const linter = "modules/golang/lint"
 // goModules are the folders of the Go modules with tests; Dagger's modules have none.
 var goModules = []string{".", "ci/bench", "ci/launcher", linter}
 
+// nestedModules are those below the first that need other modules.
+var nestedModules = []string{"ci/launcher", linter}
+
 // fetch makes sure that all locked files that the checks need can be had. An error
 // has the exit code of the program that fetches: 3 when one of them is gone.
 func (m *Mangos) fetch(ctx context.Context) error {
@@ -107,13 +110,29 @@ func (m *Mangos) lockNote(ctx context.Context, committed *dagger.File) (string, 
 	return "", nil
 }
 
-// lint returns the report of vet, gofmt and the analyzers over all Go modules.
+// lint returns the report of vet, gofmt and the analyzers over all Go modules, with what
+// Dagger generates for its own.
 func (m *Mangos) lint(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
 	const program = "/usr/local/bin/lint"
-	return m.goTools(tests, nil, run).
+	whole, nested := tests, slices.Clone(nestedModules)
+	for _, module := range daggerModules {
+		source := tests.AsModuleSource(dagger.DirectoryAsModuleSourceOpts{SourceRootPath: module.root})
+		whole, nested = whole.WithDirectory("/", source.GeneratedContextDirectory()), append(nested, module.code)
+	}
+	return m.goTools(whole, nil, nested, run).
 		WithExec([]string{"go", "build", "-C", linter, "-o", program, "."}).
-		WithExec([]string{program}, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny}).
+		WithExec([]string{program, "--whole"}, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny}).
 		Stdout(ctx)
+}
+
+// daggerModules are Dagger's modules: the folders of dagger.json, and of their code.
+var daggerModules = []struct{ root, code string }{
+	{".", "ci"},
+	{"modules/debian", "modules/debian/.dagger"},
+	{"modules/golang", "modules/golang/.dagger"},
+	{"modules/image", "modules/image/.dagger"},
+	{"modules/kernel", "modules/kernel/.dagger"},
+	{"modules/vm", "modules/vm/.dagger"},
 }
 
 // unitTests returns the report of `go test` over one Go module.
@@ -131,7 +150,7 @@ func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module,
 	} {
 		base = base.WithNewFile(file, "")
 	}
-	return m.goTools(tests, base, run).
+	return m.goTools(tests, base, nestedModules, run).
 		WithWorkdir("/src/"+module).
 		WithExec([]string{"gotest", "-count=1", "-tags", "oracle", "./..."}, dagger.ContainerWithExecOpts{
 			InsecureRootCapabilities: true, // tests of the sandbox and the launcher make namespaces
@@ -140,11 +159,11 @@ func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module,
 		Stdout(ctx)
 }
 
-// goTools returns a container with Go and the source, and a compiler cache that
-// stays. The run's name makes its steps run.
-func (m *Mangos) goTools(tests *dagger.Directory, base *dagger.Container, run string) *dagger.Container {
+// goTools returns a container with Go and the source, the modules that it and nested
+// folders name, and a compiler cache that stays. The run's name makes its steps run.
+func (m *Mangos) goTools(tests *dagger.Directory, base *dagger.Container, nested []string, run string) *dagger.Container {
 	return m.golang().
-		Container(tests, dagger.GolangContainerOpts{Base: base, Nested: []string{"ci/launcher", linter}}).
+		Container(tests, dagger.GolangContainerOpts{Base: base, Nested: nested}).
 		WithMountedCache("/root/.cache", dag.CacheVolume("go-cache")).
 		WithEnvVariable("MANGOS_RUN", run)
 }

@@ -14,20 +14,27 @@ import (
 // names quiet about its own line or, when nothing else stands there, the one below.
 var excuse = regexp.MustCompile(`^//nolint:([a-zA-Z0-9]+(?:,[a-zA-Z0-9]+)*) // \S`)
 
-// excusable makes an analyzer respect excuses.
+// excusable makes an analyzer respect excuses, and pass over generated code.
 func excusable(a *analysis.Analyzer) {
 	run := a.Run
 	a.Run = func(pass *analysis.Pass) (any, error) {
 		lines := excused(pass, a.Name)
 		own := *pass
 		own.Report = func(d analysis.Diagnostic) {
-			if at := pass.Fset.Position(d.Pos); !lines[at.Filename][at.Line] {
+			if at := pass.Fset.Position(d.Pos); !lines[at.Filename][at.Line] && !generated(pass, at.Filename) {
 				d.Message = a.Name + ": " + strings.TrimPrefix(d.Message, a.Name+": ")
 				pass.Report(d)
 			}
 		}
 		return run(&own)
 	}
+}
+
+// generated tells whether a file says of itself that it is (see `go help generate`).
+func generated(pass *analysis.Pass, name string) bool {
+	return slices.ContainsFunc(pass.Files, func(f *ast.File) bool {
+		return pass.Fset.Position(f.FileStart).Filename == name && ast.IsGenerated(f)
+	})
 }
 
 // excused returns the lines of each file about which the analyzer is to be quiet.

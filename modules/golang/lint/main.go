@@ -1,14 +1,15 @@
 // Command lint holds Go modules against the project's rules:
 //
-//	lint [FOLDER]
+//	lint [--whole] [FOLDER]
 //
 // looks at each Go module in and below the folder (by default the working folder).
 // It prints what it finds and a last line `N passed, N failed`, which counts each
 // module three times: for its form (gofmt), for `go vet`, and for the analyzers in
 // analyzers.go. It exits with 1 when something was found.
 //
-// A Dagger module's code is complete only where it is loaded: there it is looked at
-// for its form alone.
+// A part of a Dagger module's code is generated. Where it is missing the module is looked
+// at for its form alone, which is a fault with --whole; what is generated is not held
+// against the rules.
 //
 // It is also a tool for the go command, which is how it sees a module's code:
 //
@@ -17,6 +18,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -29,16 +31,19 @@ func main() {
 	if vetTool(os.Args[1:]) {
 		unitchecker.Main(suite()...)
 	}
+	whole := flag.Bool("whole", false, "a Dagger module without its generated code is a fault")
+	flag.Parse()
 	folder := "."
-	switch {
-	case len(os.Args) == 2:
-		folder = os.Args[1]
-	case len(os.Args) > 2:
-		fmt.Fprintln(os.Stderr, "usage: lint [FOLDER]")
+	switch flag.NArg() {
+	case 0:
+	case 1:
+		folder = flag.Arg(0)
+	default:
+		fmt.Fprintln(os.Stderr, "usage: lint [--whole] [FOLDER]")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	failed, err := lintAll(ctx, folder, os.Stdout)
+	failed, err := lintAll(ctx, folder, *whole, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "lint:", err)

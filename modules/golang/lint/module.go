@@ -19,11 +19,13 @@ import (
 type module struct {
 	dir     string
 	files   []string // its Go files
-	partial bool     // its code is complete only where Dagger loads it
+	dagger  bool     // a Dagger module, of whose code Dagger generates a part
+	partial bool     // that part is not here
 }
 
-// lintAll looks at the modules in and below folder and reports to out.
-func lintAll(ctx context.Context, folder string, out io.Writer) (failed bool, err error) {
+// lintAll looks at the modules in and below folder and reports to out. With whole, a
+// module of which a part is missing is a fault.
+func lintAll(ctx context.Context, folder string, whole bool, out io.Writer) (failed bool, err error) {
 	modules, err := find(folder)
 	if err != nil {
 		return false, fmt.Errorf("find modules: %w", err)
@@ -46,7 +48,14 @@ func lintAll(ctx context.Context, folder string, out io.Writer) (failed bool, er
 			return false, fmt.Errorf("look at the form of %s: %w", m.dir, err)
 		}
 		count(ok)
-		if m.partial || len(m.files) == 0 {
+		if m.partial {
+			fmt.Fprintf(out, "%s: only its form was looked at: Dagger has not generated its code here\n", m.dir)
+			if whole {
+				bad++
+			}
+			continue
+		}
+		if len(m.files) == 0 {
 			continue
 		}
 		for _, flags := range [][]string{nil, {"-vettool=" + self}} {
@@ -65,6 +74,9 @@ func lintAll(ctx context.Context, folder string, out io.Writer) (failed bool, er
 
 var daggerModule = regexp.MustCompile(`(?m)^module dagger/`)
 
+// generatedFile is in each Dagger module whose code is whole.
+const generatedFile = "dagger.gen.go"
+
 // find returns the modules in and below folder. Generated code of Dagger modules and
 // what the go command leaves out belong to none.
 func find(folder string) ([]*module, error) {
@@ -76,19 +88,21 @@ func find(folder string) ([]*module, error) {
 		}
 		if !entry.IsDir() {
 			m := owner[filepath.Dir(path)]
-			if m != nil && strings.HasSuffix(path, ".go") && entry.Name() != "dagger.gen.go" {
+			if m != nil && strings.HasSuffix(path, ".go") && entry.Name() != generatedFile {
 				m.files = append(m.files, path)
 			}
 			return nil
 		}
 		m := owner[filepath.Dir(path)]
 		if path != folder && entry.Name() != ".dagger" && strings.ContainsAny(entry.Name()[:1], "._") ||
-			entry.Name() == "testdata" || m != nil && m.partial && entry.Name() == "internal" {
+			entry.Name() == "testdata" || m != nil && m.dagger && entry.Name() == "internal" {
 			return fs.SkipDir
 		}
 		text, err := os.ReadFile(filepath.Join(path, "go.mod"))
 		if err == nil {
-			m = &module{dir: path, partial: daggerModule.Match(text)}
+			m = &module{dir: path, dagger: daggerModule.Match(text)}
+			_, err := os.Stat(filepath.Join(path, generatedFile))
+			m.partial = m.dagger && err != nil
 			modules = append(modules, m)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
