@@ -24,9 +24,13 @@ func (m *Mangos) ExportDigests(
 	// What was signed so far.
 	// +optional
 	signatures *dagger.Directory,
-	// The organisation's configuration extension (see build-extension).
+	// The organisation's configuration, a folder with etc/: it becomes an extension,
+	// signed with the verity key.
 	// +optional
-	org *dagger.File,
+	org *dagger.Directory,
+	// The counter of that extension: a device refuses a lower one than it has seen.
+	// +default=1
+	orgCounter int,
 ) (*dagger.Directory, error) {
 	image, plan, err := m.image(ctx, version, "")
 	if err != nil {
@@ -37,11 +41,11 @@ func (m *Mangos) ExportDigests(
 	if err != nil {
 		return nil, err
 	}
-	digests := signer.Digests(p.unsigned.Files(), p.bzImage(), plan)
+	digests := signer.Digests(p.unsigned.Files(), p.bzImage(), plan, dagger.ImageSignerDigestsOpts{Org: org, OrgCounter: orgCounter})
 	if left, err := pending(ctx, digests); left || err != nil {
 		return digests, err
 	}
-	files, records, err := m.unsealed(ctx, p, image, signer, plan, org)
+	files, records, err := m.unsealed(ctx, p, image, signer, plan, configuration{org, orgCounter})
 	if err != nil {
 		return nil, err
 	}

@@ -64,9 +64,13 @@ func (m *Mangos) BuildImage(
 	// What they have signed (see export-digests).
 	// +optional
 	signatures *dagger.Directory,
-	// The organisation's configuration extension (see build-extension).
+	// The organisation's configuration, a folder with etc/: it becomes an extension,
+	// signed with the verity key.
 	// +optional
-	org *dagger.File,
+	org *dagger.Directory,
+	// The counter of that extension: a device refuses a lower one than it has seen.
+	// +default=1
+	orgCounter int,
 ) (*dagger.Directory, error) {
 	image, plan, err := m.image(ctx, version, "")
 	if err != nil {
@@ -96,11 +100,17 @@ func (m *Mangos) BuildImage(
 	default:
 		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr, release and attest, each with its public half")
 	}
-	return m.release(ctx, image, signer, plan, version, org)
+	return m.release(ctx, image, signer, plan, version, configuration{org, orgCounter})
+}
+
+// configuration is the organisation's, and nil for none, with its counter.
+type configuration struct {
+	tree    *dagger.Directory
+	counter int
 }
 
 func (m *Mangos) release(
-	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan, version string, org *dagger.File,
+	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan, version string, org configuration,
 ) (*dagger.Directory, error) {
 	p, err := m.parts(ctx, signer, version)
 	if err != nil {
@@ -135,10 +145,10 @@ func (m *Mangos) parts(ctx context.Context, signer *dagger.ImageSigner, version 
 // unsealed returns the files of a release without evidence and checksums, and the
 // records of all steps.
 func (m *Mangos) unsealed(
-	ctx context.Context, p parts, image *dagger.Image, signer *dagger.ImageSigner, plan string, org *dagger.File,
+	ctx context.Context, p parts, image *dagger.Image, signer *dagger.ImageSigner, plan string, org configuration,
 ) (files, records *dagger.Directory, err error) {
 	split := image.Split(p.unsigned.Files(), plan)
-	made := signer.Files(p.unsigned.Files(), split.Files(), p.bzImage(), plan, dagger.ImageSignerFilesOpts{Org: org})
+	made := signer.Files(p.unsigned.Files(), split.Files(), p.bzImage(), plan, dagger.ImageSignerFilesOpts{Org: org.tree, OrgCounter: org.counter})
 	locked, origin, err := m.lockFiles(plan)
 	if err != nil {
 		return nil, nil, err

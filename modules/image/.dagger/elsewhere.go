@@ -11,18 +11,31 @@ import (
 // signed yet: a file for each signature, and digests.txt, which lists them.
 
 // Digests returns what the keys of an image shall sign: root hash, boot loader,
-// PCR policies, and when these are signed, the unified kernel image.
+// PCR policies, and when these are signed, the unified kernel image; before all of them
+// the organisation's configuration.
 func (s *Signer) Digests(
+	ctx context.Context,
 	// What Unsigned returns.
 	unsigned *dagger.Directory,
 	// The kernel with the certificate of the verity key.
 	bzImage *dagger.File,
+	// The organisation's configuration (see Files).
+	// +optional
+	org *dagger.Directory,
+	// +optional
+	orgCounter int,
 	// What Plan returns.
 	plan string,
 ) (*dagger.Directory, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
+	}
+	if org != nil {
+		left := s.extensionDigests(org, orgFlags(orgCounter)...)
+		if names, err := left.Entries(ctx); err != nil || len(names) > 1 {
+			return left, err
+		}
 	}
 	return s.export(s.elsewhere().
 		WithMountedFile("/in/roothash", unsigned.File(rootHash)).
@@ -81,11 +94,16 @@ func (s *Signer) ExtensionDigests(
 	// +optional
 	reload bool,
 ) *dagger.Directory {
+	return s.extensionDigests(tree, "--class", class, "--name", name, "--purpose", purpose,
+		"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload))
+}
+
+func (s *Signer) extensionDigests(tree *dagger.Directory, flags ...string) *dagger.Directory {
+	command := append([]string{"extension", "--tree", "/in/" + orgTree, "--certificate", publicKeys + "/verity.crt",
+		"--signatures", "/in/signatures", "--export-digests", "/out"}, flags...)
 	return s.elsewhere().
-		WithMountedDirectory("/in/tree", tree).
-		With(unrecorded("extension", "--tree", "/in/tree", "--class", class, "--name", name, "--purpose", purpose,
-			"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload),
-			"--certificate", publicKeys+"/verity.crt", "--export-digests", "/out")).
+		WithMountedDirectory("/in/"+orgTree, tree).
+		With(unrecorded(command...)).
 		Directory("/out")
 }
 

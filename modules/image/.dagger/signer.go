@@ -277,17 +277,32 @@ func (s *Signer) Extension(
 	// +optional
 	reload bool,
 ) (*dagger.File, error) {
+	out := fmt.Sprintf("%s.%s.raw", name, class)
+	made, err := s.extension(ctx, tree, out, "--class", class, "--name", name, "--purpose", purpose,
+		"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload))
+	if err != nil {
+		return nil, err
+	}
+	return made.Files.File(out), nil
+}
+
+// orgTree is the name of the organisation's configuration in records.
+const orgTree = "org.tree"
+
+// extension makes a signed extension image, out, from a folder.
+func (s *Signer) extension(ctx context.Context, tree *dagger.Directory, out string, flags ...string) (*Made, error) {
 	step, err := s.step(ctx, "extension", s.Verity, "verity", "verity.crt")
 	if err != nil {
 		return nil, err
 	}
-	out := fmt.Sprintf("%s.%s.raw", name, class)
-	return step.
-		folder("extension.tree", tree).
-		run("extension", "--tree", "/in/extension.tree", "--class", class, "--name", name, "--purpose", purpose,
-			"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload),
-			"--key", keyFile("verity"), "--certificate", publicKeys+"/verity.crt", "--out", "/out/"+out).
-		Files.File(out), nil
+	command := append([]string{"extension", "--tree", "/in/" + orgTree, "--key", keyFile("verity"),
+		"--certificate", publicKeys + "/verity.crt", "--out", "/out/" + out}, flags...)
+	return step.folder(orgTree, tree).run(command...), nil
+}
+
+// orgFlags are the flags that make an extension of the organisation's configuration.
+func orgFlags(counter int) []string {
+	return []string{"--class", "confext", "--name", "org", "--purpose", "org", "--counter", strconv.Itoa(counter), "--reload"}
 }
 
 // names are the names of a release's files.
@@ -322,9 +337,13 @@ func (s *Signer) Files(
 	split *dagger.Directory,
 	// The kernel with the certificate of the verity key.
 	bzImage *dagger.File,
-	// The organisation's configuration extension.
+	// The organisation's configuration, a folder with etc/.
 	// +optional
-	org *dagger.File,
+	org *dagger.Directory,
+	// The counter of the extension that is made of it: a device refuses a lower one
+	// than it has seen.
+	// +optional
+	orgCounter int,
 	// What Plan returns.
 	plan string,
 ) (*Made, error) {
@@ -362,11 +381,14 @@ func (s *Signer) Files(
 	records := together(signature, boot, image)
 	files := dag.Directory()
 	if org != nil {
-		given := s.Image.given("extension", n.Org, org)
-		step.file(n.Org, org)
+		extension, err := s.extension(ctx, org, n.Org, orgFlags(orgCounter)...)
+		if err != nil {
+			return nil, err
+		}
+		step.file(n.Org, extension.Files.File(n.Org))
 		args = append(args, "--extension", "org.confext.raw=/in/"+n.Org)
-		records = records.WithDirectory("/", given.Records)
-		files = files.WithDirectory("/", given.Files)
+		records = records.WithDirectory("/", extension.Records).WithDirectory("/", s.Image.given("configuration", orgTree, org))
+		files = files.WithDirectory("/", extension.Files)
 	}
 	disk := step.run(args...)
 	return &Made{

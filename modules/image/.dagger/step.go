@@ -120,14 +120,11 @@ func (s *step) sign(command ...string) *dagger.Directory {
 		Directory("/out")
 }
 
-// given names a file that the organisation brings along.
-func (m *Image) given(step, name string, file *dagger.File) *Made {
+// given returns the record of a folder that the organisation brings along.
+func (m *Image) given(step, name string, folder *dagger.Directory) *dagger.Directory {
 	ctr := dag.Container().
 		WithFile("/bin/record", m.Record).
-		WithMountedFile("/out/"+name, file).
+		WithMountedDirectory("/out/"+name, folder).
 		WithExec([]string{"/bin/record", "--step", step, "--record", "/record"})
-	return &Made{
-		Files:   dag.Directory().WithFile(name, file),
-		Records: dag.Directory().WithFile(step+".json", ctr.File("/record")),
-	}
+	return dag.Directory().WithFile(step+".json", ctr.File("/record"))
 }

@@ -110,6 +110,10 @@ func TestExtensionElsewhere(t *testing.T) {
 	if n := signElsewhere(t, w.path("digests"), w.keys); n != 1 {
 		t.Fatalf("%d signatures were to be made", n)
 	}
+	perform(t, append(args, "--signatures", w.path("digests"), "--export-digests", w.path("left"))...)
+	if n := signElsewhere(t, w.path("left"), w.keys); n != 0 {
+		t.Errorf("%d signatures are to be made again", n)
+	}
 	perform(t, append(args, "--key", w.path("digests"), "--out", w.path("elsewhere.raw"))...)
 	perform(t, append(args, "--key", w.keys.File("verity.key"), "--out", w.path("here.raw"))...)
 	same(t, w.path("elsewhere.raw"), w.path("here.raw"))

@@ -17,6 +17,7 @@ func extensionStep() *cobra.Command {
 	var (
 		o                extension.Options
 		class, key, cert string
+		have             string
 		digests, out     string
 		epoch            func() (int64, error)
 	)
@@ -31,8 +32,8 @@ func extensionStep() *cobra.Command {
 		o.Class = extension.Class(class)
 		switch {
 		case digests != "" && key == "" && out == "":
-			return extensionDigests(ctx, o, certificate, digests)
-		case digests != "" || key == "" || out == "":
+			return extensionDigests(ctx, o, certificate, have, digests)
+		case digests != "" || have != "" || key == "" || out == "":
 			return usagef("give --key and --out, or --export-digests alone")
 		}
 		opened, err := openKey(key)
@@ -51,15 +52,17 @@ func extensionStep() *cobra.Command {
 	f.BoolVar(&o.Reload, "reload", false, "let systemd reload its units after merging")
 	f.StringVar(&key, "key", "", "verity key"+keyHelp)
 	f.StringVar(&cert, "certificate", "", "its certificate, PEM")
+	f.StringVar(&have, "signatures", "", "with --export-digests: folder with the signatures so far")
 	f.StringVar(&digests, "export-digests", "", "folder to write what a key elsewhere shall sign to, instead of the image")
 	f.StringVar(&out, "out", "", "the extension image")
 	epoch = epochFlag(c)
 	return require(c, "tree", "class", "name", "purpose", "counter", "id", "certificate")
 }
 
-// extensionDigests writes what the verity key shall sign for an extension.
-func extensionDigests(ctx context.Context, o extension.Options, cert *sign.Certificate, out string) error {
-	signatures, err := offline.Open("")
+// extensionDigests writes what the verity key shall sign for an extension, and has not
+// signed yet.
+func extensionDigests(ctx context.Context, o extension.Options, cert *sign.Certificate, have, out string) error {
+	signatures, err := offline.Open(have)
 	if err != nil {
 		return err
 	}
@@ -69,7 +72,7 @@ func extensionDigests(ctx context.Context, o extension.Options, cert *sign.Certi
 	}
 	defer os.RemoveAll(dir)
 	err = extension.Build(ctx, o, sign.Elsewhere(signatures), cert, filepath.Join(dir, "image"))
-	if !errors.Is(err, offline.ErrMissing) {
+	if err != nil && !errors.Is(err, offline.ErrMissing) {
 		return err
 	}
 	return exportDigests(out, signatures)
