@@ -26,7 +26,7 @@ func (m *Mangos) Test(
 	// +ignore=["**", "!go.mod", "!go.sum", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	tests *dagger.Directory,
 	// The checks to make, with commas between.
-	// +default="lint,unit,kernel,reproducible,boot"
+	// +default="lint,unit,kernel,reproducible,evidence,boot"
 	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
 	// +default="short"
@@ -34,8 +34,8 @@ func (m *Mangos) Test(
 ) (string, error) {
 	wanted := strings.Split(checks, ",")
 	for _, name := range wanted {
-		if !slices.Contains([]string{"lint", "unit", "kernel", "reproducible", "boot"}, name) {
-			return "", fmt.Errorf("test: there is no check %q: want lint, unit, kernel, reproducible or boot", name)
+		if !slices.Contains(allChecks, name) {
+			return "", fmt.Errorf("test: there is no check %q: want %s", name, strings.Join(allChecks, ", "))
 		}
 	}
 	if err := m.fetch(ctx); err != nil {
@@ -60,6 +60,9 @@ func (m *Mangos) Test(
 	if slices.Contains(wanted, "reproducible") {
 		m.checkReproducible(ctx, r, false)
 	}
+	if slices.Contains(wanted, "evidence") {
+		r.check(ctx, "evidence", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run) })
+	}
 	if slices.Contains(wanted, "boot") {
 		r.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) })
 	}
@@ -69,6 +72,9 @@ func (m *Mangos) Test(
 	}
 	return m.tally(ctx, r, note)
 }
+
+// allChecks are the checks by their names, in the order in which they are made.
+var allChecks = []string{"lint", "unit", "kernel", "reproducible", "evidence", "boot"}
 
 // linter is the folder of the program that holds the Go modules against the rules.
 const linter = "modules/golang/lint"
@@ -137,11 +143,10 @@ var daggerModules = []struct{ root, code string }{
 
 // unitTests returns the report of `go test` over one Go module.
 func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module, run string) (string, error) {
-	tree, err := m.tools(ctx, "test")
+	base, err := m.testTools(ctx)
 	if err != nil {
 		return "", err
 	}
-	base := dag.Container().WithRootfs(tree).WithFile("/usr/local/bin/gotest", m.program("gotest"))
 	// The launcher's tests have stand-ins for what its engine runs, and want them
 	// where the real ones would be.
 	for _, file := range []string{
@@ -154,6 +159,39 @@ func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module,
 		WithWorkdir("/src/"+module).
 		WithExec([]string{"gotest", "-count=1", "-tags", "oracle", "./..."}, dagger.ContainerWithExecOpts{
 			InsecureRootCapabilities: true, // tests of the sandbox and the launcher make namespaces
+			Expect:                   dagger.ReturnTypeAny,
+		}).
+		Stdout(ctx)
+}
+
+// testTools returns a container with what tests hold our own results against.
+func (m *Mangos) testTools(ctx context.Context) (*dagger.Container, error) {
+	tree, err := m.tools(ctx, "test")
+	if err != nil {
+		return nil, err
+	}
+	return dag.Container().WithRootfs(tree).WithFile("/usr/local/bin/gotest", m.program("gotest")), nil
+}
+
+// evidence returns the report of the tests that take a whole release: that it verifies,
+// that other people's tools agree, that whatever is changed in it is found, and that
+// its files can be traced.
+func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
+	_, release, keys, err := m.machines(ctx)
+	if err != nil {
+		return "", err
+	}
+	base, err := m.testTools(ctx)
+	if err != nil {
+		return "", err
+	}
+	return m.goTools(tests, base, nestedModules, run).
+		WithMountedDirectory("/release", release).
+		WithMountedCache("/keys", keys).
+		WithEnvVariable("MANGOS_RELEASE", "/release").
+		WithEnvVariable("MANGOS_KEYS", "/keys/set").
+		WithExec([]string{"gotest", "-count=1", "-tags", "oracle", "./attest/verify", "./attest/trace"}, dagger.ContainerWithExecOpts{
+			InsecureRootCapabilities: true, // some tools mount
 			Expect:                   dagger.ReturnTypeAny,
 		}).
 		Stdout(ctx)
