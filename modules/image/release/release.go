@@ -66,26 +66,21 @@ func Name(name, version string, root verity.RootHash, tryOut bool) Names {
 // processors does not show in the result; the level is low, because what is
 // compressed is compressed already.
 func XZ(ctx context.Context, in, out string) error {
-	return compress(ctx, in, out, "xz", "--compress", "--stdout", "-0", "--check=sha256",
-		"--block-size=4MiB", "--threads=+"+strconv.Itoa(runtime.NumCPU()))
+	args := []string{"--compress", "--stdout", "-0", "--check=sha256",
+		"--block-size=4MiB", "--threads=+" + strconv.Itoa(runtime.NumCPU())}
+	return compress(in, out, func(r io.Reader, w io.Writer) error {
+		return tool.Command{Name: "xz", Args: args, Stdin: r, Stdout: w}.RunTo(ctx)
+	})
 }
 
-// Zstd compresses a file. The number of processors does not show in the
-// result.
-func Zstd(ctx context.Context, in, out string) error {
-	return compress(ctx, in, out, "zstd", "--quiet", "--stdout", "-3", "--check", "-T"+strconv.Itoa(runtime.NumCPU()))
-}
-
-func compress(ctx context.Context, in, out, name string, args ...string) error {
+// compress makes the file out of the file in.
+func compress(in, out string, compress func(io.Reader, io.Writer) error) error {
 	f, err := os.Open(in)
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
 	defer f.Close()
-	err = output.Write(out, func(w io.Writer) error {
-		return tool.Command{Name: name, Args: args, Stdin: f, Stdout: w}.RunTo(ctx)
-	})
-	if err != nil {
+	if err := output.Write(out, func(w io.Writer) error { return compress(f, w) }); err != nil {
 		return fmt.Errorf("compress %s: %w", in, err)
 	}
 	return nil
