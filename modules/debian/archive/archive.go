@@ -42,6 +42,9 @@ func ReadSuite(ctx context.Context, f *fetch.Fetcher, archive, name string, comp
 		return nil, fmt.Errorf("suite %s: %w", name, err)
 	}
 	r, err := keys.Verify(signed, now)
+	if err == nil {
+		err = r.Of(name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("suite %s: %w", name, err)
 	}

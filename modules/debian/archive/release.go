@@ -38,6 +38,8 @@ var (
 	ErrExpired = errors.New("release out of its time")
 	// ErrRelease says that a Release's content makes no sense.
 	ErrRelease = errors.New("invalid release")
+	// ErrSuite says that a Release is that of another suite.
+	ErrSuite = errors.New("the Release of another suite")
 )
 
 // File names an index by its path below the suite.
@@ -67,6 +69,15 @@ type Release struct {
 func (r *Release) File(path string) (File, bool) {
 	f, ok := r.files[path]
 	return f, ok
+}
+
+// Of checks that the Release is that of a suite, by its name or its codename: one
+// key signs many suites, and a mirror may give any of them in the place of another.
+func (r *Release) Of(suite string) error {
+	if suite != r.Suite && suite != r.Codename {
+		return fmt.Errorf("%w: it says that it is %.80q, codename %.80q", ErrSuite, r.Suite, r.Codename)
+	}
+	return nil
 }
 
 // Keyring is a set of public keys that may sign.

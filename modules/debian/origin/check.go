@@ -44,6 +44,9 @@ func Release(suite lock.Suite, keys *archive.Keyring) (*archive.Release, error) 
 		return fail(err)
 	}
 	r, err := keys.Verify(signed, at.Add(time.Hour)) // it is signed after it is dated
+	if err == nil {
+		err = r.Of(suite.Name)
+	}
 	if err != nil {
 		return fail(err)
 	}
