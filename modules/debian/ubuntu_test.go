@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +17,6 @@ import (
 	"github.com/mastercard/mangos/modules/debian/debtest"
 	"github.com/mastercard/mangos/modules/debian/fetch"
 	"github.com/mastercard/mangos/modules/debian/lock"
-	"github.com/mastercard/mangos/modules/debian/refresh"
 	"github.com/mastercard/mangos/modules/debian/treedigest"
 	"github.com/mastercard/mangos/modules/definition"
 )
@@ -33,15 +30,7 @@ func TestUbuntu(t *testing.T) {
 	}
 	u := newUbuntu(t)
 
-	first, log := u.lock(t)
-	second, _ := u.lock(t)
-	if !bytes.Equal(first, second) {
-		t.Errorf("the same archive gave two locks:\n%s\nand\n%s", first, second)
-	}
-	l, err := lock.Parse(first)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, log := u.locked(t)
 	t.Run("lock", func(t *testing.T) { checkLock(t, l, log) })
 	t.Run("root file system", func(t *testing.T) { u.checkRoot(t, l) })
 	t.Run("unpacked", func(t *testing.T) { u.checkUnpacked(t, l) })
@@ -121,7 +110,7 @@ func (u *ubuntu) checkRoot(t *testing.T, l *lock.Lock) {
 		"usr/bin/hello": "hello 1.0-1ubuntu0.2", "var/lib/hooks": "preinst of hooks after libhello is configured\npostinst of hooks\n",
 		"usr/share/doc/hello/copyright": "free", "usr/share/doc/hello/changelog": "", "etc/machine-id": "",
 		"var/log/alternatives.log": "", ".packages": "", "usr/sbin/policy-rc.d": "",
-		"var/lib/policy": "101\n",
+		"var/lib/policy": "101\n", "var/lib/interfaces": "    lo\n",
 	} {
 		if got, _ := os.ReadFile(filepath.Join(root, name)); string(got) != want {
 			t.Errorf("/%s: %q, want %q", name, got, want)
@@ -203,107 +192,23 @@ func (u *ubuntu) checkGone(t *testing.T, l *lock.Lock) {
 	}
 }
 
-// ubuntu is the archive of the test, served on the loopback interface.
+// ubuntu is a world with Ubuntu's one archive.
 type ubuntu struct {
-	archive     debtest.Archive
-	url         string
-	dist        definition.Distribution
-	base, cache string
-	sandbox     string
-	t           *testing.T
+	*world
+	archive debtest.Archive
 }
 
 func newUbuntu(t *testing.T) *ubuntu {
-	u := &ubuntu{archive: debtest.Archive{}, base: t.TempDir(), cache: t.TempDir(), t: t}
-	u.sandbox = filepath.Join(t.TempDir(), "sandbox")
-	build := exec.Command("go", "build", "-o", u.sandbox, "../sandbox")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if msg, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the sandbox program: %v\n%s", err, msg)
-	}
 	key := debtest.NewKey(t, 0)
-	if err := os.WriteFile(filepath.Join(u.base, "test.asc"), key.Public(t), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	w := newWorld(t, "ubuntu", map[string]*debtest.Key{"ubuntu": key})
+	u := &ubuntu{world: w, archive: w.archives["ubuntu"]}
 	u.publish(t, key)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		data, ok := u.archive[strings.TrimPrefix(r.URL.Path, "/ubuntu/")]
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		http.ServeContent(w, r, "", debtest.Date, bytes.NewReader(data))
-	}))
-	t.Cleanup(server.Close)
-	u.url = server.URL + "/ubuntu/"
-
-	d, err := definition.Load("../../mangos.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.dist, err = d.Distribution("ubuntu"); err != nil {
-		t.Fatal(err)
-	}
-	for i := range u.dist.Suites {
-		u.dist.Suites[i].Keys = []string{"test.asc"}
-		u.dist.Suites[i].Signers = []string{key.Fingerprint()}
-	}
 	u.dist.Sets = map[string]definition.Set{
 		"root":   {Base: definition.BaseEssential, Packages: []string{"apt", "hello", "tool"}},
 		"initrd": {Base: definition.BaseNone, Packages: []string{"hello"}, Exclude: []string{"hooks", "libhello"}},
 	}
 	u.dist.Sources = definition.Sources{Packages: []string{"hello-source"}}
 	return u
-}
-
-func (u *ubuntu) fetcher() *fetch.Fetcher {
-	return &fetch.Fetcher{Mirrors: fetch.Mirrors{"ubuntu": {u.url}}, Cache: u.cache, Backoff: time.Microsecond}
-}
-
-func (u *ubuntu) make() (string, error) {
-	var log bytes.Buffer
-	m := refresh.Maker{
-		Distribution: u.dist, Base: u.base, Fetcher: u.fetcher(), Sandbox: u.sandbox,
-		Scratch: u.t.TempDir(), Now: debtest.Date.Add(24 * time.Hour), Log: &log,
-	}
-	l, err := m.Make(context.Background())
-	if err != nil {
-		return log.String(), err
-	}
-	text, err := l.Encode()
-	if err != nil {
-		return log.String(), err
-	}
-	return log.String(), os.WriteFile(filepath.Join(u.base, "lock.json"), text, 0o644)
-}
-
-func (u *ubuntu) lock(t *testing.T) (text []byte, log string) {
-	t.Helper()
-	log, err := u.make()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log)
-	}
-	if text, err = os.ReadFile(filepath.Join(u.base, "lock.json")); err != nil {
-		t.Fatal(err)
-	}
-	return text, log
-}
-
-func files(s *lock.Selection) []fetch.File {
-	var list []fetch.File
-	for _, p := range s.Packages {
-		list = append(list, fetch.File{Name: p.Name + " " + p.Version, Archive: p.Archive, Path: p.Path, Size: p.Size, SHA256: p.SHA256})
-	}
-	return list
-}
-
-func (u *ubuntu) fetch(t *testing.T, s *lock.Selection) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := u.fetcher().Into(context.Background(), files(s), dir); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // publish fills the archive: suites noble, noble-updates and noble-security with
@@ -323,7 +228,8 @@ func (u *ubuntu) publish(t *testing.T, key *debtest.Key) {
 			"echo preinst of hooks after libhello is configured >/var/lib/hooks\n",
 		"postinst": "#!/bin/sh\nset -e\necho postinst of hooks >>/var/lib/hooks\n" +
 			"date >/var/log/alternatives.log\ndate >/etc/machine-id\n" +
-			"/usr/sbin/policy-rc.d || echo $? >/var/lib/policy\n",
+			"/usr/sbin/policy-rc.d || echo $? >/var/lib/policy\n" +
+			"grep : /proc/net/dev | cut -d : -f 1 >/var/lib/interfaces\n",
 	}
 	libhello := pkg("libhello", "1.0-1", "Source: hello-source\n")
 	libhello.Scripts = map[string]string{"postinst": "#!/bin/sh\nset -e\necho configured >/var/lib/libhello\n"}
@@ -390,7 +296,7 @@ func machineTools(t *testing.T) debtest.Package {
 	p := debtest.Package{Name: "machine-tools", Version: "1", Architecture: "amd64", Fields: "Essential: yes\n", Compression: ".zst"}
 	var programs []string
 	for _, name := range []string{
-		"dpkg", "dpkg-deb", "dpkg-split", "dpkg-query", "tar", "sh", "rm", "diff", "ldconfig", "start-stop-daemon", "grep", "date", "cat",
+		"dpkg", "dpkg-deb", "dpkg-split", "dpkg-query", "tar", "sh", "rm", "diff", "ldconfig", "start-stop-daemon", "grep", "date", "cat", "cut",
 	} {
 		path, err := exec.LookPath(name)
 		if err != nil {
