@@ -13,6 +13,9 @@ import (
 // writes it: JSON padded with NUL bytes.
 const SignatureSize = 16 << 10
 
+// MaxSignature is the size in bytes of the largest such partition that is read.
+const MaxSignature = 16 * SignatureSize
+
 // Signature is the content of a root-verity-sig partition, Discoverable
 // Partitions Specification, "Verity".
 type Signature struct {
@@ -51,8 +54,8 @@ func (s *Signature) Encode() ([]byte, error) {
 // the signature. Unknown members are ignored, as the specification asks;
 // errors wrap ErrFormat.
 func ParseSignature(b []byte) (*Signature, error) {
-	if len(b) == 0 || len(b)%BlockSize != 0 || len(b) > 16*SignatureSize {
-		return nil, fmt.Errorf("verity signature has %d bytes, want a multiple of %d: %w", len(b), BlockSize, ErrFormat)
+	if len(b) == 0 || len(b)%BlockSize != 0 || len(b) > MaxSignature {
+		return nil, fmt.Errorf("verity signature has %d bytes, want a multiple of %d, at most %d: %w", len(b), BlockSize, MaxSignature, ErrFormat)
 	}
 	text := bytes.TrimRight(b, "\x00")
 	var j signatureJSON

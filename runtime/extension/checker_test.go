@@ -418,7 +418,7 @@ func TestDissect(t *testing.T) {
 		"another as well":  image(t, good, root, tree, sig, gpt.TypeUsr),
 		"only others":      image(t, good, gpt.TypeUsr, gpt.TypeUsrVerity, sig),
 		"bad signature":    image(t, bytes.Repeat([]byte("x"), 4096), root, tree, sig),
-		"a huge signature": image(t, make([]byte, maxSignature+4096), root, tree, sig),
+		"a huge signature": image(t, make([]byte, verity.MaxSignature+4096), root, tree, sig),
 	} {
 		if _, err := dissect(f); word(err) != Unsigned {
 			t.Errorf("%s: %v", name, err)

@@ -22,8 +22,6 @@ const (
 	// openTime is how long veritysetup may take for one image: seconds on a real
 	// machine, minutes on an emulator under load.
 	openTime = 5 * time.Minute
-	// maxSignature is the most that format/verity takes of a signature, in bytes.
-	maxSignature = 16 * verity.SignatureSize
 	// mapping is the name of the verity device that an image is looked at through.
 	mapping = "mangos-extension"
 )
@@ -113,8 +111,8 @@ func dissect(file *os.File) (parts, error) {
 	if len(table.Partitions) != 3 || len(found) != 3 || !signed || p.root.Size == 0 || p.tree.Size == 0 {
 		return p, refuse(Unsigned, "its partitions are not one root, one verity tree and one signature")
 	}
-	if sig.Size > maxSignature {
-		return p, refuse(Unsigned, "its signature partition has %d bytes, at most %d are read", sig.Size, maxSignature)
+	if sig.Size > verity.MaxSignature {
+		return p, refuse(Unsigned, "its signature partition has %d bytes, at most %d are read", sig.Size, verity.MaxSignature)
 	}
 	raw := make([]byte, sig.Size)
 	if _, err := file.ReadAt(raw, sig.Start); err != nil {

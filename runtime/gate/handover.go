@@ -33,10 +33,9 @@ const (
 	// diskTime is how long the disk with the root may take to show up.
 	diskTime = 60 * time.Second
 
-	// maxSignatures and maxSignature bound what is read of a disk. The first is
-	// more than a disk of two slots has, the second what format/verity takes.
+	// maxSignatures bounds how many signatures of a disk are read: more than one
+	// of two slots has.
 	maxSignatures = 8
-	maxSignature  = 16 * verity.SignatureSize
 
 	espFolder = "run/mangos/esp"
 )
@@ -101,8 +100,8 @@ func handOverSignature(root string, d *disk.Disk, hash verity.RootHash, say *con
 func findSignature(r io.ReaderAt, partitions []gpt.Partition, hash verity.RootHash) (*verity.Signature, string, error) {
 	var bad error
 	for _, p := range partitions[:min(len(partitions), maxSignatures)] {
-		if p.Size > maxSignature {
-			bad = fmt.Errorf("partition %s has %d bytes, at most %d are read", console.Quote(p.Label, 40), p.Size, maxSignature)
+		if p.Size > verity.MaxSignature {
+			bad = fmt.Errorf("partition %s has %d bytes, at most %d are read", console.Quote(p.Label, 40), p.Size, verity.MaxSignature)
 			continue
 		}
 		raw := make([]byte, p.Size)

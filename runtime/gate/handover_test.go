@@ -100,7 +100,7 @@ func TestHandOverSignature(t *testing.T) {
 			{"another hash's", [][]byte{signature(t, otherHash)}, NoSignature},
 			{"garbage", [][]byte{garbage}, BadSignature},
 			{"empty", [][]byte{make([]byte, 16384)}, BadSignature},
-			{"huge", [][]byte{make([]byte, maxSignature+4096)}, BadSignature},
+			{"huge", [][]byte{make([]byte, verity.MaxSignature+4096)}, BadSignature},
 		} {
 			root := tree(t, nil)
 			addDisk(t, root, "vda", sector, otherHash, signature(t, hash))
