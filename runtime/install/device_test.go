@@ -33,7 +33,7 @@ func (b *built) installOn(t *testing.T, path string) {
 	if _, err := d.WriteAt(stale, b.Table.Partitions[0].Start+(512<<10)); err != nil { // where zeros go
 		t.Fatal(err)
 	}
-	if err := b.install(t, b.folder(t), d); err != nil {
+	if err := b.install(t, b.Source(t), d); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Reread(); err != nil {

@@ -54,7 +54,7 @@ func (b *built) install(t testing.TB, s fetch.Source, to Target) error {
 	if err != nil {
 		return err
 	}
-	return Install(t.Context(), Options{Source: s, Release: r, Target: to, Patience: patience})
+	return Install(t.Context(), Options{Source: s, Release: r, Target: to, Patience: installtest.Patience})
 }
 
 // installed makes sure that all of the release is on the disk.
@@ -119,7 +119,7 @@ func (b *built) verified(t testing.TB, to target) {
 		if _, err := before.ReadAt(old, p.Start); err != nil {
 			t.Fatal(err)
 		}
-		good := b.good[p.Start : p.Start+p.Size]
+		good := b.Good[p.Start : p.Start+p.Size]
 		for at := 0; at < len(got); at += 512 {
 			if have := got[at : at+512]; !bytes.Equal(have, good[at:at+512]) && !bytes.Equal(have, old[at:at+512]) {
 				t.Fatalf("unverified bytes in %s at %d", p.Label, at)
@@ -132,12 +132,12 @@ func TestInstall(t *testing.T) {
 	b := build(t, "1", nil)
 	for _, sector := range []int64{512, 4096} {
 		to := newTarget(t, targetSize, sector)
-		if err := b.install(t, b.folder(t), to); err != nil {
+		if err := b.install(t, b.Source(t), to); err != nil {
 			t.Fatal(err)
 		}
 		b.installed(t, to)
 		// The same once more, and another release over it.
-		if err := b.install(t, b.folder(t), to); err != nil {
+		if err := b.install(t, b.Source(t), to); err != nil {
 			t.Fatal(err)
 		}
 		b.installed(t, to)
@@ -174,7 +174,7 @@ func TestInstallRefusesImages(t *testing.T) {
 	} {
 		b := build(t, "1", c.change)
 		to := newTarget(t, targetSize, 512)
-		if err := b.install(t, b.folder(t), to); !errors.Is(err, c.want) {
+		if err := b.install(t, b.Source(t), to); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if slices.Contains([]string{"partition table", "no partition table", "cut off in the head", "another root than the manifest"}, name) {
@@ -191,26 +191,26 @@ func TestInstallRefusesOtherFiles(t *testing.T) {
 	other := build(t, "1", func(b *installtest.Release) { b.Image[b.Table.Partitions[0].Start+100] ^= 1 }) // in the ESP
 	b.Files[b.Disk] = other.Files[b.Disk]
 	to := newTarget(t, targetSize, 512)
-	if err := b.install(t, b.folder(t), to); !errors.Is(err, ErrImage) {
+	if err := b.install(t, b.Source(t), to); !errors.Is(err, ErrImage) {
 		t.Errorf("another ESP: %v", err)
 	}
 	notBootable(t, to)
 	b.Files[b.Disk] = []byte("no zstd at all, but long enough to look like something")
-	if err := b.install(t, b.folder(t), to); !errors.Is(err, ErrImage) {
+	if err := b.install(t, b.Source(t), to); !errors.Is(err, ErrImage) {
 		t.Errorf("garbage: %v", err)
 	}
 }
 
 func TestInstallTooSmall(t *testing.T) {
 	b := build(t, "1", nil)
-	s := b.folder(t)
+	s := b.Source(t)
 	r, err := find(t, s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ size, minimum int64 }{{b.Table.DiskSize - 4096, 0}, {targetSize, targetSize + 1}} {
 		to := newTarget(t, c.size, 512)
-		if err := Install(t.Context(), Options{Source: s, Release: r, Target: to, Patience: patience, Minimum: c.minimum}); !errors.Is(err, ErrTooSmall) {
+		if err := Install(t.Context(), Options{Source: s, Release: r, Target: to, Patience: installtest.Patience, Minimum: c.minimum}); !errors.Is(err, ErrTooSmall) {
 			t.Errorf("%+v: %v", c, err)
 		}
 		if _, err := gpt.Read(to, to.Size()); err != nil {
@@ -241,7 +241,7 @@ func TestReadBack(t *testing.T) {
 	b := build(t, "1", nil)
 	for i, offset := range []int64{1000, 20, 5000, installtest.RootSize - 1} {
 		to := newTarget(t, targetSize, 512)
-		err := b.install(t, b.folder(t), lying{to, b.Table.Partitions[i].Start + offset})
+		err := b.install(t, b.Source(t), lying{to, b.Table.Partitions[i].Start + offset})
 		if !errors.Is(err, ErrReadBack) {
 			t.Errorf("a byte of %s: %v", b.Table.Partitions[i].Label, err)
 		}
@@ -253,7 +253,7 @@ func TestReadBack(t *testing.T) {
 // one; and another run finishes it.
 func TestInstallCutAnywhere(t *testing.T) {
 	b := build(t, "1", nil)
-	s := b.folder(t)
+	s := b.Source(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	kept := []func() bool{
 		func() bool { return true },
@@ -327,7 +327,7 @@ func (t target) old(b *built) bool {
 // What is there already is not written again.
 func TestResumeWritesTheRest(t *testing.T) {
 	b := build(t, "1", nil)
-	s := b.folder(t)
+	s := b.Source(t)
 	whole := newTarget(t, targetSize, 512)
 	used := whole.Writes()
 	if err := b.install(t, s, whole); err != nil {

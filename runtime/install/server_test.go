@@ -13,6 +13,7 @@ import (
 
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/runtime/fetch"
+	"github.com/mastercard/mangos/runtime/install/installtest"
 	"github.com/mastercard/mangos/runtime/release"
 )
 
@@ -151,7 +152,7 @@ func TestInstallFromServers(t *testing.T) {
 				t.Fatal(err)
 			}
 			var last Progress
-			err = Install(t.Context(), Options{Source: s, Release: r, Target: to, Patience: patience, Tell: func(p Progress) {
+			err = Install(t.Context(), Options{Source: s, Release: r, Target: to, Patience: installtest.Patience, Tell: func(p Progress) {
 				if p.Stage == Writing {
 					last = p
 				}

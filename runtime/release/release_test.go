@@ -16,49 +16,19 @@ import (
 	"github.com/mastercard/mangos/runtime/install/installtest"
 )
 
-// patience for tests: little.
-var patience = fetch.Patience{Window: 200 * time.Millisecond, Least: 1 << 10, Total: time.Second, Pause: time.Millisecond}
-
-// built is a release, and what its image was before it was changed.
-type built struct {
-	*installtest.Release
-	good []byte
-}
-
-func build(t testing.TB, version string, change func(*installtest.Release)) *built {
-	t.Helper()
-	b := &built{}
-	b.Release = installtest.Build(t, version, func(r *installtest.Release) {
-		b.good = bytes.Clone(r.Image)
-		if change != nil {
-			change(r)
-		}
-	})
-	return b
-}
-
-func (b *built) folder(t testing.TB) fetch.Source {
-	t.Helper()
-	s, err := fetch.NewSource(b.Folder(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func find(t testing.TB, s fetch.Source, want Wanted) (*Release, error) {
 	t.Helper()
-	return Find(context.WithoutCancel(t.Context()), s, installtest.ReleaseKey().Public, want, patience)
+	return Find(context.WithoutCancel(t.Context()), s, installtest.ReleaseKey().Public, want, installtest.Patience)
 }
 
 func TestFind(t *testing.T) {
-	b := build(t, "0.9", nil)
-	older := build(t, "0.10~rc1", nil)
+	b := installtest.Build(t, "0.9", nil)
+	older := installtest.Build(t, "0.10~rc1", nil)
 	for name, content := range older.Files {
 		b.Files[name] = content
 	}
 	b.Sign(t)
-	s := b.folder(t)
+	s := b.Source(t)
 	r, err := find(t, s, Wanted{})
 	if err != nil || r.Version != "0.10~rc1" || r.Name != "mangos" || r.TryOut || r.Root != b.Root || r.Sum != sha256.Sum256(b.Files[r.Image]) {
 		t.Errorf("%+v, %v", r, err)
@@ -75,7 +45,7 @@ func TestFind(t *testing.T) {
 }
 
 func TestFindReleaseRefuses(t *testing.T) {
-	b := build(t, "1", nil)
+	b := installtest.Build(t, "1", nil)
 	sums := b.Files[SumsFile]
 	for name, change := range map[string]struct {
 		do   func()
@@ -100,7 +70,7 @@ func TestFindReleaseRefuses(t *testing.T) {
 			}
 		}, ErrManifest},
 	} {
-		b = build(t, "1", nil)
+		b = installtest.Build(t, "1", nil)
 		change.do()
 		dir := t.TempDir()
 		for name, content := range b.Files {

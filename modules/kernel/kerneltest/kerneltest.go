@@ -46,6 +46,9 @@ const (
 	VmlinuxCodeOffset = 4096
 )
 
+// PayloadOffset is where the compressed kernel stands in a bzImage.
+const PayloadOffset = 2*512 + 32
+
 // DataOffset is where the data stands in the file that Vmlinux makes.
 const DataOffset = 4096 + textSize
 
@@ -92,13 +95,18 @@ func BzImage(room int) ([]byte, error) { return BzImageOf(room, func([]byte) {})
 func BzImageOf(room int, change func(kernel []byte)) ([]byte, error) {
 	kernel := append(elf(CodeOffset), bytes.Repeat([]byte{0, 0, 0, 0x81}, 64)...)
 	change(kernel)
+	return Wrap(kernel, room)
+}
+
+// Wrap returns a bzImage that holds a kernel, with as many bytes of room behind it.
+func Wrap(kernel []byte, room int) ([]byte, error) {
 	data, err := Compress(kernel)
 	if err != nil {
 		return nil, err
 	}
 	data = append(data, make([]byte, room)...)
 	data = binary.LittleEndian.AppendUint32(data, uint32(len(kernel)))
-	const start, before = 2 * 512, 32
+	const start, before = PayloadOffset - 32, 32
 	file := make([]byte, start+(before+len(data)+31)/16*16)
 	file[0x1f1] = 1
 	binary.LittleEndian.PutUint32(file[0x1f4:], uint32((len(file)-start)/16))

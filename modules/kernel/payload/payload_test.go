@@ -8,18 +8,11 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
 	"github.com/mastercard/mangos/format/bzimage"
 	"github.com/mastercard/mangos/format/zstdframe"
+	"github.com/mastercard/mangos/modules/kernel/kerneltest"
 )
-
-func compress(content []byte) ([]byte, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderCRC(false))
-	if err != nil {
-		return nil, err
-	}
-	defer encoder.Close()
-	return encoder.EncodeAll(content, nil), nil
-}
 
 // records returns bytes that compress by matches of many short distances, so
 // that the head leaves odd repeated offsets and the tail makes use of 1, 4 and
@@ -57,7 +50,7 @@ func TestJoinedFrameIsTheKernel(t *testing.T) {
 	defer decoder.Close()
 	for seed := range uint64(6) {
 		kernel := testKernel(seed)
-		frame, at, err := join(kernel, windowAt, windowLength, 200000+int(seed), compress)
+		frame, at, err := join(kernel, windowAt, windowLength, 200000+int(seed), kerneltest.Compress)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +72,7 @@ func TestJoinedFrameIsTheKernel(t *testing.T) {
 // repeated offset, as an encoder may at the start of a frame.
 func repeating(content []byte) ([]byte, error) {
 	if string(content) != "xxxx" {
-		return compress(content)
+		return kerneltest.Compress(content)
 	}
 	frame := zstdframe.AppendFrameHeader(nil, 4)
 	frame = zstdframe.AppendHeader(frame, zstdframe.Compressed, 8, true)
@@ -156,37 +149,26 @@ func TestWindowsThatCannotBe(t *testing.T) {
 		"overflow":        {kernel, windowAt, 1<<64 - 1},
 		"no zeros follow": {dense, 1000, 10},
 	} {
-		if _, _, err := join(w.kernel, w.offset, w.length, 1<<20, compress); !errors.Is(err, ErrWindow) {
+		if _, _, err := join(w.kernel, w.offset, w.length, 1<<20, kerneltest.Compress); !errors.Is(err, ErrWindow) {
 			t.Errorf("%s: %v, want ErrWindow", name, err)
 		}
 	}
-	if _, _, err := join(kernel, windowAt, windowLength, 5000, compress); !errors.Is(err, ErrTooLarge) {
+	if _, _, err := join(kernel, windowAt, windowLength, 5000, kerneltest.Compress); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("no room: %v", err)
 	}
 }
 
 func TestPackKeepsTheRest(t *testing.T) {
 	kernel := testKernel(1)
-	data, err := compress(kernel)
+	file, err := kerneltest.Wrap(kernel, 20000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = append(data, make([]byte, 20000)...)
-	data = binary.LittleEndian.AppendUint32(data, uint32(len(kernel)))
-	const start, before = 2 * 512, 32
-	file := make([]byte, start+(before+len(data)+31)/16*16)
-	file[0x1f1] = 1
-	binary.LittleEndian.PutUint32(file[0x1f4:], uint32((len(file)-start)/16))
-	binary.LittleEndian.PutUint16(file[0x1fe:], 0xaa55)
-	copy(file[0x202:], "HdrS\x0f\x02")
-	binary.LittleEndian.PutUint32(file[0x248:], before)
-	binary.LittleEndian.PutUint32(file[0x24c:], uint32(len(data)))
-	copy(file[start+before:], data)
 	image, err := bzimage.Parse(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, at, err := Pack(image, windowAt, windowLength, compress)
+	packed, at, err := Pack(image, windowAt, windowLength, kerneltest.Compress)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +181,7 @@ func TestPackKeepsTheRest(t *testing.T) {
 	if got, err := result.Kernel(); err != nil || !bytes.Equal(got, kernel) {
 		t.Errorf("the window is not the kernel's: %v", err)
 	}
-	if !bytes.Equal(packed[:start+before], file[:start+before]) || len(packed) != len(file) {
+	if !bytes.Equal(packed[:kerneltest.PayloadOffset], file[:kerneltest.PayloadOffset]) || len(packed) != len(file) {
 		t.Error("bytes outside of the payload changed")
 	}
 }

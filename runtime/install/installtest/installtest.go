@@ -18,7 +18,11 @@ import (
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/runtime/fetch"
 )
+
+// Patience is what tests have with a source: little.
+var Patience = fetch.Patience{Window: 200 * time.Millisecond, Least: 1 << 10, Total: time.Second, Pause: time.Millisecond}
 
 // RootSize is the size of the root: more than is written at once.
 const RootSize = 1<<20 + 8<<10
@@ -49,10 +53,11 @@ type Release struct {
 	// Files by their names.
 	Files map[string][]byte
 	Root  verity.RootHash
-	// Image is the disk image, Disk the name of the file that it is in, compressed.
-	Image []byte
-	Disk  string
-	Table *gpt.Table
+	// Image is the disk image, Good what it was before it was changed, Disk the
+	// name of the file that it is in, compressed.
+	Image, Good []byte
+	Disk        string
+	Table       *gpt.Table
 }
 
 // Build makes a release; change may change its disk image before it is compressed.
@@ -90,6 +95,7 @@ func Build(t testing.TB, version string, change func(*Release)) *Release {
 		copy(b.Image[b.Table.Partitions[i].Start:], content)
 	}
 	b.Disk = "mangos_" + version + ".raw.zst"
+	b.Good = bytes.Clone(b.Image)
 	if change != nil {
 		change(b)
 	}
@@ -135,4 +141,14 @@ func (b *Release) Folder(t testing.TB) string {
 		}
 	}
 	return dir
+}
+
+// Source is the release in a folder.
+func (b *Release) Source(t testing.TB) fetch.Source {
+	t.Helper()
+	s, err := fetch.NewSource(b.Folder(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
