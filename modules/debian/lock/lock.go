@@ -186,21 +186,23 @@ func marshal(v any) ([]byte, error) {
 }
 
 // Load reads and checks the lock in the file at path.
-func Load(path string) (*Lock, error) {
+func Load(path string) (*Lock, error) { return load("lock", path, Parse) }
+
+func load[T any](what, path string, parse func([]byte) (*T, error)) (*T, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read lock: %w", err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("read lock %s: %w", path, err)
+		return nil, fmt.Errorf("read %s %s: %w", what, path, err)
 	}
-	l, err := Parse(text)
+	v, err := parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("read lock %s: %w", path, err)
+		return nil, fmt.Errorf("read %s %s: %w", what, path, err)
 	}
-	return l, nil
+	return v, nil
 }
 
 // Parse reads and checks a lock.

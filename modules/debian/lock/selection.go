@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -182,22 +180,7 @@ func (s *Selection) Encode() ([]byte, error) {
 }
 
 // LoadSelection reads and checks the selection in the file at path.
-func LoadSelection(path string) (*Selection, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read selection: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read selection %s: %w", path, err)
-	}
-	s, err := ParseSelection(text)
-	if err != nil {
-		return nil, fmt.Errorf("read selection %s: %w", path, err)
-	}
-	return s, nil
-}
+func LoadSelection(path string) (*Selection, error) { return load("selection", path, ParseSelection) }
 
 // ParseSelection reads a selection; like a lock it has one spelling.
 func ParseSelection(text []byte) (*Selection, error) {
