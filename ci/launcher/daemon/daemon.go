@@ -141,11 +141,11 @@ func awaitAnswer(ctx context.Context, state string, p *os.Process, ended <-chan 
 		select {
 		case <-ended:
 			os.Remove(recordPath(state))
-			return fmt.Errorf("%w while starting; its last messages:\n%s", ErrDied, Tail(state, 15))
+			return fmt.Errorf("%w while starting: call again once what its last messages name is put right (all of them: ci/dagger engine logs):\n%s", ErrDied, Tail(state, 15))
 		case <-ctx.Done():
 			p.Kill()
 			os.Remove(recordPath(state))
-			return fmt.Errorf("start the engine: it does not answer (%w); its last messages:\n%s", ctx.Err(), Tail(state, 15))
+			return fmt.Errorf("start the engine: it does not answer (%w): call again once what its last messages name is put right (all of them: ci/dagger engine logs):\n%s", ctx.Err(), Tail(state, 15))
 		case <-tick.C:
 			if Answers(state) {
 				return nil
