@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -56,5 +58,28 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := choose([]string{"keys", "coffee"}); err == nil || !strings.Contains(err.Error(), "coffee") {
 		t.Errorf("an unknown case: %v", err)
+	}
+}
+
+// A change that does not reach the release is no measurement of it.
+func TestChanged(t *testing.T) {
+	b := &bench{dir: t.TempDir()}
+	if err := os.Mkdir(b.release(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	seen := ""
+	if err := b.changed(&seen); err == nil {
+		t.Error("a release without checksums, and no error")
+	}
+	for _, sums := range []string{"one", "two"} {
+		if err := os.WriteFile(filepath.Join(b.release(), "SHA256SUMS"), []byte(sums), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.changed(&seen); err != nil || seen != sums {
+			t.Errorf("%s: %v", sums, err)
+		}
+	}
+	if err := b.changed(&seen); err == nil {
+		t.Error("the same release, and no error")
 	}
 }

@@ -3,14 +3,11 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -22,21 +19,20 @@ type benchmark struct {
 
 // cases in the order in which they are measured.
 var cases = []benchmark{
+	{"engine", "the start of the embedded engine", measureEngine},
 	{"unchanged", "build-image onto its own result, nothing changed", measureUnchanged},
 	{"program", "build-image after a change of one on-device program", measureProgram},
 	{"keys", "build-image with other keys", measureKeys},
 	{"package", "build-image after a change of one package of the image", measurePackage},
 	{"cold", "build-image from an empty package cache, and mkosi's build of the same packages", measureCold},
+	{"size", "root image and unified kernel image, and mkosi's of the same packages", measureSize},
 	{"kernel", "the kernel from source, compiled anew", measureKernel},
 }
 
-// repeat measures runs times; change makes the checkout another one each time and
-// returns the arguments of the call.
+// repeat measures build-image runs times, onto the result of the one before; change
+// makes the checkout another one each time and returns more arguments of build-image.
 func (b *bench) repeat(ctx context.Context, f figure, change func(run int) ([]string, error)) ([]figure, error) {
-	if err := b.reset(ctx); err != nil {
-		return nil, err
-	}
-	if _, err := b.build(ctx); err != nil {
+	if err := b.begin(ctx); err != nil {
 		return nil, err
 	}
 	for run := range b.runs {
@@ -54,6 +50,35 @@ func (b *bench) repeat(ctx context.Context, f figure, change func(run int) ([]st
 	return []figure{f}, b.reset(ctx)
 }
 
+// repeatChanged is repeat for changes that show in the release: without this, a
+// change that was left out would be measured as a fast one.
+func (b *bench) repeatChanged(ctx context.Context, f figure, change func(run int) ([]string, error)) ([]figure, error) {
+	sums := ""
+	figures, err := b.repeat(ctx, f, func(run int) ([]string, error) {
+		if err := b.changed(&sums); err != nil {
+			return nil, err
+		}
+		return change(run)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return figures, b.changed(&sums)
+}
+
+// changed fails if the release is the one with these checksums, and takes its own.
+func (b *bench) changed(sums *string) error {
+	text, err := os.ReadFile(filepath.Join(b.release(), "SHA256SUMS"))
+	if err != nil {
+		return err
+	}
+	if string(text) == *sums {
+		return errors.New("the change does not show in the release")
+	}
+	*sums = string(text)
+	return nil
+}
+
 func measureUnchanged(ctx context.Context, b *bench) ([]figure, error) {
 	return b.repeat(ctx, figure{Name: "nothing changed", Budget: 3}, func(int) ([]string, error) { return nil, nil })
 }
@@ -62,7 +87,7 @@ func measureUnchanged(ctx context.Context, b *bench) ([]figure, error) {
 func stamp(run int) string { return fmt.Sprintf("%d-%d", time.Now().UnixNano(), run) }
 
 func measureProgram(ctx context.Context, b *bench) ([]figure, error) {
-	return b.repeat(ctx, figure{Name: "one on-device program changed", Budget: 45}, func(run int) ([]string, error) {
+	return b.repeatChanged(ctx, figure{Name: "one on-device program changed", Budget: 45}, func(run int) ([]string, error) {
 		// Such a variable stays in the program, and nothing else changes.
 		return nil, b.write("runtime/cmd/gate/stamp.go",
 			fmt.Sprintf("package main\n\nimport \"os\"\n\nfunc init() {\n\tif os.Getenv(%q) != \"\" {\n\t\tos.Exit(9)\n\t}\n}\n", stamp(run)))
@@ -74,7 +99,7 @@ func measureKeys(ctx context.Context, b *bench) ([]figure, error) {
 	if _, err := b.call(ctx, "call", "programs", "-o", programs); err != nil {
 		return nil, err
 	}
-	return b.repeatBuild(ctx, figure{Name: "only the keys changed", Budget: 30}, func(run int) ([]string, error) {
+	return b.repeatChanged(ctx, figure{Name: "only the keys changed", Budget: 30}, func(run int) ([]string, error) {
 		keys := filepath.Join(b.dir, fmt.Sprintf("keys.%d", run))
 		if _, err := command(ctx, b.dir, filepath.Join(programs, "attest"), "keys", "generate", "--dir", keys, "--organisation", "Bench "+stamp(run)); err != nil {
 			return nil, err
@@ -90,53 +115,22 @@ func measureKeys(ctx context.Context, b *bench) ([]figure, error) {
 	})
 }
 
-// repeatBuild is repeat with arguments of build-image itself, into a folder of each run.
-func (b *bench) repeatBuild(ctx context.Context, f figure, change func(run int) ([]string, error)) ([]figure, error) {
-	if err := b.reset(ctx); err != nil {
-		return nil, err
-	}
-	if _, err := b.build(ctx); err != nil {
-		return nil, err
-	}
-	for run := range b.runs {
-		args, err := change(run)
-		if err != nil {
-			return nil, err
-		}
-		out := filepath.Join(b.dir, fmt.Sprintf("release.%d", run))
-		seconds, err := b.call(ctx, append([]string{"call", "build-image", "-o", out}, args...)...)
-		if err != nil {
-			return nil, err
-		}
-		f.Values = append(f.Values, seconds)
-		if err := os.RemoveAll(out); err != nil {
-			return nil, err
-		}
-	}
-	f.Unit = "s"
-	return []figure{f}, nil
-}
-
 // leaves are packages of the image that no other one needs.
 var leaves = []string{"nftables", "tzdata", "dosfstools", "ca-certificates", "systemd-timesyncd"}
 
 func measurePackage(ctx context.Context, b *bench) ([]figure, error) {
-	b.runs = min(b.runs, len(leaves))
-	return b.repeat(ctx, figure{Name: "one package changed", Budget: 90}, func(run int) ([]string, error) {
+	return b.repeatChanged(ctx, figure{Name: "one package changed", Budget: 90}, func(run int) ([]string, error) {
 		if err := b.reset(ctx); err != nil {
 			return nil, err
 		}
-		return nil, b.dropPackage(leaves[run], stamp(run))
+		return nil, b.dropPackage(leaves[run%len(leaves)], stamp(run))
 	})
 }
 
 // measureCold measures ours and mkosi's in turn, each from an empty package cache.
 // The budget of ours is mkosi's median.
 func measureCold(ctx context.Context, b *bench) ([]figure, error) {
-	if err := b.reset(ctx); err != nil {
-		return nil, err
-	}
-	if _, err := b.build(ctx); err != nil {
+	if err := b.begin(ctx); err != nil {
 		return nil, err
 	}
 	ours := figure{Name: "cold", Unit: "s", Note: "budget: mkosi's"}
@@ -152,53 +146,18 @@ func measureCold(ctx context.Context, b *bench) ([]figure, error) {
 			return nil, err
 		}
 		theirs.Values = append(theirs.Values, seconds)
-		if seconds, err = b.build(ctx, "--package-cache", stamp(run)); err != nil {
+		if seconds, err = b.call(ctx, "call", "--package-cache", stamp(run), "build-image", "-o", b.release()); err != nil {
 			return nil, err
 		}
 		ours.Values = append(ours.Values, seconds)
 	}
 	ours.Budget = theirs.median()
-	sizes, err := compareSizes(ctx, b, rival)
-	return append([]figure{ours, theirs}, sizes...), err
-}
-
-// compareSizes returns the sizes of root image and unified kernel image, ours and
-// mkosi's.
-func compareSizes(ctx context.Context, b *bench, rival string) ([]figure, error) {
-	unsigned := filepath.Join(b.dir, "unsigned")
-	if _, err := b.call(ctx, "call", "unsigned", "-o", unsigned); err != nil {
-		return nil, err
-	}
-	var figures []figure
-	for _, f := range []struct{ name, file string }{{"root image", "root.erofs"}, {"unified kernel image", "uki.efi"}} {
-		st, err := os.Stat(filepath.Join(unsigned, f.file))
-		if err != nil {
-			return nil, err
-		}
-		figures = append(figures, figure{Name: f.name, Unit: "bytes", Values: []float64{float64(st.Size())}})
-	}
-	text, err := os.ReadFile(filepath.Join(rival, "sizes"))
-	if err != nil {
-		return nil, err
-	}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		size, name, found := strings.Cut(lines.Text(), " ")
-		n, err := strconv.ParseFloat(size, 64)
-		if !found || err != nil {
-			return nil, fmt.Errorf("mkosi's sizes: %q", lines.Text())
-		}
-		figures = append(figures, figure{Name: "mkosi, " + name, Unit: "bytes", Values: []float64{n}})
-	}
-	return figures, lines.Err()
+	return []figure{ours, theirs}, nil
 }
 
 func measureKernel(ctx context.Context, b *bench) ([]figure, error) {
-	if err := b.reset(ctx); err != nil {
-		return nil, err
-	}
 	// The sources, the compiler and the programs are there afterwards.
-	if _, err := b.build(ctx); err != nil {
+	if err := b.begin(ctx); err != nil {
 		return nil, err
 	}
 	seconds, err := b.call(ctx, "call", "kernel", "--afresh", stamp(0), "-o", filepath.Join(b.dir, "kernel"))

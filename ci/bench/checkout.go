@@ -63,7 +63,16 @@ func (b *bench) release() string { return filepath.Join(b.dir, "release") }
 
 // build calls build-image, with more arguments, and returns the seconds.
 func (b *bench) build(ctx context.Context, args ...string) (float64, error) {
-	return b.call(ctx, append(append([]string{"call"}, args...), "build-image", "-o", b.release())...)
+	return b.call(ctx, append([]string{"call", "build-image", "-o", b.release()}, args...)...)
+}
+
+// begin builds the clone as it was, into an empty folder.
+func (b *bench) begin(ctx context.Context) error {
+	if err := errors.Join(b.reset(ctx), os.RemoveAll(b.release())); err != nil {
+		return err
+	}
+	_, err := b.build(ctx)
+	return err
 }
 
 // write replaces a file of the clone.
@@ -126,6 +135,12 @@ const maxComplaint = 4000
 
 // command runs a program and returns what it printed, without the last newline.
 func command(ctx context.Context, dir, name string, args ...string) (string, error) {
+	out, _, err := output(ctx, dir, name, args...)
+	return out, err
+}
+
+// output is command with what the program printed on standard error.
+func output(ctx context.Context, dir, name string, args ...string) (stdout, stderr string, err error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
 	var out, log bytes.Buffer
@@ -133,7 +148,7 @@ func command(ctx context.Context, dir, name string, args ...string) (string, err
 	if err := cmd.Run(); err != nil {
 		complaint := bytes.TrimSpace(log.Bytes())
 		complaint = complaint[max(0, len(complaint)-maxComplaint):]
-		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, complaint)
+		return "", "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, complaint)
 	}
-	return strings.TrimSuffix(out.String(), "\n"), nil
+	return strings.TrimSuffix(out.String(), "\n"), log.String(), nil
 }
