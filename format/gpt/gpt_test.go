@@ -171,3 +171,14 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseGUID(f *testing.F) {
+	f.Add(TypeRoot.String())
+	f.Add(strings.ToUpper(TypeESP.String()))
+	f.Fuzz(func(t *testing.T, text string) {
+		g, err := ParseGUID(text)
+		if err == nil && g.String() != strings.ToLower(text) || err != nil && !errors.Is(err, ErrFormat) {
+			t.Fatalf("%q is %s, %v", text, g, err)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package extension
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -227,6 +228,28 @@ func FuzzCounters(f *testing.F) {
 		c, err := parseCounters(raw)
 		if err == nil && raw != nil && string(c.encode()) != string(raw) {
 			t.Fatal("a table does not survive being read")
+		}
+	})
+}
+
+func FuzzParsePolicy(f *testing.F) {
+	f.Add([]byte("PURPOSES=\"org site\"\nREQUIRED=confext/org\n"))
+	f.Add([]byte("REQUIRED=confext/../x\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := ParsePolicy(text)
+		if err != nil {
+			if !errors.Is(err, ErrSyntax) {
+				t.Fatal(err)
+			}
+			return
+		}
+		for _, id := range p.Required {
+			if again, err := ParseFileName(id.FileName()); err != nil || again != id {
+				t.Fatalf("requires %q, %v", id, err)
+			}
+		}
+		if slices.Contains(p.Purposes, "") {
+			t.Fatalf("takes extensions without a purpose: %q", p.Purposes)
 		}
 	})
 }

@@ -47,3 +47,24 @@ func TestNewSource(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a server answers, what is read goes on where it was asked to.
+func FuzzOpenResponse(f *testing.F) {
+	f.Add(http.StatusPartialContent, int64(10), "bytes 10-99/100")
+	f.Add(http.StatusPartialContent, int64(10), "bytes 0-99/100")
+	f.Add(http.StatusPartialContent, int64(10), "bytes 10-99/*")
+	f.Add(http.StatusPartialContent, int64(0), "bytes 0-99/100")
+	f.Add(http.StatusOK, int64(10), "")
+	f.Fuzz(func(t *testing.T, status int, from int64, contentRange string) {
+		from &= 1<<62 - 1
+		header := http.Header{"Content-Range": {contentRange}}
+		s, err := OpenResponse(&http.Response{StatusCode: status, Header: header, ContentLength: -1, Body: http.NoBody}, from)
+		switch {
+		case err != nil:
+		case status == http.StatusOK && s.From == 0 && s.Size == -1:
+		case status == http.StatusPartialContent && s.From == from && from > 0 && s.Size > from:
+		default:
+			t.Fatalf("asked from %d on, %d with %q gives from %d of %d", from, status, contentRange, s.From, s.Size)
+		}
+	})
+}

@@ -348,3 +348,34 @@ func TestResumeWritesTheRest(t *testing.T) {
 		t.Errorf("%d writes at first, %d for the rest", all, again)
 	}
 }
+
+// Whatever a partition table says, its parts lie behind one another on the disk.
+func FuzzParseHead(f *testing.F) {
+	b := build(f, "1.0", nil)
+	f.Add(b.Image[:64<<10])
+	for _, sector := range []int{512, 4096} {
+		f.Add(append(make([]byte, sector), "EFI PART"...))
+	}
+	f.Fuzz(func(t *testing.T, start []byte) {
+		if len(start) > headSize {
+			return
+		}
+		l, err := parseHead(append(start, make([]byte, headSize-len(start))...), b.Root)
+		if err != nil {
+			if !errors.Is(err, ErrImage) {
+				t.Fatal(err)
+			}
+			return
+		}
+		end := int64(headSize)
+		for _, p := range []gpt.Partition{l.esp, l.sig, l.tree, l.root} {
+			if p.Start < headSize || p.Size <= 0 || p.Start+p.Size > l.table.DiskSize {
+				t.Fatalf("%+v of %d bytes", p, l.table.DiskSize)
+			}
+			end += p.Size
+		}
+		if end > l.table.DiskSize || l.tree.Size > maxTree || l.sig.Size != verity.SignatureSize || l.tree.Start > l.root.Start {
+			t.Fatalf("accepted %+v", l)
+		}
+	})
+}

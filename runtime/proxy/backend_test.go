@@ -1,15 +1,20 @@
 package proxy
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/install/installtest"
 )
 
@@ -132,4 +137,45 @@ func TestFolderBackend(t *testing.T) {
 			t.Errorf("%s: %q", place, got)
 		}
 	}
+}
+
+// answers is a server that gives the same to every question.
+type answers []byte
+
+func (a answers) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(a))}, nil
+}
+
+// Whatever the list says, a file has a plain name and is fetched by https.
+func FuzzReleases(f *testing.F) {
+	const files = `"assets": [{"id": 1, "name": "SHA256SUMS", "state": "uploaded", "size": 1, "url": "https://a/1", "browser_download_url": "https://x/1"},
+		{"id": 2, "name": "SHA256SUMS.gpg", "state": "uploaded", "size": 1, "url": "https://a/2", "browser_download_url": "https://x/2"}]`
+	f.Add([]byte(`[{"tag_name": "v1", `+files+`}, {"tag_name": "v2", "draft": true, `+files+`}]`), true)
+	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, "https", "http")), false)
+	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, `"name": "`, `"name": "../`)), false)
+	f.Fuzz(func(t *testing.T, body []byte, token bool) {
+		g := gitHub{client: &http.Client{Transport: answers(body)}, api: &url.URL{Scheme: "https", Host: "api.example"}, name: "a/b", now: time.Now}
+		if token {
+			g.token = "secret"
+		}
+		list, _, _, err := g.page(t.Context(), 1, "")
+		s := &snapshot{Assets: map[string]asset{}}
+		if err == nil {
+			err = g.choose(list, s)
+		}
+		if err != nil {
+			if !errors.Is(err, ErrUpstream) {
+				t.Fatal(err)
+			}
+			return
+		}
+		for name, a := range s.Assets {
+			if u, err := url.Parse(a.URL); err != nil || u.Scheme != "https" || u.Host == "" || a.Size < 0 || !fetch.ValidName(name) {
+				t.Fatalf("%q: %+v", name, a)
+			}
+		}
+		if s.Assets["SHA256SUMS"].URL == "" || s.Assets["SHA256SUMS.gpg"].URL == "" {
+			t.Fatalf("chose a release that is not complete: %+v", s)
+		}
+	})
 }

@@ -1,9 +1,14 @@
 package proxy
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mastercard/mangos/runtime/install/installtest"
 )
 
 func TestRefusals(t *testing.T) {
@@ -60,4 +65,35 @@ func TestBadAfterGood(t *testing.T) {
 	p.change(func() { p.releases = append([]published{bad}, p.releases...) })
 	x.clock.move(time.Hour)
 	x.get("/mangos/SHA256SUMS", 403)
+}
+
+// Whatever lies in the cache, what the release key did not sign is not passed on.
+func FuzzSnapshot(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "cache")
+	kept := snapshot{Tag: "v1", Sums: []byte(strings.Repeat("0", 64) + " *a\n"), Signature: []byte("x"), Assets: map[string]asset{"a": {URL: "https://x/a"}}}
+	if err := kept.save(path); err != nil {
+		f.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"tag": 1}`))
+	key := installtest.ReleaseKey().Public
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := load(path)
+		if s == nil {
+			return
+		}
+		if err := s.check(rules{minimum: "1"}, time.Now()); err != nil && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrUpstream) {
+			t.Fatal(err)
+		}
+		if err := s.check(rules{key: key}, time.Now()); !errors.Is(err, ErrRefused) {
+			t.Fatalf("passed on without a signature: %v", err)
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -286,7 +287,7 @@ func TestParseMirrors(t *testing.T) {
 	if err != nil || strings.Join(m["a"], " ") != "http://h/x/ https://i/" {
 		t.Errorf("%v, %v", m, err)
 	}
-	for _, bad := range []string{"", "a", "=http://h", "a=", "a=ftp://h", "a=http://", "a=file:///etc"} {
+	for _, bad := range []string{"", "a", "=http://h", "a=", "a=ftp://h", "a=http://", "a=file:///etc", "a=http://h/?x", "a=http://h/#x"} {
 		if _, err := ParseMirrors([]string{bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
@@ -294,4 +295,27 @@ func TestParseMirrors(t *testing.T) {
 	if got := redact("http://user:secret@host/x"); strings.Contains(got, "secret") {
 		t.Errorf("a password is printed: %s", got)
 	}
+}
+
+// A file's path put behind a base names that file on that server.
+func FuzzParseMirrors(f *testing.F) {
+	for _, word := range []string{"a=http://h/x", "b=http://u:p@h:1/", "a=https://[::1]/x/", "a=http://h/?x", "a=http://h/#x", "a"} {
+		f.Add(word)
+	}
+	f.Fuzz(func(t *testing.T, word string) {
+		m, err := ParseMirrors([]string{word})
+		if err != nil {
+			return
+		}
+		for name, bases := range m {
+			base, err := url.Parse(bases[0])
+			if err != nil || name == "" || len(bases) != 1 || len(m) != 1 {
+				t.Fatalf("%q: %v, %v", word, m, err)
+			}
+			u, err := url.Parse(bases[0] + "pool/a.deb")
+			if err != nil || u.Host != base.Host || !strings.HasSuffix(u.Path, "/pool/a.deb") || u.RawQuery != "" || u.Fragment != "" {
+				t.Fatalf("%q: a file would be fetched from %v, %v", word, u, err)
+			}
+		}
+	})
 }

@@ -22,7 +22,7 @@ func ParseMirrors(words []string) (Mirrors, error) {
 	for _, word := range words {
 		name, base, ok := strings.Cut(word, "=")
 		u, err := url.Parse(base)
-		if !ok || name == "" || err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		if !ok || name == "" || err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(base, "?#") {
 			return nil, fmt.Errorf("mirror %.200q is not \"archive=http://host/path\"", word)
 		}
 		if !strings.HasSuffix(base, "/") {

@@ -140,8 +140,9 @@ func ReadCertificate(path string) (*Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
 	}
+	// What pem.Decode cannot read it passes over; others who read the file do not.
 	block, rest := pem.Decode(text)
-	if block == nil || block.Type != "CERTIFICATE" || strings.TrimSpace(string(rest)) != "" {
+	if block == nil || block.Type != "CERTIFICATE" || bytes.Count(text, []byte("-----BEGIN")) != 1 || strings.TrimSpace(string(rest)) != "" {
 		return nil, fmt.Errorf("read certificate %s: not one PEM certificate: %w", path, ErrKey)
 	}
 	c, err := x509.ParseCertificate(block.Bytes)

@@ -3,7 +3,14 @@ package sign_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
@@ -147,4 +154,36 @@ func TestSealedKey(t *testing.T) {
 	if _, err := sign.OpenKey(sealed, nil); !errors.Is(err, keys.ErrEncrypted) {
 		t.Errorf("no passphrase: %v", err)
 	}
+}
+
+func FuzzReadCertificate(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "certificate")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		f.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Example"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	f.Add(text)
+	f.Add(append(bytes.Clone(text), text...))
+	f.Add(append([]byte("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"), text...))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := sign.ReadCertificate(path)
+		if err != nil {
+			if !errors.Is(err, sign.ErrKey) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if bytes.Count(text, []byte("-----BEGIN CERTIFICATE-----")) != 1 || c.Fingerprint() != sha256.Sum256(c.Raw) {
+			t.Fatalf("took %q", text)
+		}
+	})
 }

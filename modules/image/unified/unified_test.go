@@ -2,9 +2,11 @@ package unified
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/format/verity"
 )
 
@@ -65,6 +67,28 @@ func FuzzUnmarkTryOut(f *testing.F) {
 		}
 		if again, err := MarkTryOut(got); err != nil || string(again) != string(b) {
 			t.Errorf("%q does not come back: %q, %v", b, again, err)
+		}
+	})
+}
+
+func FuzzReadExpected(f *testing.F) {
+	text, err := Expect("mangos", "1", []pcr.Phase{{Path: "enter-initrd"}}).JSON()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"name": "a", "Name": "b"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := ReadExpected(text)
+		if err != nil {
+			return
+		}
+		text, err = e.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ReadExpected(text); err != nil || !reflect.DeepEqual(again, e) {
+			t.Fatalf("%s is read as %+v, %v", text, again, err)
 		}
 	})
 }

@@ -124,7 +124,7 @@ func TestSymbolsThatDoNotFit(t *testing.T) {
 	}
 }
 
-func selfSigned(t *testing.T, key any, public any, algorithm x509.SignatureAlgorithm) []byte {
+func selfSigned(t testing.TB, key any, public any, algorithm x509.SignatureAlgorithm) []byte {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<31, 0), SignatureAlgorithm: algorithm}
@@ -187,6 +187,34 @@ func FuzzReadSymbols(f *testing.F) {
 		k := kerneltest.Vmlinux()
 		if area, err := certificate.Find(k, s); err == nil {
 			_ = area.Insert(k, []byte{1})
+		}
+	})
+}
+
+// What is taken is one certificate, the same in both encodings.
+func FuzzReadCertificate(f *testing.F) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		f.Fatal(err)
+	}
+	der := selfSigned(f, key, key.Public(), x509.SHA256WithRSA)
+	f.Add(der)
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	f.Add(append(bytes.Clone(der), 0))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		got, err := certificate.Read(file)
+		if err != nil {
+			if !errors.Is(err, certificate.ErrCertificate) {
+				t.Fatal(err)
+			}
+			return
+		}
+		c, err := x509.ParseCertificate(got)
+		if err != nil || !bytes.Equal(c.Raw, got) {
+			t.Fatalf("not one certificate: %v", err)
+		}
+		if again, err := certificate.Read(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: got})); err != nil || !bytes.Equal(again, got) {
+			t.Fatalf("its PEM is read as another: %v", err)
 		}
 	})
 }
