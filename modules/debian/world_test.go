@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,10 @@ func (w *world) locked(t *testing.T) (l *lock.Lock, log string) {
 	l, err := lock.Parse(first)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Two locks may have the same order by chance.
+	if !slices.IsSortedFunc(l.Packages, func(a, b lock.Package) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Error("the lock's packages are not sorted")
 	}
 	return l, log
 }
