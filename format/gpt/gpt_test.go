@@ -117,7 +117,7 @@ func TestGUID(t *testing.T) {
 	if err != nil || g != TypeRoot || g.String() != text {
 		t.Errorf("%s, %v", g, err)
 	}
-	for _, bad := range []string{"", "x" + text[1:], text + "0", strings.ReplaceAll(text, "-", ""), "4f68bce3e8cd-4db1-96e7-fbcaf984b70--9"} {
+	for _, bad := range []string{"", "x" + text[1:], text + "0", strings.ReplaceAll(text, "-", ""), "4f68bce3e8cd-4db1-96e7-fbcaf984b70-9"} {
 		if _, err := ParseGUID(bad); !errors.Is(err, ErrFormat) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -175,6 +175,7 @@ func FuzzRead(f *testing.F) {
 func FuzzParseGUID(f *testing.F) {
 	f.Add(TypeRoot.String())
 	f.Add(strings.ToUpper(TypeESP.String()))
+	f.Add("4f68bce3e8cd-4db1-96e7-fbcaf984b70-9")
 	f.Fuzz(func(t *testing.T, text string) {
 		g, err := ParseGUID(text)
 		if err == nil && g.String() != strings.ToLower(text) || err != nil && !errors.Is(err, ErrFormat) {

@@ -353,6 +353,14 @@ func TestResumeWritesTheRest(t *testing.T) {
 func FuzzParseHead(f *testing.F) {
 	b := build(f, "1.0", nil)
 	f.Add(b.Image[:64<<10])
+	other := *b.Table
+	other.Partitions = slices.Clone(other.Partitions)
+	other.Partitions[3].ID = gpt.DeriveGUID("another root")
+	front, _, err := other.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(front)
 	for _, sector := range []int{512, 4096} {
 		f.Add(append(make([]byte, sector), "EFI PART"...))
 	}
@@ -374,7 +382,7 @@ func FuzzParseHead(f *testing.F) {
 			}
 			end += p.Size
 		}
-		if end > l.table.DiskSize || l.tree.Size > maxTree || l.sig.Size != verity.SignatureSize || l.tree.Start > l.root.Start {
+		if l.root.ID != gpt.GUID(b.Root[:16]) || l.tree.ID != gpt.GUID(b.Root[16:]) || end > l.table.DiskSize || l.tree.Size > maxTree || l.sig.Size != verity.SignatureSize || l.tree.Start > l.root.Start {
 			t.Fatalf("accepted %+v", l)
 		}
 	})

@@ -152,7 +152,7 @@ func FuzzReleases(f *testing.F) {
 		{"id": 2, "name": "SHA256SUMS.gpg", "state": "uploaded", "size": 1, "url": "https://a/2", "browser_download_url": "https://x/2"}]`
 	f.Add([]byte(`[{"tag_name": "v1", `+files+`}, {"tag_name": "v2", "draft": true, `+files+`}]`), true)
 	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, "https", "http")), false)
-	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, `"name": "`, `"name": "../`)), false)
+	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, `}]}]`, `}, {"name": "../x", "state": "uploaded", "browser_download_url": "https://x/3"}]}]`)), false)
 	f.Fuzz(func(t *testing.T, body []byte, token bool) {
 		g := gitHub{client: &http.Client{Transport: answers(body)}, api: &url.URL{Scheme: "https", Host: "api.example"}, name: "a/b", now: time.Now}
 		if token {
