@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,24 +232,7 @@ func TestDiskIsAccepted(t *testing.T) {
 	}
 	oracle(t, "systemd-repart", "--dry-run=yes", "--empty=refuse", "--definitions="+t.TempDir(), disk)
 	// The file system checker finds nothing to repair in the ESP.
-	f, err := os.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, err := gpt.Read(f, st.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	esp := make([]byte, table.Partitions[0].Size)
-	if _, err := f.ReadAt(esp, table.Partitions[0].Start); err != nil {
-		t.Fatal(err)
-	}
-	w.write(t, "esp", esp)
+	w.write(t, "esp", partitions(t, disk)[gpt.TypeESP])
 	oracle(t, "fsck.fat", "-n", w.path("esp"))
 	listing := oracle(t, "mdir", "-b", "-/", "-i", w.path("esp"), "::")
 	for _, name := range []string{"/EFI/BOOT/BOOTX64.EFI", "/EFI/Linux/mangos-tryout_1.2+3.efi", "/loader/loader.conf"} {
@@ -262,6 +245,24 @@ func TestDiskIsAccepted(t *testing.T) {
 		"--signature", w.path("signature"), "--boot-loader", w.path("boot.efi"), "--uki", w.path("uki.efi"),
 		"--esp-size", "300M", "--root-size", "8M", "--verity-size", "1M", "--try-out", "--out", w.path("again.raw"))
 	same(t, w.path("again.raw"), disk)
+}
+
+// partitions reads a disk image's partitions, by their types.
+func partitions(t *testing.T, disk string) map[gpt.GUID][]byte {
+	t.Helper()
+	image, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := gpt.Read(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[gpt.GUID][]byte{}
+	for _, p := range table.Partitions {
+		found[p.Type] = image[p.Start : p.Start+p.Size]
+	}
+	return found
 }
 
 // A part that does not belong to the others is noticed.
@@ -363,22 +364,46 @@ func TestRootIsAccepted(t *testing.T) {
 	}
 }
 
-// The number of processors does not show.
+// The number of processors shows in nothing that a program of others makes with all
+// of them.
 func TestProcessorsDoNotShow(t *testing.T) {
-	tree := imagetest.Lay(t, map[string]string{"etc/big": strings.Repeat("0123456789 abc\n", 3<<20), "etc/small": "x"})
-	keys := imagetest.NewKeys(t, "Example organisation")
-	var out [2]string
-	for i, cpus := range []string{"0", "0,1"} {
-		out[i] = filepath.Join(t.TempDir(), "x.confext.raw")
-		c := exec.Command("taskset", "--cpu-list", cpus, os.Args[0], "-test.run=^TestHelperStep$")
-		c.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "MANGOS_TEST_STEP="+strings.Join([]string{
-			"extension", "--tree", tree, "--class", "confext", "--name", "x", "--purpose", "site", "--counter", "1",
-			"--key", keys.File("verity.key"), "--certificate", keys.File("verity.crt"), "--out", out[i]}, "\n"))
-		if b, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, b)
-		}
+	// Digits at random fill several of the blocks that a program works on at a time.
+	digits := make([]byte, 20<<20)
+	source := rand.NewChaCha8([32]byte{})
+	for i := range digits {
+		digits[i] = '0' + byte(source.Uint64()%10)
 	}
-	same(t, out[0], out[1])
+	tree := imagetest.Lay(t, map[string]string{"etc/big": string(digits), "etc/small": "x"})
+	keys := imagetest.NewKeys(t, "Example organisation")
+	w := world{dir: t.TempDir()}
+	w.write(t, "root", digits)
+	w.write(t, "tree", []byte("tree"))
+	w.write(t, "roothash", []byte(strings.Repeat("0", 64)))
+	names := release.Name("mangos", version, w.rootHash(t), false)
+	for _, c := range []struct {
+		made string
+		step []string
+	}{
+		{"x.confext.raw", []string{"extension", "--tree", tree, "--class", "confext", "--name", "x", "--purpose", "site", "--counter", "1",
+			"--key", keys.File("verity.key"), "--certificate", keys.File("verity.crt"), "--out", "x.confext.raw"}},
+		{"initrd", []string{"initrd", "--tree", imagetest.Lay(t, map[string]string{"usr/lib/systemd/systemd": string(digits), "etc/initrd-release": "ID=mangos\n"}), "--out", "initrd"}},
+		{names.Root, []string{"split", "--root", w.path("root"), "--tree", w.path("tree"), "--root-hash", w.path("roothash"),
+			"--version", version, "--out", "."}},
+	} {
+		t.Run(c.step[0], func(t *testing.T) {
+			var made [2]string
+			for i, cpus := range []string{"0", "0,1"} {
+				step := exec.Command("taskset", "--cpu-list", cpus, os.Args[0], "-test.run=^TestHelperStep$")
+				step.Dir = t.TempDir()
+				step.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "MANGOS_TEST_STEP="+strings.Join(c.step, "\n"))
+				if b, err := step.CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, b)
+				}
+				made[i] = filepath.Join(step.Dir, c.made)
+			}
+			same(t, made[0], made[1])
+		})
+	}
 }
 
 // TestHelperStep is not a test: it is the program, for a process of its own.
@@ -398,26 +423,9 @@ func TestExtensionIsAccepted(t *testing.T) {
 		perform(t, "extension", "--tree", imagetest.Lay(t, tree), "--class", class, "--name", "x", "--purpose", "site", "--counter", "1",
 			"--key", keys.File("verity.key"), "--certificate", keys.File("verity.crt"), "--out", out)
 		oracle(t, "sfdisk", "--verify", out)
-		f, err := os.Open(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		table, err := gpt.Read(f, st.Size())
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir, part := t.TempDir(), map[gpt.GUID]string{gpt.TypeRoot: "root", gpt.TypeRootVerity: "tree", gpt.TypeRootVeritySig: "signature"}
-		for _, p := range table.Partitions {
-			content, err := io.ReadAll(io.NewSectionReader(f, p.Start, p.Size))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, part[p.Type]), content, 0o600); err != nil {
+		found, dir := partitions(t, out), t.TempDir()
+		for kind, name := range map[gpt.GUID]string{gpt.TypeRoot: "root", gpt.TypeRootVerity: "tree", gpt.TypeRootVeritySig: "signature"} {
+			if err := os.WriteFile(filepath.Join(dir, name), found[kind], 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
