@@ -163,13 +163,19 @@ func message(b []byte) string {
 	if len(text) > maxMessage {
 		text = "..." + text[len(text)-maxMessage:]
 	}
-	var s strings.Builder
+	return ": " + Printable(text)
+}
+
+// Printable escapes what a terminal would act on; lines stay lines.
+func Printable(text string) string {
+	var b strings.Builder
 	for _, r := range text {
 		if r == '\n' || strconv.IsPrint(r) {
-			s.WriteRune(r)
+			b.WriteRune(r)
 		} else {
-			s.WriteString(strconv.QuoteRune(r))
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
 		}
 	}
-	return ": " + s.String()
+	return b.String()
 }

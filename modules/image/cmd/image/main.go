@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mastercard/mangos/modules/image/tool"
 )
 
 func main() { os.Exit(run()) }
@@ -35,10 +37,10 @@ func run() int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "image: %s; see image --help\n", printable(err.Error()))
+		fmt.Fprintf(os.Stderr, "image: %s; see image --help\n", tool.Printable(err.Error()))
 		return 2
 	}
-	fmt.Fprintf(os.Stderr, "image: %s\n", printable(err.Error()))
+	fmt.Fprintf(os.Stderr, "image: %s\n", tool.Printable(err.Error()))
 	return 1
 }
 
@@ -46,20 +48,6 @@ func run() int {
 type usageError struct{ error }
 
 func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
-
-// printable escapes what a terminal would act on; lines stay lines.
-func printable(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if r == '\n' || strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
-		}
-	}
-	return b.String()
-}
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{

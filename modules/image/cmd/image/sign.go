@@ -25,16 +25,22 @@ var ask = passphrase.Existing(os.Getenv(passphrase.Variable), "name a file with 
 
 func openKey(text string) (sign.Key, error) { return sign.OpenKey(text, ask) }
 
+// openPair opens a key with its certificate.
+func openPair(key, cert string) (sign.Key, *sign.Certificate, error) {
+	certificate, err := sign.ReadCertificate(cert)
+	if err != nil {
+		return sign.Key{}, nil, err
+	}
+	opened, err := openKey(key)
+	return opened, certificate, err
+}
+
 const keyHelp = " (PEM file, pkcs11: URI, file with one, or folder of signatures made elsewhere)"
 
 func signVerityStep() *cobra.Command {
 	var hash, key, cert, out string
 	c := step("sign-verity", "sign a root hash and make the signature partition", func(ctx context.Context) error {
-		certificate, err := sign.ReadCertificate(cert)
-		if err != nil {
-			return err
-		}
-		opened, err := openKey(key)
+		opened, certificate, err := openPair(key, cert)
 		if err != nil {
 			return err
 		}
@@ -66,11 +72,7 @@ func signVerity(ctx context.Context, hash string, key sign.Key, cert *sign.Certi
 func signProgramStep() *cobra.Command {
 	var in, key, cert, out string
 	c := step("sign-program", "sign an EFI program for Secure Boot", func(ctx context.Context) error {
-		certificate, err := sign.ReadCertificate(cert)
-		if err != nil {
-			return err
-		}
-		opened, err := openKey(key)
+		opened, certificate, err := openPair(key, cert)
 		if err != nil {
 			return err
 		}
@@ -95,11 +97,7 @@ func signImageStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		certificate, err := sign.ReadCertificate(cert)
-		if err != nil {
-			return err
-		}
-		secureBoot, err := openKey(key)
+		secureBoot, certificate, err := openPair(key, cert)
 		if err != nil {
 			return err
 		}
