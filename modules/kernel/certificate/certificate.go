@@ -17,6 +17,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/mastercard/mangos/format/byterange"
 	"github.com/mastercard/mangos/format/vmlinux"
@@ -34,6 +35,8 @@ const (
 	listSizeSize = 8
 	// maxArea bounds the reserved area; the kernel's default is 4096 bytes.
 	maxArea = 64 << 10
+	// maxFile bounds what is read of a certificate's file.
+	maxFile = 1 << 20
 )
 
 // Area is where a kernel file holds its reserved certificate area. Offsets are
@@ -122,13 +125,21 @@ func (a Area) Insert(kernel, der []byte) error {
 
 // Read returns the DER of the single certificate in a DER or PEM file, if the
 // kernel will be able to use it: RSA of 2048 to 4096 bits or ECDSA, signed with
-// SHA-2. The error wraps ErrCertificate.
-func Read(file []byte) ([]byte, error) {
+// SHA-2. If it will not, the error wraps ErrCertificate.
+func Read(r io.Reader) ([]byte, error) {
+	file, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read certificate: %w", err)
+	}
+	if len(file) > maxFile {
+		return nil, fmt.Errorf("read certificate: %w: more than %d bytes", ErrCertificate, maxFile)
+	}
 	der := file
 	if bytes.HasPrefix(bytes.TrimSpace(file), []byte("-----BEGIN")) {
 		block, rest := pem.Decode(file)
-		if block == nil || block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("read certificate: %w: the PEM text holds no CERTIFICATE", ErrCertificate)
+		// What pem.Decode cannot read it passes over.
+		if block == nil || block.Type != "CERTIFICATE" || bytes.Count(file, []byte("-----BEGIN")) != 1 {
+			return nil, fmt.Errorf("read certificate: %w: the PEM text is not one CERTIFICATE", ErrCertificate)
 		}
 		if len(bytes.TrimSpace(rest)) > 0 {
 			return nil, fmt.Errorf("read certificate: %w: text follows the first certificate", ErrCertificate)

@@ -143,7 +143,7 @@ func TestReadTakesWhatTheKernelCanUse(t *testing.T) {
 	der := selfSigned(t, key, key.Public(), x509.SHA256WithRSA)
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	for _, file := range [][]byte{der, text} {
-		if got, err := certificate.Read(file); err != nil || !bytes.Equal(got, der) {
+		if got, err := certificate.Read(bytes.NewReader(file)); err != nil || !bytes.Equal(got, der) {
 			t.Errorf("good certificate: %v", err)
 		}
 	}
@@ -157,7 +157,7 @@ func TestReadTakesWhatTheKernelCanUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := certificate.Read(selfSigned(t, curve, curve.Public(), x509.ECDSAWithSHA256)); err != nil {
+	if _, err := certificate.Read(bytes.NewReader(selfSigned(t, curve, curve.Public(), x509.ECDSAWithSHA256))); err != nil {
 		t.Errorf("ECDSA: %v", err)
 	}
 	for name, file := range map[string][]byte{
@@ -169,9 +169,11 @@ func TestReadTakesWhatTheKernelCanUse(t *testing.T) {
 		"signature":   changed,
 		"Ed25519":     selfSigned(t, edwards, edwards.Public(), x509.PureEd25519),
 		"RSA-PSS":     selfSigned(t, key, key.Public(), x509.SHA256WithRSAPSS),
+		"too long":    append(bytes.Clone(text), bytes.Repeat([]byte{'\n'}, 1<<20)...),
+		"one broken":  append([]byte("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"), text...),
 		"broken text": []byte("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"),
 	} {
-		if _, err := certificate.Read(file); !errors.Is(err, certificate.ErrCertificate) {
+		if _, err := certificate.Read(bytes.NewReader(file)); !errors.Is(err, certificate.ErrCertificate) {
 			t.Errorf("%s: %v, want ErrCertificate", name, err)
 		}
 	}
@@ -202,7 +204,7 @@ func FuzzReadCertificate(f *testing.F) {
 	f.Add(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	f.Add(append(bytes.Clone(der), 0))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		got, err := certificate.Read(file)
+		got, err := certificate.Read(bytes.NewReader(file))
 		if err != nil {
 			if !errors.Is(err, certificate.ErrCertificate) {
 				t.Fatal(err)
@@ -213,7 +215,7 @@ func FuzzReadCertificate(f *testing.F) {
 		if err != nil || !bytes.Equal(c.Raw, got) {
 			t.Fatalf("not one certificate: %v", err)
 		}
-		if again, err := certificate.Read(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: got})); err != nil || !bytes.Equal(again, got) {
+		if again, err := certificate.Read(bytes.NewReader(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: got}))); err != nil || !bytes.Equal(again, got) {
 			t.Fatalf("its PEM is read as another: %v", err)
 		}
 	})

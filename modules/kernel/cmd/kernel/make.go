@@ -92,11 +92,12 @@ func newCertify() *cobra.Command {
 		Use:   "certify",
 		Short: "put an organisation's certificate into a packed kernel",
 		RunE: func(*cobra.Command, []string) error {
-			content, err := os.ReadFile(file)
+			f, err := os.Open(file)
 			if err != nil {
 				return err
 			}
-			der, err := certificate.Read(content)
+			defer f.Close()
+			der, err := certificate.Read(f)
 			if err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
