@@ -24,7 +24,7 @@ func openErofs(c content.Content) (*Expansion, error) {
 		return nil, err
 	}
 	e := &Expansion{Format: "erofs", Partial: true}
-	e.Children = []*Node{erofsSuperblock(c), erofsNode(img, root, "/")}
+	e.Children = []*Node{erofsSuperblock(c), erofsTree{img, c}.node(root, "/")}
 	if end := img.Size(); end < c.Size() {
 		e.Children = append(e.Children, part(Gap, "after the file system", c, end, c.Size()-end))
 	}
@@ -58,15 +58,21 @@ func erofsSuperblock(c content.Content) *Node {
 	return n
 }
 
-func erofsNode(img *erofs.Image, inode *erofs.Inode, name string) *Node {
+// erofsTree is an image and the bytes that it is read from.
+type erofsTree struct {
+	img *erofs.Image
+	in  content.Content
+}
+
+func (t erofsTree) node(inode *erofs.Inode, name string) *Node {
 	n := &Node{Name: name}
 	switch {
 	case inode.IsDir():
 		n.Kind = Dir
-		n.children = func() (*Expansion, error) { return erofsDir(img, inode) }
+		n.children = func() (*Expansion, error) { return t.dir(inode) }
 	case inode.IsRegular():
 		n.Kind = File
-		n.Content = erofsFile{inode}
+		n.Content = erofsFile{inode, t.in}
 	case inode.IsSymlink():
 		n.Kind = Link
 	default:
@@ -129,26 +135,30 @@ func printable(b []byte) string {
 	return string(b)
 }
 
-func erofsDir(img *erofs.Image, dir *erofs.Inode) (*Expansion, error) {
+func (t erofsTree) dir(dir *erofs.Inode) (*Expansion, error) {
 	entries, err := dir.ReadDir()
 	if err != nil {
 		return nil, err
 	}
 	e := &Expansion{Format: "directory", Ordered: true}
 	for _, d := range entries {
-		inode, err := img.Inode(d.NID)
+		inode, err := t.img.Inode(d.NID)
 		if err != nil {
 			return nil, fmt.Errorf("entry %q: %w", d.Name, err)
 		}
-		e.Children = append(e.Children, erofsNode(img, inode, d.Name))
+		e.Children = append(e.Children, t.node(inode, d.Name))
 	}
 	uniqueNames(e.Children)
 	return e, nil
 }
 
-// erofsFile is a file's content. Two files of two images that are stored in
-// the same way are compared as they are stored, without decompressing.
-type erofsFile struct{ *erofs.Inode }
+// erofsFile is a file's content, and the image that it lies in. Two files of two
+// images that are stored in the same way are compared as they are stored, without
+// decompressing.
+type erofsFile struct {
+	*erofs.Inode
+	in content.Content
+}
 
 func (f erofsFile) Size() int64 { return f.Inode.Size }
 
@@ -158,41 +168,45 @@ func (f erofsFile) SameAs(c content.Content) (same, known bool, err error) {
 	if !ok || f.Layout != o.Layout {
 		return false, false, nil
 	}
-	x, y := make([]byte, 0, 64<<10), make([]byte, 0, 64<<10)
+	var a, b content.Range // stored in one piece on both sides
 	for off := int64(0); off < f.Size(); {
-		a, err := f.ExtentAt(off)
+		x, err := f.ExtentAt(off)
 		if err != nil {
 			return false, false, err
 		}
-		b, err := o.ExtentAt(off)
+		y, err := o.ExtentAt(off)
 		if err != nil {
 			return false, false, err
 		}
-		if a.Logical != b.Logical || a.Length != b.Length || a.Encoding != b.Encoding ||
-			a.Stored != b.Stored || a.Partial != b.Partial || a.Encoding == erofs.Fragment {
+		if x.Logical != y.Logical || x.Length != y.Length || x.Encoding != y.Encoding ||
+			x.Stored != y.Stored || x.Partial != y.Partial || x.Encoding == erofs.Fragment {
 			return false, false, nil
 		}
-		for k := int64(0); k < a.Stored; k += blockSize {
-			n := min(a.Stored-k, blockSize)
-			if int64(cap(x)) < n {
-				x, y = make([]byte, n), make([]byte, n)
-			}
-			if err := f.Image().ReadRaw(x[:n], a.Physical+k); err != nil {
-				return false, false, err
-			}
-			if err := o.Image().ReadRaw(y[:n], b.Physical+k); err != nil {
-				return false, false, err
-			}
-			if !bytes.Equal(x[:n], y[:n]) {
-				return false, false, nil
-			}
+		off = x.Logical + x.Length
+		if x.Stored == 0 {
+			continue
 		}
-		off = a.Logical + a.Length
+		if x.Physical != a.End() || y.Physical != b.End() {
+			if same, err := f.storedSame(o, a, b); !same || err != nil {
+				return false, false, err
+			}
+			a, b = content.Range{Offset: x.Physical}, content.Range{Offset: y.Physical}
+		}
+		a.Length, b.Length = a.Length+x.Stored, b.Length+y.Stored
 	}
-	return true, true, nil
+	same, err = f.storedSame(o, a, b)
+	return same, same, err
 }
 
-const blockSize = 1 << 20
+// storedSame compares bytes of the two images. What lies outside of one is not the
+// same.
+func (f erofsFile) storedSame(o erofsFile, a, b content.Range) (bool, error) {
+	x, y := content.Section(f.in, a.Offset, a.Length), content.Section(o.in, b.Offset, b.Length)
+	if x.Size() != a.Length || y.Size() != b.Length {
+		return false, nil
+	}
+	return content.Equal(x, y)
+}
 
 // erofsLayout tells, for each file, how it is stored. Links and the order of
 // names are not part of it.

@@ -62,7 +62,7 @@ func (f erofsFiles) ReadFile(name string, limit int64) ([]byte, error) {
 	if inode.Size > limit {
 		return nil, fmt.Errorf("%s of %d bytes: %w", name, inode.Size, ErrLimit)
 	}
-	return io.ReadAll(content.Reader(erofsFile{inode}))
+	return io.ReadAll(content.Reader(content.Of(inode, inode.Size)))
 }
 
 // List implements [dpkg.Files].

@@ -2,11 +2,13 @@ package content
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"container/list"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -56,17 +58,20 @@ func DetectAlgorithm(c Content) (Algorithm, error) {
 type segment struct {
 	in, inLength   int64
 	out, outLength int64 // outLength is -1 if it is not known
+	memory         int64 // that the decoder asks for besides
 }
 
 // Decompressed is compressed content, read decompressed. It decompresses what
 // is asked for, again if need be, and keeps the last pieces: cheap to read
-// forward, and anywhere if the input comes in many segments (zstd frames, xz
-// blocks). Memory: 40 MiB and the decoder's window.
+// anywhere, and by several goroutines, if the input comes in small segments (zstd
+// frames, xz blocks), else forward only. Memory: 40 MiB and the decoder's window.
 type Decompressed struct {
 	in        Content
 	algorithm Algorithm
 	segments  []segment
 	size      int64
+	pieces    *pieces // nil where the segments are too large for it
+	likeness  likeness
 
 	mu      sync.Mutex
 	zstd    *zstd.Decoder // both are used again: their windows are large
@@ -94,12 +99,15 @@ func Decompress(in Content, a Algorithm) (*Decompressed, error) {
 	case XZ:
 		d.segments, err = xzBlocks(in)
 	case Gzip:
-		d.segments = []segment{{0, in.Size(), 0, -1}}
+		d.segments = []segment{{inLength: in.Size(), outLength: -1}}
 	default:
 		err = fmt.Errorf("unknown algorithm %q", a)
 	}
 	if err == nil {
 		err = d.measure()
+	}
+	if err == nil && a != Gzip && inPieces(d.segments) {
+		d.pieces, err = newPieces(in, a, d.segments)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("decompress %s: %w", a, err)
@@ -135,6 +143,7 @@ func (d *Decompressed) measure() error {
 		}
 		out += s.outLength
 	}
+	d.segments = slices.DeleteFunc(d.segments, func(s segment) bool { return s.outLength == 0 })
 	d.size = out
 	return nil
 }
@@ -166,10 +175,22 @@ func (d *Decompressed) open(s segment) (io.Reader, error) {
 
 // ReadAt implements [io.ReaderAt].
 func (d *Decompressed) ReadAt(b []byte, off int64) (n int, err error) {
+	if off < 0 || off >= d.size {
+		return 0, io.EOF
+	}
+	if d.pieces != nil {
+		n, err = d.pieces.ReadAt(b[:min(int64(len(b)), d.size-off)], off)
+		if err != nil {
+			err = fmt.Errorf("decompress %s: %w", d.algorithm, err)
+		} else if n < len(b) {
+			err = io.EOF
+		}
+		return n, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for n < len(b) {
-		if off < 0 || off >= d.size {
+		if off >= d.size {
 			return n, io.EOF
 		}
 		block, err := d.block(off / cacheBlock)
@@ -221,15 +242,16 @@ func (d *Decompressed) seek(target int64) error {
 
 // segmentAt is the segment to start in so that the block at off comes whole.
 func (d *Decompressed) segmentAt(off int64) segment {
-	lo, hi := 0, len(d.segments)
-	for lo+1 < hi {
-		if mid := (lo + hi) / 2; d.segments[mid].out <= off {
-			lo = mid
-		} else {
-			hi = mid
-		}
+	return d.segments[segmentAt(d.segments, off)]
+}
+
+// segmentAt is the index of the segment that off lies in.
+func segmentAt(list []segment, off int64) int {
+	i, found := slices.BinarySearchFunc(list, off, func(s segment, off int64) int { return cmp.Compare(s.out, off) })
+	if !found {
+		i--
 	}
-	return d.segments[lo]
+	return i
 }
 
 func (d *Decompressed) skip(n int64) error {

@@ -167,6 +167,7 @@ func FuzzDecompress(f *testing.F) {
 	for _, a := range []Algorithm{Gzip, Zstd, XZ} {
 		f.Add(compressed(f, a, sample(5000), sample(10)))
 	}
+	f.Add(inFrames(f, zstd.SpeedDefault, sample(5000), sample(1), sample(10)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := DetectAlgorithm(Bytes(b))
 		if err != nil || a == None {

@@ -88,6 +88,11 @@ func scanBlocks(a, b Content, size int64, next *cursor, found *atomic.Int64) (in
 			return -1, nil
 		}
 		n := min(size-off, blockSize)
+		if same, err := storedSame(a, b, off, n); err != nil {
+			return -1, err
+		} else if same {
+			continue
+		}
 		if err := ReadFull(a, x[:n], off); err != nil {
 			return -1, err
 		}

@@ -127,7 +127,7 @@ func xzBlocks(c Content) ([]segment, error) {
 		if b.Dictionary > maxWindow {
 			return nil, fmt.Errorf("dictionary of %d bytes: %w", b.Dictionary, ErrLimit)
 		}
-		list[i] = segment{in: b.Offset, inLength: b.Length, outLength: b.Size}
+		list[i] = segment{in: b.Offset, inLength: b.Length, outLength: b.Size, memory: int64(b.Dictionary)}
 	}
 	return list, nil
 }

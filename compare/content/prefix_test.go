@@ -3,17 +3,18 @@ package content
 import (
 	"bytes"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 )
 
 // counted counts what is read of a content.
 type counted struct {
 	Content
-	read *int64
+	read *atomic.Int64
 }
 
 func (c counted) ReadAt(b []byte, off int64) (int, error) {
-	*c.read += int64(len(b))
+	c.read.Add(int64(len(b)))
 	return c.Content.ReadAt(b, off)
 }
 
@@ -43,7 +44,7 @@ func TestScans(t *testing.T) {
 			}
 		}
 	}
-	var read int64
+	var read atomic.Int64
 	x := make([]byte, 8<<20)
 	y := bytes.Clone(x)
 	y[6<<20] = 1
@@ -52,7 +53,7 @@ func TestScans(t *testing.T) {
 	if same, _ := s.Equal(a, b); same {
 		t.Fatal("no difference found")
 	}
-	read = 0
+	read.Store(0)
 	for _, c := range []struct {
 		off, n int64
 		same   bool
@@ -61,7 +62,7 @@ func TestScans(t *testing.T) {
 			t.Errorf("[%d, +%d): %v, %v", c.off, c.n, same, err)
 		}
 	}
-	if read > 0 {
-		t.Errorf("%d bytes were read again", read)
+	if n := read.Load(); n > 0 {
+		t.Errorf("%d bytes were read again", n)
 	}
 }
