@@ -27,6 +27,9 @@ var cases = []benchmark{
 	{"cold", "build-image from an empty package cache, and mkosi's build of the same packages", measureCold},
 	{"size", "root image and unified kernel image, and mkosi's of the same packages", measureSize},
 	{"kernel", "the kernel from source, compiled anew", measureKernel},
+	{"compare-identical", "two identical images of 1 GB, and sha256sum of both", measureIdentical},
+	{"compare-first", "the first path that differs in two images of 1 GB, and diffoscope", measureFirst},
+	{"verdict", "the verdict over 50 organisations with 500 artifacts each", measureVerdict},
 }
 
 // repeat measures build-image runs times, onto the result of the one before; change

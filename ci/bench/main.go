@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) error {
 	flags.Usage = func() {
 		fmt.Fprint(os.Stderr, usage)
 		for _, c := range cases {
-			fmt.Fprintf(os.Stderr, "  %-10s %s\n", c.name, c.about)
+			fmt.Fprintf(os.Stderr, "  %-17s %s\n", c.name, c.about)
 		}
 		fmt.Fprintln(os.Stderr, "\nflags:")
 		flags.PrintDefaults()
