@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,8 +20,10 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts in testdata. Besides compare they have:
 //
-//	release DIR [kernel=BYTE] [initrd=TEXT] [version=V] [signature=TEXT]
+//	release DIR [kernel=BYTE] [initrd=TEXT] [root=FILE] [version=V] [signature=TEXT]
 //	    makes DIR/release and DIR/unsigned
+//	build FILE [FLAG]          compiles tool.go
+//	erofs FILE DIR             makes an image of a folder
 //	keygen DIR                 makes DIR/attest.key and DIR/attest.pub
 //	organisations FILE ID=DIR[,DIR]…
 //	    registers organisations with the keys of folders
@@ -35,6 +38,8 @@ func TestScripts(t *testing.T) {
 			"organisations": organisations,
 			"code":          code,
 			"edit":          edit,
+			"build":         build,
+			"erofs":         makeErofs,
 		},
 	})
 }
@@ -48,6 +53,8 @@ func makeRelease(t *testing.T, ts *testscript.TestScript, args []string) {
 			o.Kernel = value[0]
 		case "initrd":
 			o.Initrd = value
+		case "root":
+			o.Root = []byte(ts.ReadFile(value))
 		case "version":
 			o.Version = value
 		case "signature":
@@ -101,4 +108,20 @@ func edit(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s does not hold %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+}
+
+func build(ts *testscript.TestScript, _ bool, args []string) {
+	flags := append([]string{"build", "-trimpath", "-ldflags=-buildid=", "-o", ts.MkAbs(args[0])}, args[1:]...)
+	cmd := exec.Command("go", append(flags, "tool.go")...)
+	cmd.Dir = ts.MkAbs(".")
+	// With the cache of compiled packages of whoever runs the test.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=off", "GOTOOLCHAIN=local", "GOFLAGS=")
+	out, err := cmd.CombinedOutput()
+	ts.Logf("%s", out)
+	ts.Check(err)
+}
+
+func makeErofs(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("mkfs.erofs", "--quiet", "-zlz4", "-T1700000000", "--all-root",
+		"-U11111111-1111-1111-1111-111111111111", ts.MkAbs(args[0]), ts.MkAbs(args[1])))
 }
