@@ -2,6 +2,9 @@ package terminal
 
 import (
 	"bytes"
+	"encoding/json"
+	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -48,5 +51,31 @@ func TestBlock(t *testing.T) {
 	}
 	if p.Paint(Red, "x") != "x" {
 		t.Error("colour without a terminal")
+	}
+}
+
+// TestWriteJSON: nothing commands a terminal, and a program reads the same.
+func TestWriteJSON(t *testing.T) {
+	want := map[string]string{
+		"plain": "a <b> \u00e4\u4e16", "\x1b[2J": "\a\x7f\u009b31m", "bidi": "\u202egnp\u2066", "far": "\U000e0041x", "lines": "a\nb",
+	}
+	var out bytes.Buffer
+	if err := WriteJSON(&out, want); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range out.String() {
+		if r != '\n' && !strconv.IsPrint(r) {
+			t.Errorf("%U is printed as it is", r)
+		}
+	}
+	if strings.Count(out.String(), "\n") != len(want)+2 {
+		t.Errorf("lines of a text are lines of the output: %q", out.String())
+	}
+	var got map[string]string
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || !maps.Equal(got, want) {
+		t.Errorf("read as %q, %v", got, err)
+	}
+	if err := WriteJSON(&out, func() {}); err == nil {
+		t.Error("what is no JSON is written")
 	}
 }

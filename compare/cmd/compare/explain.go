@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/mastercard/mangos/compare/diffoscope"
 	"github.com/mastercard/mangos/compare/explanation"
 	"github.com/mastercard/mangos/compare/side"
+	"github.com/mastercard/mangos/compare/terminal"
 )
 
 type explainFlags struct {
@@ -61,9 +61,7 @@ func explain(ctx context.Context, out io.Writer, pathA, pathB string, f explainF
 		return fmt.Errorf("explain: %w", err)
 	}
 	if f.json {
-		e := json.NewEncoder(out)
-		e.SetIndent("", " ")
-		err = e.Encode(x)
+		err = terminal.WriteJSON(out, x)
 	} else {
 		text := explanation.Text{Limit: 10}
 		if f.all {

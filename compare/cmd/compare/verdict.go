@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"github.com/mastercard/mangos/compare/organisation"
 	"github.com/mastercard/mangos/compare/policy"
 	"github.com/mastercard/mangos/compare/repository"
+	"github.com/mastercard/mangos/compare/terminal"
 	"github.com/mastercard/mangos/compare/verdict"
 )
 
@@ -112,9 +112,7 @@ func verdictVerb() *cobra.Command {
 				}
 			}
 			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", " ")
-				err = e.Encode(v)
+				err = terminal.WriteJSON(cmd.OutOrStdout(), v)
 			} else {
 				err = verdict.Text{All: all}.Write(cmd.OutOrStdout(), v)
 			}
