@@ -43,3 +43,29 @@ func TestCleanIsFitForAStatement(t *testing.T) {
 		t.Errorf("%q: %v", f.CPU, err)
 	}
 }
+
+// FuzzParse: what is read is fit for a statement, and the same when it is written
+// and read again.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"cpu": "a processor", "architecture": "amd64", "cores": 2, "kernel": "Linux 6.1", "path": "/src"}`))
+	f.Add([]byte(`{"distribution": "\u202e", "cores": -1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		facts, err := Parse(data)
+		if err != nil {
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("an error of no kind: %v", err)
+			}
+			return
+		}
+		if len(data) > maxSize || facts.Check() != nil {
+			t.Errorf("%d bytes are read as %+v", len(data), facts)
+		}
+		text, err := facts.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Parse(text); err != nil || again != facts {
+			t.Errorf("read again: %+v, %v", again, err)
+		}
+	})
+}
