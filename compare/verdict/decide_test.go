@@ -86,6 +86,10 @@ func TestOutcomes(t *testing.T) {
 			s.registry = evidencetest.Registry(s.t, alpha, beta)
 			s.policy = evidencetest.Policy(s.t, 2, `"unknownOrganisations": "ignore"`)
 		}, verdict.Reproduced, 0, "gamma ignored: unknown organisation"},
+		{"nobody but ignored strangers", func(s *scene) {
+			s.registry = evidencetest.Registry(s.t, evidencetest.New("delta"))
+			s.policy = evidencetest.Policy(s.t, 1, `"unknownOrganisations": "ignore"`)
+		}, verdict.Inconclusive, 3, "nobody's build is verified: nothing is known of the release"},
 		{"the same evidence in two places", func(s *scene) {
 			elsewhere := s.t.TempDir()
 			must(s.t, os.CopyFS(elsewhere, os.DirFS(s.dir)))

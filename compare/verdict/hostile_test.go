@@ -115,6 +115,19 @@ func (s *scene) republish(change func(*evidence.Build)) {
 	gamma.Reveal(s.t, s.dir, alpha, beta)
 }
 
+// forge lets gamma sign properly what this program would not write: a text in the
+// predicate of its statement is another one.
+func (s *scene) forge(change func(*evidence.Build), from, to string) {
+	s.t.Helper()
+	good, err := gamma.Build(change).Statement()
+	must(s.t, err)
+	if !bytes.Contains(good.Predicate, []byte(from)) {
+		s.t.Fatalf("no %s in %s", from, good.Predicate)
+	}
+	good.Predicate = bytes.Replace(good.Predicate, []byte(from), []byte(to), 1)
+	gamma.Sign(s.t, gamma.Folder(s.dir), evidence.BuildFile, good)
+}
+
 // TestHostile changes one thing in gamma's evidence. It must be refused, with a
 // message that says why, and must not pass; the others still agree.
 func TestHostile(t *testing.T) {
@@ -232,6 +245,17 @@ func TestHostile(t *testing.T) {
 		{"an unknown folder that commands the terminal", func(s *scene) {
 			must(s.t, os.Rename(gamma.Folder(s.dir), filepath.Join(s.dir, evidencetest.Release, "\x1b[2J\u202egamma")))
 		}, `is not in the organisations file`},
+		{"a signed path as the name of a manifest", func(s *scene) {
+			s.forge(func(b *evidence.Build) {
+				b.Manifests = []evidence.Item{{Name: evidence.ManifestName("bzImage"), SHA256: evidencetest.Digest("x")}}
+			}, "manifests/bzImage.jsonl", "../../alpha/attest.pub")
+		}, `name "../../alpha/attest.pub" holds the path element ".."`},
+		{"a signed path as the name of an organisation", func(s *scene) {
+			s.forge(nil, `"mangos_organisation":"gamma"`, `"mangos_organisation":"../gamma"`)
+		}, `"../gamma" is no identifier`},
+		{"a signed machine that commands the terminal", func(s *scene) {
+			s.forge(nil, `"cpu":"a processor`, `"cpu":"\u001b[2J\u202ea processor`)
+		}, "invalid description of a machine"},
 		{"a result that its own build contradicts", func(s *scene) {
 			s.result("alpha", "bzImage")
 		}, "gamma signed of the build of alpha what its own statement contradicts"},
@@ -275,4 +299,26 @@ func refusedWith(v *verdict.Verdict, message string) bool {
 		}
 	}
 	return false
+}
+
+// TestSignedTextsAreEscaped: what an organisation chose freely stands in the
+// verdict as text.
+func TestSignedTextsAreEscaped(t *testing.T) {
+	s := newScene(t)
+	s.republish(func(b *evidence.Build) {
+		b.Parameters = map[string]string{"version": "\x1b]0;title\a\u202e1", "\x1b[31m": "x"}
+	})
+	v := s.decide()
+	if v.Outcome != verdict.OtherInputs {
+		t.Errorf("outcome %s: %v", v.Outcome, v.Reasons)
+	}
+	got := text(t, v)
+	if strings.ContainsAny(got, "\x1b\a\u202e") {
+		t.Errorf("printed unescaped: %q", got)
+	}
+	for _, want := range []string{`\x1b]0;title`, `\x1b[31m`, `\u202e`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not shown:\n%s", want, got)
+		}
+	}
 }
