@@ -87,6 +87,12 @@ func (c *console) listen(event any) {
 	}
 }
 
+// phone is the width of a small screen; tables that are wider scroll by themselves.
+const phone = 400
+
+// narrowest is the width of the narrowest column that is shown.
+const narrowest = `Math.min(...[...document.querySelectorAll('td, th')].map(c => c.clientWidth).filter(w => w > 0))`
+
 // TestBrowser opens the page from its file: it loads without complaint and without
 // network, the drill-down opens by the keyboard and by a click, in light and dark.
 func TestBrowser(t *testing.T) {
@@ -115,6 +121,7 @@ func TestBrowser(t *testing.T) {
 	var title, found string
 	var before, after, again bool
 	var light, dark string
+	var wide, column int
 	open := func(to *bool) chromedp.Action {
 		return chromedp.Evaluate(`document.querySelector('#split-0').open`, to)
 	}
@@ -128,6 +135,8 @@ func TestBrowser(t *testing.T) {
 		scheme("light"), chromedp.Navigate("file://"+path), chromedp.Title(&title), open(&before), colour(&light),
 		chromedp.Focus(`#split-0 > summary`), chromedp.KeyEvent(kb.Enter), open(&after),
 		chromedp.Text(`#split-0 table.findings`, &found, chromedp.NodeVisible), shot(t, "light.png"),
+		chromedp.EmulateViewport(phone, 900), chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
+		chromedp.Evaluate(narrowest, &column), shot(t, "narrow.png"), chromedp.EmulateViewport(1280, 900),
 		chromedp.Click(`#split-0 > summary`), open(&again), scheme("dark"), colour(&dark), shot(t, "dark.png")))
 	if title != "mangos_1: differs" || before || !after || again {
 		t.Errorf("title %q; the drill-down was open %v, by the keyboard %v, after a click %v", title, before, after, again)
@@ -137,6 +146,9 @@ func TestBrowser(t *testing.T) {
 	}
 	if light == dark || light == "" {
 		t.Errorf("light is %s, dark is %s", light, dark)
+	}
+	if wide > phone || column < 40 {
+		t.Errorf("on a phone the page is %d wide, and its narrowest column %d", wide, column)
 	}
 	seen.mu.Lock()
 	defer seen.mu.Unlock()

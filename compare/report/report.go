@@ -15,6 +15,7 @@ import (
 
 	"github.com/mastercard/mangos/compare/difference"
 	"github.com/mastercard/mangos/compare/explanation"
+	"github.com/mastercard/mangos/compare/lineage"
 	"github.com/mastercard/mangos/compare/machine"
 	"github.com/mastercard/mangos/compare/side"
 	"github.com/mastercard/mangos/compare/terminal"
@@ -57,6 +58,15 @@ type Split struct {
 	More        int
 	// Problem says why there is no explanation.
 	Problem string
+}
+
+// Culprits are the components at which the groups part.
+func (s Split) Culprits() []string {
+	var names []string
+	for _, o := range lineage.Culprits(s.Components) {
+		names = append(names, o.Component)
+	}
+	return names
 }
 
 // Group is the rows of one kind.

@@ -57,7 +57,7 @@ func dissent(t *testing.T) *verdict.Verdict {
 func TestPageShowsTheVerdict(t *testing.T) {
 	text := write(t, dissent(t))
 	for _, want := range []string{
-		`<title>mangos_1: differs</title>`, `alpha, beta and gamma part at kernel`, `<th scope="row">bzImage</th>`,
+		`<title>mangos_1: differs</title>`, `alpha, beta on one side, gamma on the other: they part at kernel`, `<th scope="row">bzImage</th>`,
 		`<span class="tag">B</span>`, "Packages that are reproduced: 1", "What the agreement proves", "a processor of alpha",
 	} {
 		if !strings.Contains(text, want) {
