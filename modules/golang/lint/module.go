@@ -8,10 +8,12 @@ import (
 	"go/format"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -135,10 +137,23 @@ func (m *module) formatted(out io.Writer) (bool, error) {
 	return good, nil
 }
 
+// packages returns the patterns of the module's packages: of a Dagger module, those with
+// a file that is not generated.
+func (m *module) packages() []string {
+	if !m.dagger {
+		return []string{"./..."}
+	}
+	folders := map[string]bool{}
+	for _, file := range m.files {
+		folders["."+strings.TrimPrefix(filepath.Dir(file), m.dir)] = true
+	}
+	return slices.Sorted(maps.Keys(folders))
+}
+
 // vetted reports whether `go vet` finds nothing in the code, with a tool or with the
 // one of its own.
 func (m *module) vetted(ctx context.Context, out io.Writer, flags ...string) (bool, error) {
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"vet"}, flags...), "./...")...)
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"vet"}, flags, m.packages())...)
 	cmd.Dir = m.dir
 	cmd.Stdout, cmd.Stderr = out, out
 	err := cmd.Run()

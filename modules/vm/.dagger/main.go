@@ -12,7 +12,7 @@ import (
 )
 
 // Vm holds what runs the machines.
-type Vm struct {
+type Vm struct { //nolint:revive // Dagger names it after the module
 	// +private
 	Tools *dagger.Directory
 	// +private
