@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mastercard/mangos/attest/strictjson"
 	"github.com/mastercard/mangos/format/byterange"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/modules/image/disk"
@@ -169,14 +170,9 @@ func Read(r io.Reader) (*Manifest, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("read unsigned set: more than %d bytes: %w", MaxSize, ErrSet)
 	}
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
 	m := &Manifest{}
-	if err := d.Decode(m); err != nil {
+	if err := strictjson.UnmarshalKnown(text, m); err != nil {
 		return nil, fmt.Errorf("read unsigned set: %w: %w", ErrSet, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("read unsigned set: text after the manifest: %w", ErrSet)
 	}
 	if _, err := verity.ParseRootHash(m.RootHash); err != nil {
 		return nil, fmt.Errorf("read unsigned set: %w: %w", ErrSet, err)

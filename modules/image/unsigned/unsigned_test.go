@@ -47,6 +47,8 @@ func TestReadRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":        "",
 		"unknown member": strings.Replace(good, `"name"`, `"more": 1, "name"`, 1),
+		"a doubled one":  strings.Replace(good, `"name"`, `"name": "x", "name"`, 1),
+		"another case":   strings.Replace(good, `"name"`, `"Name"`, 1),
 		"text after it":  good + "{}",
 		"no root hash":   strings.Replace(good, `"rootHash": "01`, `"rootHash": "X1`, 1),
 	} {
