@@ -44,7 +44,7 @@ func readStatements(r *folder, trust *policy.Statements) (statements, error) {
 	if len(all) == 0 {
 		return nil, errors.New("there is no statement")
 	}
-	for _, s := range all {
+	for _, s := range all.sorted() {
 		if len(s.voters) < trust.Threshold {
 			return nil, fmt.Errorf("step %s: %d trusted keys signed its statement, %d are needed", s.name, len(s.voters), trust.Threshold)
 		}

@@ -1,0 +1,163 @@
+package verify_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mastercard/mangos/attest/bundle"
+	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/verify"
+)
+
+// TestEveryFile: one byte of each file, with and without new checksums.
+func TestEveryFile(t *testing.T) {
+	o := newOriginal(t)
+	for _, name := range o.copy(t).list(o.dir) {
+		for _, sealed := range []bool{false, true} {
+			sums := strings.HasPrefix(name, "SHA256SUMS")
+			if sealed && sums || !sealed && !sums && o.world == nil {
+				continue // a real release takes long enough
+			}
+			t.Run(name, func(t *testing.T) {
+				c := o.copy(t)
+				b := bytes.Clone(c.read(name))
+				b[len(b)/2] ^= 1
+				c.write(name, b)
+				if sealed {
+					c.seal()
+				}
+				c.blames(c.run(), name, sealed)
+			})
+		}
+	}
+}
+
+// TestCutFiles: half of each file, and nothing of it.
+func TestCutFiles(t *testing.T) {
+	o := newOriginal(t)
+	for _, name := range o.sample(t) {
+		for _, part := range []int{0, 1} {
+			t.Run(name, func(t *testing.T) {
+				c := o.copy(t)
+				b := c.read(name)
+				c.write(name, bytes.Clone(b[:len(b)*part/2]))
+				if !strings.HasPrefix(name, "SHA256SUMS") {
+					c.seal()
+				}
+				c.blames(c.run(), name, true)
+			})
+		}
+	}
+}
+
+// sample lists the files of a small release; of a real one, which takes long
+// enough, the evidence of one step only.
+func (o *original) sample(t *testing.T) []string {
+	t.Helper()
+	c := o.copy(t)
+	names := c.list(o.dir)
+	if o.world != nil {
+		return names
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		evidence := strings.HasSuffix(name, bundle.Suffix) || strings.HasSuffix(name, ".link")
+		return evidence && name != c.statement("disk") && name != c.link("disk")
+	})
+}
+
+// TestUnlisted: a file that is not even in the checksums.
+func TestUnlisted(t *testing.T) {
+	c := newOriginal(t).copy(t)
+	c.write("more.txt", []byte("x"))
+	got := failed(t, c.run())
+	for _, check := range []string{"checksums", "accounted"} {
+		if !strings.Contains(got[check], "more.txt") {
+			t.Errorf("the check %s does not name the file: %q", check, got)
+		}
+	}
+}
+
+// blames looks for the name of a file among what failed checks say; the checks
+// of the checksums do not count where these were made anew.
+func (c *copied) blames(r *verify.Report, name string, sealed bool) {
+	c.t.Helper()
+	got := failed(c.t, r)
+	if sealed {
+		delete(got, "checksums")
+	}
+	subject := name
+	if strings.HasPrefix(name, "SHA256SUMS") {
+		subject = "SHA256SUMS"
+	}
+	for _, detail := range got {
+		if strings.Contains(detail, subject) {
+			return
+		}
+	}
+	c.t.Errorf("no failed check names %s: %q", name, got)
+}
+
+// TestHugeStatement: 2 GB are refused before they are read.
+func TestHugeStatement(t *testing.T) {
+	c := newOriginal(t).copy(t)
+	name := c.statement("erofs")
+	c.write(name, nil)
+	if err := os.Truncate(c.path(name), 2<<30); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	c.blames(c.run(), name, true)
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("that took %s", took)
+	}
+}
+
+// TestAlphabets: base64 of either alphabet is the same statement.
+func TestAlphabets(t *testing.T) {
+	c := newOriginal(t).copy(t)
+	for _, name := range c.list(c.dir) {
+		if !strings.HasSuffix(name, bundle.Suffix) {
+			continue
+		}
+		e, err := bundle.Read(c.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(c.read(name))
+		for _, b := range [][]byte{e.Payload, e.Signatures[0]} {
+			standard, other := base64.StdEncoding.EncodeToString(b), base64.URLEncoding.EncodeToString(b)
+			text = strings.Replace(text, standard, other, 1)
+		}
+		c.write(name, []byte(text))
+	}
+	c.seal()
+	if err := c.run().Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNothing: a folder without a file is never verified.
+func TestNothing(t *testing.T) {
+	o := newOriginal(t)
+	p, err := policy.Parse(o.policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
+		if r, err := verify.Release(t.Context(), dir, p, o.at); err == nil {
+			t.Errorf("%+v", r)
+		}
+	}
+	c := o.copy(t)
+	for _, name := range c.list(c.dir) {
+		os.Remove(c.path(name))
+	}
+	c.seal()
+	failed(t, c.run())
+}
