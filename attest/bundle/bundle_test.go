@@ -157,14 +157,9 @@ func TestCosign(t *testing.T) {
 	write("artifact", []byte(artifact))
 	write("flipped", []byte("The artifact"))
 	write("bundle", example(t))
-	write("trusted", []byte(`{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`))
 	verify := func(keyFile, kind, bundle, file string) []string {
-		return []string{
-			"verify-blob-attestation", "--key", keyFile, "--insecure-ignore-tlog", "--new-bundle-format", "--trusted-root", "trusted",
-			"--type", kind, "--bundle", bundle, file,
-		}
+		return oracle.Attestation(t, dir, keyFile, kind, bundle, file)
 	}
-	t.Setenv("HOME", dir)
 	oracle.Run(t, dir, "cosign", verify("key.pub", "slsaprovenance1", "bundle", "artifact")...)
 	oracle.Refuse(t, dir, "cosign", verify("key.pub", "slsaprovenance1", "bundle", "flipped")...)
 	oracle.Refuse(t, dir, "cosign", verify("other.pub", "slsaprovenance1", "bundle", "artifact")...)
