@@ -91,18 +91,8 @@ func (c *Checker) admitOne(ctx context.Context, store Store, name string) error 
 	if err != nil {
 		return err
 	}
-	release, err := Parse(text)
+	m, err := Judge(id, text, c.Policy, c.Host)
 	if err != nil {
-		return refuse(BadMetadata, "its metadata cannot be read (%v)", err)
-	}
-	m, err := metadata(release)
-	if err != nil {
-		return err
-	}
-	if err := c.Policy.allows(id, m); err != nil {
-		return err
-	}
-	if err := compatible(id.Class, release, c.Host); err != nil {
 		return err
 	}
 	if err := remember(store, id, m.Counter); err != nil {

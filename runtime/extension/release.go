@@ -98,6 +98,23 @@ type Metadata struct {
 	Counter uint64
 }
 
+// Judge reads the metadata of the extension that goes by that ID, and says whether
+// a machine with this policy and this os-release takes it. Errors are *Refusal.
+func Judge(id ID, text []byte, policy Policy, host Assignments) (Metadata, error) {
+	release, err := Parse(text)
+	if err != nil {
+		return Metadata{}, refuse(BadMetadata, "its metadata cannot be read (%v)", err)
+	}
+	m, err := metadata(release)
+	if err != nil {
+		return m, err
+	}
+	if err := policy.allows(id, m); err != nil {
+		return m, err
+	}
+	return m, compatible(id.Class, release, host)
+}
+
 // metadata reads our own variables. Errors are *Refusal.
 func metadata(release Assignments) (Metadata, error) {
 	m := Metadata{Name: release["MANGOS_EXTENSION_NAME"], Purpose: release["MANGOS_EXTENSION_PURPOSE"]}
