@@ -9,6 +9,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/layout"
+	"github.com/mastercard/mangos/modules/debian/origin"
 )
 
 // Files of a release that are not subjects: the checksums are over all others,
@@ -66,9 +67,26 @@ func subjectOf(file string) string {
 	return file
 }
 
+// understood are the files of a release, besides the evidence, that other checks
+// look into, by their names.
+func (m *image) understood(r *folder) map[string]bool {
+	n := m.names
+	known := map[string]bool{
+		n.Disk: true, n.Image: true, n.PCRs: true, n.Unsigned: true, n.Org: true, n.Signature: true, n.Tree: true, n.Root: true,
+		m.bill(): true,
+	}
+	for _, suffix := range []string{".lock.json", ".go.sum", origin.Suffix} {
+		if name, err := r.one(suffix); err == nil {
+			known[name] = true
+		}
+	}
+	return known
+}
+
 // checkAccounted finds, for every file of the release, the statement that it is
-// a subject of.
-func checkAccounted(r *folder, all statements, l *layout.Result) (string, error) {
+// a subject of. That alone is not enough: a file that no other check looks into is
+// whatever its maker says.
+func checkAccounted(r *folder, all statements, l *layout.Result, understood map[string]bool) (string, error) {
 	evidence := map[string]bool{sumsName: true, signatureName: true}
 	for _, f := range l.Files {
 		evidence[f] = true
@@ -98,6 +116,9 @@ func checkAccounted(r *folder, all statements, l *layout.Result) (string, error)
 		}
 		if made != 1 {
 			return "", fmt.Errorf("%s is a subject of %d statements, and should be of one", name, made)
+		}
+		if !understood[name] {
+			return "", fmt.Errorf("%s is a file that no check understands", name)
 		}
 		subjects++
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/cms"
 	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/strictjson"
 	"github.com/mastercard/mangos/format/bzimage"
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/format/uki"
@@ -31,7 +32,12 @@ const (
 	loaderFile      = "loader/loader.conf"
 	extensionFolder = "mangos/extensions/"
 	orgExtension    = extensionFolder + "org.confext.raw"
-	maxESPFiles     = 1000
+)
+
+// Limits of the EFI system partition; bytes are those of all its files.
+const (
+	maxESPFiles = 1000
+	maxESPBytes = 1 << 30
 )
 
 // readESP reads the files of the EFI system partition by their paths.
@@ -41,13 +47,14 @@ func (m *image) readESP() (map[string][]byte, error) {
 		return nil, fmt.Errorf("EFI system partition: %w", err)
 	}
 	files := map[string][]byte{}
-	if err := readFAT(v.Root(), "", files, 0); err != nil {
+	budget := int64(maxESPBytes)
+	if err := readFAT(v.Root(), "", files, &budget, 0); err != nil {
 		return nil, fmt.Errorf("EFI system partition: %w", err)
 	}
 	return files, nil
 }
 
-func readFAT(dir *vfat.File, at string, files map[string][]byte, depth int) error {
+func readFAT(dir *vfat.File, at string, files map[string][]byte, budget *int64, depth int) error {
 	if depth > 8 || len(files) > maxESPFiles {
 		return errors.New("too many files")
 	}
@@ -61,7 +68,7 @@ func readFAT(dir *vfat.File, at string, files map[string][]byte, depth int) erro
 		}
 		name := path.Join(at, e.Name)
 		if e.IsDir() {
-			if err := readFAT(e, name, files, depth+1); err != nil {
+			if err := readFAT(e, name, files, budget, depth+1); err != nil {
 				return err
 			}
 			continue
@@ -70,8 +77,8 @@ func readFAT(dir *vfat.File, at string, files map[string][]byte, depth int) erro
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if e.Size > maxSmall {
-			return fmt.Errorf("%s has %d bytes", name, e.Size)
+		if *budget -= int64(e.Size); *budget < 0 {
+			return fmt.Errorf("%s: its files have more than %d bytes together", name, int64(maxESPBytes))
 		}
 		b := make([]byte, e.Size)
 		if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
@@ -268,6 +275,18 @@ func (m *image) pcrKey(trust *policy.Image) ([]byte, error) {
 	return nil, fmt.Errorf("the image's PCR key (%s) is not one of the policy's", pcr.Fingerprint(key))
 }
 
+// readSignatures reads a .pcrsig section that nobody can read in another way.
+func readSignatures(section []byte) ([]pcr.Signature, error) {
+	signatures, err := pcr.ParseSignatures(section)
+	if err != nil {
+		return nil, err
+	}
+	if err := strictjson.Unmarshal(bytes.TrimRight(section, "\x00"), new(map[string][]pcr.Signature)); err != nil {
+		return nil, fmt.Errorf("PCR signatures: %w", err)
+	}
+	return signatures, nil
+}
+
 // checkPCRSignatures verifies the signatures over the policies of all phases.
 func (m *image) checkPCRSignatures(trust *policy.Image) (string, error) {
 	phases, err := m.predict(trust)
@@ -282,7 +301,7 @@ func (m *image) checkPCRSignatures(trust *policy.Image) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signatures, err := pcr.ParseSignatures(m.uki.Section(".pcrsig"))
+	signatures, err := readSignatures(m.uki.Section(".pcrsig"))
 	if err != nil {
 		return "", err
 	}

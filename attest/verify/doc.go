@@ -16,7 +16,8 @@
 //     their bytes; those of one step agree; builder and caches are allowed.
 //   - layout, links: the layout is its owners' and in force, the links follow
 //     its rules, and say of each step what its statement says.
-//   - accounted: every file is a subject of a statement, or evidence itself.
+//   - accounted: every file is a subject of a statement, and one that another
+//     check looks into, or it is evidence itself.
 //   - inputs: every input of a step is another's product, or the organisation's
 //     public key.
 //   - lock: every file of the distribution stands in the lock with this digest,
@@ -32,5 +33,7 @@
 //   - pcr-values, pcr-signatures: what the TPM will measure, computed anew, and
 //     the signatures over it.
 //   - sbom: it lists exactly the root's files.
-//   - extension: the organisation's configuration is signed.
+//   - extension: the organisation's configuration, where there is one, is signed,
+//     whole, and what a device takes for it.
+//   - try-out: what try-out keys have signed says so, and the policy accepts it.
 package verify

@@ -20,8 +20,10 @@ import (
 // Limits of a release's folder.
 const (
 	maxFiles = 10_000
-	// maxSmall is the size in bytes of the largest file that is read into memory.
-	maxSmall = 256 << 20
+	// maxSmall is the size in bytes of the largest file that is read into memory,
+	// maxMemory that of all of them.
+	maxSmall  = 256 << 20
+	maxMemory = 2 << 30
 )
 
 // file is an open file of the release.
@@ -91,8 +93,12 @@ func (r *folder) close() {
 	}
 }
 
-// large reports whether a file stays on disk.
+// large reports whether a file stays on disk. An extension is looked into, and a
+// file on disk can change after it was hashed.
 func large(name string) bool {
+	if strings.HasSuffix(name, extensionSuffix) {
+		return false
+	}
 	return strings.HasSuffix(name, ".raw.zst") || strings.HasSuffix(name, ".raw.xz") || strings.HasSuffix(name, ".raw")
 }
 
@@ -101,6 +107,15 @@ func large(name string) bool {
 func (r *folder) load(ctx context.Context, except string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
+	var memory int64
+	for name, f := range r.files {
+		if !large(name) {
+			memory += min(f.size, maxSmall)
+		}
+	}
+	if memory > maxMemory {
+		return fmt.Errorf("the small files have %d bytes together, at most %d are read", memory, int64(maxMemory))
+	}
 	// The large ones first: the small ones fill the gaps.
 	list := slices.SortedFunc(slices.Values(r.names), func(a, b string) int { return int(r.files[b].size - r.files[a].size) })
 	for _, name := range list {

@@ -126,14 +126,21 @@ func (v *volume) open(root verity.RootHash) error {
 
 // checkRootHash verifies the whole root file system.
 func (m *image) checkRootHash() (string, error) {
-	v := m.volume
-	if err := v.hashes.Verify(v.data); err != nil {
+	if err := m.volume.verify(); err != nil {
 		return "", err
 	}
-	if err := allZero(io.NewSectionReader(v.root, v.data.Size(), v.root.Size()-v.data.Size())); err != nil {
-		return "", fmt.Errorf("behind the file system: %w", err)
+	return fmt.Sprintf("%s, all %d blocks", m.root, m.volume.data.Size()/verity.BlockSize), nil
+}
+
+// verify holds every block against the hash tree.
+func (v *volume) verify() error {
+	if err := v.hashes.Verify(v.data); err != nil {
+		return err
 	}
-	return fmt.Sprintf("%s, all %d blocks", m.root, v.data.Size()/verity.BlockSize), nil
+	if err := allZero(io.NewSectionReader(v.root, v.data.Size(), v.root.Size()-v.data.Size())); err != nil {
+		return fmt.Errorf("behind the file system: %w", err)
+	}
+	return nil
 }
 
 // allZero makes sure that nothing hides in the rest of a partition.
@@ -156,8 +163,8 @@ func allZero(r io.Reader) error {
 // checkSignature verifies the signature over the root hash, in the partition and
 // in the file for updates, which are the same.
 func (m *image) checkSignature(r *folder, trust *policy.Image) (string, error) {
-	inDisk := make([]byte, m.volume.signature.Size())
-	if _, err := m.volume.signature.ReadAt(inDisk, 0); err != nil && err != io.EOF {
+	inDisk, err := m.volume.signed()
+	if err != nil {
 		return "", err
 	}
 	f := r.files[m.names.Signature]
@@ -170,10 +177,25 @@ func (m *image) checkSignature(r *folder, trust *policy.Image) (string, error) {
 	return m.volume.checkSignature(inDisk, m.root, trust)
 }
 
+// signed reads the signature's partition.
+func (v *volume) signed() ([]byte, error) {
+	if v.signature.Size() != verity.SignatureSize {
+		return nil, fmt.Errorf("the signature partition has %d bytes, want %d", v.signature.Size(), verity.SignatureSize)
+	}
+	partition := make([]byte, verity.SignatureSize)
+	_, err := io.ReadFull(io.NewSectionReader(v.signature, 0, v.signature.Size()), partition)
+	return partition, err
+}
+
+// checkSignature wants the partition to be as it is written, so that nobody reads
+// another root hash or another signature in it.
 func (v *volume) checkSignature(partition []byte, root verity.RootHash, trust *policy.Image) (string, error) {
 	s, err := verity.ParseSignature(partition)
 	if err != nil {
 		return "", err
+	}
+	if again, err := s.Encode(); err != nil || !bytes.Equal(again, partition) {
+		return "", errors.New("the signature partition is not spelled as this program spells it")
 	}
 	if s.Root != root {
 		return "", fmt.Errorf("it is over the root hash %s", s.Root)

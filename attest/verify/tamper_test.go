@@ -107,6 +107,28 @@ func TestTampering(t *testing.T) {
 		{"no layout", func(c *copied) { os.Remove(c.path(layout.FileName)) }, "layout", layout.FileName},
 		{"a file that nobody lists", func(c *copied) { c.write("more.txt", []byte("x")) }, "accounted", "more.txt"},
 		{"a statement of nothing", func(c *copied) { c.write("more.sigstore.json", []byte("{}")) }, "statements", "more.sigstore.json"},
+		{"a file that no check understands", func(c *copied) {
+			c.write("more.efi", []byte("x"))
+			c.restate("sign", `"subject":[`, `"subject":[{"name":"more.efi","digest":{"sha256":"`+digest([]byte("x"))+`"}},`)
+			c.relink("sign", func(l *in_toto.Link) { l.Products["more.efi"] = in_toto.HashObj{"sha256": digest([]byte("x"))} })
+		}, "accounted", "more.efi is a file that no check understands"},
+		{"a second extension", func(c *copied) {
+			c.write("other.confext.raw", []byte("x"))
+			c.restate("extension", `"subject":[`, `"subject":[{"name":"other.confext.raw","digest":{"sha256":"`+digest([]byte("x"))+`"}},`)
+			c.relink("extension", func(l *in_toto.Link) {
+				l.Products["other.confext.raw"] = in_toto.HashObj{"sha256": digest([]byte("x"))}
+			})
+		}, "accounted", "other.confext.raw is a file that no check understands"},
+		{"an extension that somebody else signed", func(c *copied) {
+			stranger := verifytest.New(c.t, c.t.TempDir(), "Other", "hello")
+			w := verifytest.New(c.t, c.t.TempDir(), "Example", "hello", verifytest.Extended(stranger.Keys))
+			c.original, c.dir = &original{policy: w.Policy, at: at, keys: w.Keys, world: w}, w.Release(c.t)
+		}, "extension", "org_1.2.confext.raw: …certificate"},
+		{"an extension in the release that is not on the disk", func(c *copied) {
+			w := verifytest.New(c.t, c.t.TempDir(), "Example", "hello")
+			c.original, c.dir = &original{policy: w.Policy, at: at, keys: w.Keys, world: w}, w.Release(c.t)
+			c.write(w.Names.Org, []byte("x"))
+		}, "boot-partition", "org_1.2.confext.raw…not in both"},
 		{"a link of nothing", func(c *copied) { c.write("more.01234567.link", []byte("{}")) }, "accounted", "more.01234567.link"},
 		{"a bill of materials that lists another file", func(c *copied) {
 			name := c.find(".spdx.json")

@@ -142,7 +142,9 @@ func (v *verifier) checks() []check {
 		{"statements", facts(&v.stated), facts(&v.listed), v.checkStatements},
 		{"layout", facts(&v.laidOut), facts(), v.describeLayout},
 		{"links", facts(), facts(&v.stated, &v.laidOut), func() (string, error) { return checkLinks(v.all, v.layout) }},
-		{"accounted", facts(), facts(&v.stated, &v.laidOut, &v.unpacked), func() (string, error) { return checkAccounted(r, v.all, v.layout) }},
+		{"accounted", facts(), facts(&v.stated, &v.laidOut, &v.unpacked, &v.listed), func() (string, error) {
+			return checkAccounted(r, v.all, v.layout, m.understood(r))
+		}},
 		{"inputs", facts(), facts(&v.stated), func() (string, error) { return checkInputs(v.all) }},
 		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock) }},
 		{"distribution", facts(), facts(&v.locked), func() (string, error) { return checkDistribution(r, v.lock, v.policy.Suites) }},
@@ -157,6 +159,7 @@ func (v *verifier) checks() []check {
 		{"pcr-values", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRs(r, trust) }},
 		{"pcr-signatures", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRSignatures(trust) }},
 		{"sbom", facts(), facts(&v.opened), func() (string, error) { return m.checkSBOM(v.ctx, r) }},
+		{"extension", facts(), facts(&v.listed), func() (string, error) { return m.checkExtension(r, trust) }},
 		{"try-out", facts(), facts(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
 	}
 }

@@ -39,7 +39,7 @@ func small(t *testing.T) (*verifytest.World, string) {
 	made.Lock()
 	defer made.Unlock()
 	if made.world == nil {
-		made.world = verifytest.New(t, filepath.Join(made.folder, "example"), "Example", "hello")
+		made.world = verifytest.New(t, filepath.Join(made.folder, "example"), "Example", "hello", verifytest.Extended(""))
 		made.dir = made.world.Release(t)
 	}
 	return made.world, made.dir
@@ -63,6 +63,14 @@ func TestGood(t *testing.T) {
 	r := run(t, dir, w.Policy)
 	r.Text(t.Output())
 	if err := r.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWithoutExtension: a release need not bring one.
+func TestWithoutExtension(t *testing.T) {
+	w := verifytest.New(t, t.TempDir(), "Example", "hello")
+	if err := run(t, w.Release(t), w.Policy).Err(); err != nil {
 		t.Error(err)
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/mastercard/mangos/modules/debian/lock"
 	"github.com/mastercard/mangos/modules/debian/origin"
 	"github.com/mastercard/mangos/modules/image/disk"
+	"github.com/mastercard/mangos/modules/image/extension"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
 	"github.com/mastercard/mangos/modules/image/unified"
@@ -339,7 +340,7 @@ func (w *World) root(t testing.TB, content string) verity.RootHash {
 	tree, err := verity.Build(bytes.NewReader(image), int64(len(image)), verity.Salt())
 	must(t, err)
 	w.Names = release.Name(Name, Version, tree.Root, false)
-	osRelease := []byte("ID=mangos\nPRETTY_NAME=\"mangos\"\nVERSION_ID=" + Version + "\n")
+	osRelease := []byte("ID=mangos\nPRETTY_NAME=\"mangos\"\nVERSION_ID=" + Version + "\nCONFEXT_LEVEL=1\n")
 	w.write(t, "os-release", osRelease)
 	w.write(t, "root.verity", tree.Bytes())
 	w.write(t, "roothash", []byte(tree.Root.String()+"\n"))
@@ -431,10 +432,17 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 	for _, tool := range []string{"xz", "zstd"} {
 		oracle.Command(t, "", tool)
 	}
-	w.esp(t, map[string]string{
+	esp := map[string]string{
 		fmt.Sprintf("EFI/Linux/%s+3.efi", w.Names.Entry): w.path("signed.efi"), "EFI/BOOT/BOOTX64.EFI": w.path("boot.efi"),
 		"loader/loader.conf": w.write(t, "loader.conf", []byte("timeout 0\neditor no\nsecure-boot-enroll off\n")),
-	})
+	}
+	made := []string{"root.erofs", "root.verity", "boot.efi", w.Names.Signature, w.Names.Image}
+	if w.extension != "" {
+		w.extend(t)
+		esp["mangos/extensions/org.confext.raw"] = w.path("org.confext.raw")
+		made = append(made, w.Names.Org)
+	}
+	w.esp(t, esp)
 	label := Name + "_" + Version
 	parts := append([]disk.Part{{Source: w.path("esp"), Partition: gpt.Partition{Type: gpt.TypeESP, ID: gpt.DeriveGUID("esp"), Label: "esp"}}},
 		disk.VerityParts(root, [3]string{label + "_verity_sig", label + "_verity", label}, [3]int64{verity.SignatureSize, 1 << 20, 4 << 20},
@@ -446,16 +454,31 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 	w.Files[w.Names.Disk] = w.read(t, w.path("disk.zst"))
 	w.Files[w.Names.Root] = w.read(t, w.path("root.xz"))
 	w.Files[w.Names.Tree] = w.read(t, w.path("verity.xz"))
-	w.step(t, "disk", append(w.tools("imagetools"), "root.erofs", "root.verity", "boot.efi", w.Names.Signature, w.Names.Image), map[string][]byte{w.Names.Disk: w.Files[w.Names.Disk]})
+	w.step(t, "disk", append(w.tools("imagetools"), made...), map[string][]byte{w.Names.Disk: w.Files[w.Names.Disk]})
 	w.step(t, "update", append(w.tools("imagetools"), "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
+}
+
+// extend makes the organisation's extension.
+func (w *World) extend(t testing.TB) {
+	t.Helper()
+	key, err := sign.OpenKey(filepath.Join(w.extension, "verity.key"), nil)
+	must(t, err)
+	c, err := sign.ReadCertificate(filepath.Join(w.extension, "verity.crt"))
+	must(t, err)
+	w.write(t, "extension/etc/motd", []byte("hello\n"))
+	must(t, extension.Build(context.Background(), extension.Options{
+		Tree: w.path("extension"), Class: extension.Confext, Name: "org", Purpose: "org", Counter: 7, ID: Name, Epoch: Epoch,
+	}, key, c, w.path("org.confext.raw")))
+	w.Files[w.Names.Org] = w.read(t, w.path("org.confext.raw"))
+	w.step(t, "extension", nil, map[string][]byte{w.Names.Org: w.Files[w.Names.Org]})
 }
 
 // esp makes an EFI system partition, smaller than real ones.
 func (w *World) esp(t testing.TB, files map[string]string) {
 	t.Helper()
 	image := w.path("esp")
-	oracle.Run(t, w.Work, "mkfs.vfat", "--invariant", "-n", "ESP", "-C", image, "2048")
-	for _, folder := range []string{"EFI", "EFI/BOOT", "EFI/Linux", "loader"} {
+	oracle.Run(t, w.Work, "mkfs.vfat", "--invariant", "-n", "ESP", "-C", image, "8192")
+	for _, folder := range []string{"EFI", "EFI/BOOT", "EFI/Linux", "loader", "mangos", "mangos/extensions"} {
 		oracle.Run(t, w.Work, "mmd", "-i", image, "::/"+folder)
 	}
 	for name, from := range files {

@@ -43,19 +43,38 @@ type World struct {
 	Policy []byte
 
 	archive *debtest.Key // signs the distribution's Releases
+	// extension is the folder of the keys that sign the extension; empty: there is
+	// none.
+	extension string
 
 	items map[string]record.Item
 	bytes map[string][]byte
 }
 
+// Option makes a world another one than most.
+type Option func(*World)
+
+// Extended gives the release a configuration extension, signed by the verity key in
+// the folder keys; empty: by the organisation's.
+func Extended(keys string) Option {
+	return func(w *World) {
+		if w.extension = keys; keys == "" {
+			w.extension = w.Keys
+		}
+	}
+}
+
 // New makes the release of an organisation, whose name is in the certificates,
 // with all that it is made of in the new folder dir. The root file system holds
 // the text content.
-func New(t testing.TB, dir, organisation, content string) *World {
+func New(t testing.TB, dir, organisation, content string, options ...Option) *World {
 	t.Helper()
 	w := &World{
 		Keys: filepath.Join(dir, "keys"), Work: filepath.Join(dir, "work"), Files: map[string][]byte{},
 		items: map[string]record.Item{}, bytes: map[string][]byte{},
+	}
+	for _, o := range options {
+		o(w)
 	}
 	_, err := keys.Generate(w.Keys, keys.Options{Organisation: organisation, Bits: map[keys.Role]int{keys.Verity: 2048}})
 	must(t, err)
