@@ -62,15 +62,20 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// usageArgs makes every command's complaint about its arguments a usageError.
+// usageArgs makes every command's complaint about its arguments, and about flags
+// that are missing or do not go together, a usageError.
 func usageArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+	check := c.Args
+	if check == nil {
+		check = cobra.ArbitraryArgs
+	}
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		for _, err := range []error{check(cmd, args), cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()} {
+			if err != nil {
 				return usageError{err}
 			}
-			return nil
 		}
+		return nil
 	}
 	for _, sub := range c.Commands() {
 		usageArgs(sub)
