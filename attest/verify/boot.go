@@ -78,7 +78,7 @@ func readFAT(dir *vfat.File, at string, files map[string][]byte, budget *int64, 
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if *budget -= int64(e.Size); *budget < 0 {
-			return fmt.Errorf("%s: its files have more than %d bytes together", name, int64(maxESPBytes))
+			return fmt.Errorf("%s: its files have more than %d bytes together", name, maxESPBytes)
 		}
 		b := make([]byte, e.Size)
 		if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {

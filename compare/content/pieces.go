@@ -122,15 +122,15 @@ func (p *pieces) read(b []byte, index int, off int64) error {
 	return k.err
 }
 
-// piece is the segment as it is kept, made if it is not and make says so.
-func (p *pieces) piece(index int, make bool) *piece {
+// piece is the segment as it is kept, made if it is not and wanted says so.
+func (p *pieces) piece(index int, wanted bool) *piece {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e, ok := p.kept[index]; ok {
 		p.recent.MoveToFront(e)
 		return e.Value.(*piece)
 	}
-	if !make {
+	if !wanted {
 		return nil
 	}
 	k := &piece{index: index}
