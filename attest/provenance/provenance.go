@@ -2,6 +2,13 @@
 // (slsa.dev/spec/v1.1/provenance), of one build type: a step of the mangos
 // pipeline, described in step-v1.md next to this file.
 //
+// A statement says what a step's record says (package record) and is made in one
+// place, record.Record.Statement. There no digest is taken from whoever asks for
+// the statement: the recorder has hashed what lay before the step, started the
+// step, and looked again. What was not there cannot be claimed; how that is made
+// sure of, and what it leaves to trust, stands in the documentation of package
+// record.
+//
 // What differs by nature from build to build (times, the builder, the run)
 // stands in runDetails only. Two organisations that built the same inputs have
 // the same subjects and the same buildDefinition, up to the order of

@@ -17,6 +17,10 @@
 //
 // # Why a record cannot claim an input that was not used
 //
+// An input counts as used when it lay before the step's command, in these bytes,
+// from before the command ran until after it had ended. Which of them the command
+// opened is not written down: a compiler that could have read a header has used it.
+//
 // Nobody tells the recorder a digest. It opens what lies there, hashes what it
 // reads, and then starts the step's command itself, in the same container:
 //
