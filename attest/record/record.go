@@ -58,8 +58,6 @@ type Item struct {
 	URI string `json:"uri,omitempty"`
 	// Use is "tool" for what was there to run, else empty.
 	Use string `json:"use,omitempty"`
-	// GitCommit is set where the item is a checkout of that commit, proven.
-	GitCommit string `json:"gitCommit,omitempty"`
 }
 
 // Tool is the Use of an input that was there to run.
@@ -155,9 +153,6 @@ func (i *Item) check() error {
 // Descriptor is the item as a statement names it.
 func (i *Item) Descriptor() statement.Descriptor {
 	d := statement.Descriptor{Name: i.Name, URI: i.URI, Digest: map[string]string{"sha256": i.SHA256}}
-	if i.GitCommit != "" {
-		d.Digest["gitCommit"] = i.GitCommit
-	}
 	if i.Use != "" {
 		d.Annotations = map[string]any{"use": i.Use}
 	}
