@@ -27,6 +27,8 @@ var cases = []benchmark{
 	{"cold", "build-image from an empty package cache, and mkosi's build of the same packages", measureCold},
 	{"size", "root image and unified kernel image, and mkosi's of the same packages", measureSize},
 	{"kernel", "the kernel from source, compiled anew", measureKernel},
+	{"verify", "attest verify of the release, and sha256sum of its bytes", measureVerify},
+	{"trace", "attest trace of files of the release", measureTrace},
 	{"compare-identical", "two identical images of 1 GB, and sha256sum of both", measureIdentical},
 	{"compare-first", "the first path that differs in two images of 1 GB, and diffoscope", measureFirst},
 	{"verdict", "the verdict over 50 organisations with 500 artifacts each", measureVerdict},

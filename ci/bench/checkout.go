@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // bench is a clone that is changed and built, as a person changes and builds a
@@ -53,9 +52,7 @@ func (b *bench) reset(ctx context.Context) error {
 
 // call runs ci/dagger in the clone and returns how many seconds it took.
 func (b *bench) call(ctx context.Context, args ...string) (float64, error) {
-	began := time.Now()
-	_, err := command(ctx, b.tree, filepath.Join(b.tree, "ci/dagger"), append([]string{"--progress=plain"}, args...)...)
-	return time.Since(began).Seconds(), err
+	return timed(ctx, b.tree, append([]string{filepath.Join(b.tree, "ci/dagger"), "--progress=plain"}, args...)...)
 }
 
 // release is the folder that builds are written to.
