@@ -6,7 +6,6 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -302,31 +301,6 @@ func manifestOf(t *testing.T, path string) *component.Node {
 func dump(r *difference.Result) string {
 	b, _ := json.MarshalIndent(r, "", " ")
 	return string(b)
-}
-
-// TestDiffoscopeAgrees lets diffoscope look at the files in which faults of
-// file content were put: it must see a difference too.
-func TestDiffoscopeAgrees(t *testing.T) {
-	if _, err := exec.LookPath("diffoscope"); err != nil {
-		t.Skip("needs diffoscope")
-	}
-	tree := rootTree(t)
-	addSamples(t, tree)
-	for _, f := range faults() {
-		if f.tree == nil || f.want.file == "" {
-			continue
-		}
-		t.Run(f.name, func(t *testing.T) {
-			copied := t.TempDir()
-			run(t, "cp", "-a", tree+"/.", copied)
-			f.tree(t, copied)
-			cmd := exec.Command("diffoscope", "--exclude-directory-metadata=no", "--extended-filesystem-attributes", "--text", "-", filepath.Join(tree, filepath.Dir(f.want.file)), filepath.Join(copied, filepath.Dir(f.want.file)))
-			out, err := cmd.CombinedOutput()
-			if cmd.ProcessState.ExitCode() != 1 {
-				t.Errorf("diffoscope sees nothing: %v\n%s", err, out)
-			}
-		})
-	}
 }
 
 func flipText(t *testing.T, path string) { flipSection(t, path, ".text", 0x1234) }
