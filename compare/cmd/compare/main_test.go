@@ -30,18 +30,19 @@ func TestMain(m *testing.M) {
 //	code N compare ARGS…       requires the exit code N
 //	edit FILE FROM TO          replaces a text, which must be there
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"release":       func(ts *testscript.TestScript, _ bool, args []string) { makeRelease(t, ts, args) },
-			"keygen":        keygen,
-			"organisations": organisations,
-			"code":          code,
-			"edit":          edit,
-			"build":         build,
-			"erofs":         makeErofs,
-		},
-	})
+	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: commands(t)})
+}
+
+func commands(t *testing.T) map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"release":       func(ts *testscript.TestScript, _ bool, args []string) { makeRelease(t, ts, args) },
+		"keygen":        keygen,
+		"organisations": organisations,
+		"code":          code,
+		"edit":          edit,
+		"build":         build,
+		"erofs":         makeErofs,
+	}
 }
 
 func makeRelease(t *testing.T, ts *testscript.TestScript, args []string) {
