@@ -21,7 +21,7 @@ import (
 // Limits of what is read of an EFI system partition.
 const (
 	maxBootFiles = 1000
-	maxBootFile  = 512 << 20 // bytes
+	maxBootBytes = 512 << 20 // of all files: several may claim the same clusters
 	maxBootDepth = 8
 )
 
@@ -114,7 +114,7 @@ func (o *organisation) checkDisk() error {
 				o.keys["signature of the root hash"], err = content.ReadAll(part, 1<<20)
 			}
 		case p.Label == declared.Boot:
-			o.boot, err = readBoot(part)
+			o.boot, err = readBoot(part, maxBootFiles, maxBootBytes)
 			if err == nil {
 				o.checkBootImages()
 			}
@@ -174,8 +174,12 @@ func (o *organisation) checkPartition(what string, part content.Content, open fu
 	return nil
 }
 
-// readBoot reads the files of an EFI system partition.
-func readBoot(part content.Content) (map[string][]byte, error) {
+// errBoot: more on an EFI system partition than is read.
+var errBoot = errors.New("boot partition holds too much")
+
+// readBoot reads the files of an EFI system partition, so many, with so many bytes
+// altogether.
+func readBoot(part content.Content, count int, size int64) (map[string][]byte, error) {
 	volume, err := vfat.Open(part, part.Size())
 	if err != nil {
 		return nil, err
@@ -188,23 +192,28 @@ func readBoot(part content.Content) (map[string][]byte, error) {
 			return err
 		}
 		for _, e := range entries {
+			if e.IsLabel() {
+				continue
+			}
+			if count--; count < 0 || depth > maxBootDepth {
+				return fmt.Errorf("%w: more than %d levels, or too many files", errBoot, maxBootDepth)
+			}
 			name := path.Join(dir, e.Name)
-			switch {
-			case e.IsLabel():
-			case e.IsDir() && (depth > maxBootDepth || len(files) > maxBootFiles):
-				return fmt.Errorf("boot partition: more than %d levels or %d files", maxBootDepth, maxBootFiles)
-			case e.IsDir():
+			if e.IsDir() {
 				if err := read(name, e, depth+1); err != nil {
 					return err
 				}
-			default:
-				r, err := e.Open()
-				if err != nil {
-					return err
-				}
-				if files[name], err = content.ReadAll(content.Of(r, e.Size), maxBootFile); err != nil {
-					return fmt.Errorf("boot partition: %s: %w", name, err)
-				}
+				continue
+			}
+			if size -= e.Size; size < 0 {
+				return fmt.Errorf("%w: its files have too many bytes", errBoot)
+			}
+			r, err := e.Open()
+			if err != nil {
+				return err
+			}
+			if files[name], err = content.ReadAll(content.Of(r, e.Size), e.Size); err != nil {
+				return fmt.Errorf("boot partition: %s: %w", name, err)
 			}
 		}
 		return nil
