@@ -28,10 +28,20 @@ func reopen(root string, signed bool) error {
 	if i < 0 {
 		return fmt.Errorf("open the root once more: %w", ErrNoRoot)
 	}
-	args, err := verityArguments(all[i].Table)
+	data, hash, rootHash, err := verityTable(all[i].Table)
 	if err != nil {
 		return fmt.Errorf("open the root once more: %w", err)
 	}
+	// veritysetup takes no device that is in use; a loop device over it is not.
+	for _, device := range []*string{&data, &hash} {
+		out, err := run("losetup", "--find", "--show", "--read-only", *device)
+		if err != nil {
+			return err
+		}
+		*device = strings.TrimSpace(out)
+		defer run("losetup", "--detach", *device)
+	}
+	args := []string{"open", data, reopened, hash, rootHash}
 	if signed {
 		args = append(args, "--root-hash-signature="+signature)
 	}
@@ -45,15 +55,14 @@ func reopen(root string, signed bool) error {
 // reopened is the name of the second device.
 const reopened = "mangos-probe"
 
-// verityArguments returns the arguments of veritysetup that open what a table describes:
-// "verity 1 DATA HASH BLOCK BLOCK BLOCKS START sha256 ROOT SALT" (the kernel's
-// admin-guide/device-mapper/verity).
-func verityArguments(table string) ([]string, error) {
+// verityTable returns the devices and the root hash of a table: "verity 1 DATA HASH BLOCK
+// BLOCK BLOCKS START sha256 ROOT SALT" (the kernel's admin-guide/device-mapper/verity).
+func verityTable(table string) (data, hash, rootHash string, err error) {
 	f := strings.Fields(table)
 	if len(f) < 11 || f[0] != "verity" {
-		return nil, fmt.Errorf("%w: its table is %q", ErrNoRoot, table)
+		return "", "", "", fmt.Errorf("%w: its table is %q", ErrNoRoot, table)
 	}
-	return []string{"open", "/dev/block/" + f[2], reopened, "/dev/block/" + f[3], f[9]}, nil
+	return "/dev/block/" + f[2], "/dev/block/" + f[3], f[9], nil
 }
 
 // plant puts the plants into their places and has the configuration extensions merged anew.

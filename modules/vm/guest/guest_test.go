@@ -174,15 +174,14 @@ func FuzzParseTable(f *testing.F) {
 	})
 }
 
-func TestVerityArguments(t *testing.T) {
-	table := "verity 1 253:4 253:3 4096 4096 100 1 sha256 " + strings.Repeat("ab", 32) + " - 1 panic_on_corruption\n"
-	args, err := verityArguments(table)
-	want := []string{"open", "/dev/block/253:4", "mangos-probe", "/dev/block/253:3", strings.Repeat("ab", 32)}
-	if err != nil || !slices.Equal(args, want) {
-		t.Errorf("%q, %v", args, err)
+func TestVerityTable(t *testing.T) {
+	root := strings.Repeat("ab", 32)
+	data, hash, rootHash, err := verityTable("verity 1 253:4 253:3 4096 4096 100 1 sha256 " + root + " - 1 panic_on_corruption\n")
+	if err != nil || data != "/dev/block/253:4" || hash != "/dev/block/253:3" || rootHash != root {
+		t.Errorf("%q, %q, %q, %v", data, hash, rootHash, err)
 	}
 	for _, table := range []string{"", "linear 253:4 0", "crypt 1 2 3 4 5 6 7 8 9 10"} {
-		if _, err := verityArguments(table); !errors.Is(err, ErrNoRoot) {
+		if _, _, _, err := verityTable(table); !errors.Is(err, ErrNoRoot) {
 			t.Errorf("%q: %v", table, err)
 		}
 	}

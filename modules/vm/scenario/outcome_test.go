@@ -126,31 +126,25 @@ func TestPlanted(t *testing.T) {
 }
 
 func TestPlaintext(t *testing.T) {
-	esp := []string{"boot.automount", "boot.mount"}
-	const swaps = "Filename\tType\tSize"
-	const volatile = "1 2 0:1 / /var rw - tmpfs tmpfs rw\n"
+	const none = "Filename\tType\tSize"
+	volatile := "1 2 0:1 / /var rw - tmpfs tmpfs rw\n"
 	for name, c := range map[string]struct {
 		units         []string
 		mounts, swaps string
-		path          string
-		unit          func(string) bool
-		passes        bool
+		want          []string
 	}{
-		"nothing made of /var":   {esp, volatile, swaps, "/var", isMount("/var"), true},
-		"a unit for /var":        {append([]string{"var.mount"}, esp...), volatile, swaps, "/var", isMount("/var"), false},
-		"/var mounted":           {esp, "1 2 0:1 / /var rw - erofs /dev/vda5 rw\n", swaps, "/var", isMount("/var"), false},
-		"/var encrypted":         {esp, "1 2 0:1 / /var rw - ext4 /dev/mapper/var rw\n", swaps, "/var", isMount("/var"), true},
-		"a unit for /var/tmp":    {append([]string{"var-tmp.mount"}, esp...), volatile, swaps, "/var/tmp", isMount("/var/tmp"), false},
-		"/var is not /var/tmp":   {append([]string{"var.mount"}, esp...), volatile, swaps, "/var/tmp", isMount("/var/tmp"), true},
-		"no generator":           {nil, volatile, swaps, "/var", isMount("/var"), false},
-		"nothing made of swap":   {esp, volatile, swaps, "", isSwap, true},
-		"a unit for swap":        {append([]string{"dev-vda5.swap"}, esp...), volatile, swaps, "", isSwap, false},
-		"swap used all the same": {esp, volatile, swaps + "\n/dev/vda5 partition 1", "", isSwap, false},
+		"nothing made":       {[]string{"boot.automount", "var.mount"}, volatile, none, nil},
+		"encrypted":          {[]string{"boot.automount"}, "1 2 0:1 / /var rw - ext4 /dev/mapper/var rw\n", none, nil},
+		"/var mounted":       {nil, "1 2 0:1 / /var rw - erofs /dev/vda5 rw\n", none, []string{"plaintext-var"}},
+		"/var/tmp mounted":   {nil, volatile + "1 2 0:1 / /var/tmp rw - erofs /dev/vda6 rw\n", none, []string{"plaintext-tmp"}},
+		"a unit for it":      {[]string{"var-tmp.mount"}, volatile, none, []string{"plaintext-tmp"}},
+		"a unit for swap":    {[]string{"dev-vda7.swap"}, volatile, none, []string{"plaintext-swap"}},
+		"swap without units": {nil, volatile, none + "\n/dev/vda7 partition 1", []string{"plaintext-swap"}},
 	} {
 		o := &outcome{t: t}
-		checkPlaintext(&probe.Facts{Mounts: c.mounts, Swaps: c.swaps}, c.units, "row", c.path, c.unit, o.expect)
-		if passes := len(o.failed) == 0; passes != c.passes {
-			t.Errorf("%s: passes %v, want %v", name, passes, c.passes)
+		checkPlaintext(&probe.Facts{Mounts: c.mounts, Swaps: c.swaps}, c.units, o.expect)
+		if !slices.Equal(o.failed, c.want) {
+			t.Errorf("%s: %q fail, want %q", name, o.failed, c.want)
 		}
 	}
 }

@@ -21,9 +21,18 @@ import (
 // plaintextSize is the size of a partition that an attacker adds.
 const plaintextSize = 16 << 20
 
-// addPlaintext adds a partition to the disk that claims, by type and identifier, to be one
-// that the machine uses, and is not encrypted (Discoverable Partitions Specification).
-func (l *Lab) addPlaintext(ctx context.Context, img *disk.Image, kind gpt.GUID) error {
+// addPlaintext adds partitions to the disk that claim, by type and identifier, to be ones
+// that the machine uses, and are not encrypted (Discoverable Partitions Specification).
+func (l *Lab) addPlaintext(ctx context.Context, img *disk.Image, kinds ...gpt.GUID) error {
+	for _, kind := range kinds {
+		if err := l.addPlaintextPartition(ctx, img, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Lab) addPlaintextPartition(ctx context.Context, img *disk.Image, kind gpt.GUID) error {
 	p := gpt.Partition{Type: kind, ID: gpt.DeriveGUID("plaintext", kind.String()), Label: "plaintext", Size: plaintextSize}
 	var content io.Reader
 	switch kind {
@@ -89,38 +98,20 @@ func varID(machine string) (gpt.GUID, error) {
 // generated is where systemd-gpt-auto-generator puts the units that it makes of partitions.
 const generated = "/run/systemd/generator.late"
 
-// checkPlaintext wants systemd to have made nothing of the partitions: no unit, no mount, no
-// swap. units are the names that it could have given to what it made.
-func (t *Trial) checkPlaintext(ctx context.Context, r *Run, f *probe.Facts, row, mountPoint string, unit func(name string) bool) error {
-	reply, err := r.ask(ctx, probe.List, generated)
-	if err != nil {
-		return err
+// checkPlaintext wants systemd to have made nothing of the partitions: no unit (the /var of
+// systemd.volatile=state is made there, too), no mount, no swap.
+func checkPlaintext(f *probe.Facts, units []string, expect expect) {
+	for row, path := range map[string]string{"plaintext-var": "/var", "plaintext-tmp": "/var/tmp"} {
+		expect(row, f.Errors["mounts"] == "", "mounts: %s", f.Errors["mounts"])
+		if m, err := mountOf(f.Mounts, path); err == nil {
+			expect(row, m.kind == "tmpfs" || strings.HasPrefix(m.source, "/dev/mapper/"), "%s is %s from %s", path, m.kind, m.source)
+		}
 	}
-	checkPlaintext(f, reply.Names, row, mountPoint, unit, t.Expect)
-	return nil
-}
-
-func checkPlaintext(f *probe.Facts, units []string, row, mountPoint string, unit func(name string) bool, expect expect) {
-	i := slices.IndexFunc(units, unit)
-	expect(row, i < 0, "systemd made a unit of it: %q", units)
-	// The generator was at work: it made the units that mount the EFI system partition.
-	expect(row, slices.ContainsFunc(units, isAutomount), "systemd-gpt-auto-generator made no unit for the EFI system partition: %q", units)
-	expect(row, f.Errors["mounts"] == "" && f.Errors["swaps"] == "", "mounts: %s, swaps: %s", f.Errors["mounts"], f.Errors["swaps"])
-	if mountPoint == "" {
-		expect(row, strings.Count(f.Swaps, "\n") == 0, "swaps: %q", f.Swaps)
-		return
-	}
-	if m, err := mountOf(f.Mounts, mountPoint); err == nil {
-		expect(row, m.kind == "tmpfs" || strings.HasPrefix(m.source, "/dev/mapper/"), "%s is %s from %s", mountPoint, m.kind, m.source)
-	}
+	expect("plaintext-tmp", !slices.Contains(units, "var-tmp.mount"), "systemd made a unit of it: %q", units)
+	expect("plaintext-swap", !slices.ContainsFunc(units, isSwap), "systemd made a unit of it: %q", units)
+	expect("plaintext-swap", f.Errors["swaps"] == "" && strings.Count(f.Swaps, "\n") == 0, "swaps: %q %s", f.Swaps, f.Errors["swaps"])
 }
 
 func isAutomount(name string) bool { return name == "boot.automount" || name == "efi.automount" }
 
 func isSwap(name string) bool { return strings.HasSuffix(name, ".swap") }
-
-// isMount tells whether a unit is the mount of a path that has no character to escape.
-func isMount(path string) func(string) bool {
-	name := strings.ReplaceAll(strings.Trim(path, "/"), "/", "-") + ".mount"
-	return func(unit string) bool { return unit == name }
-}
