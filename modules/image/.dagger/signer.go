@@ -134,14 +134,17 @@ func (m *Image) TryOut(
 	volume := tryOutVolume + set
 	made := m.container().
 		WithMountedFile("/usr/bin/attest", attest).
-		WithMountedCache(keys, dag.CacheVolume(volume), dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}).
+		// Not locked: who waits for a volume's lock waits for ever when a call that
+		// used the volume was interrupted. Of two that make keys at once one wins.
+		WithMountedCache(keys, dag.CacheVolume(volume)).
 		// The volume may have been emptied since the last time.
 		WithEnvVariable("MANGOS_RUN", time.Now().String()).
 		WithExec([]string{sandbox, "--", "sh", "-euc", `
 			if [ ! -e /keys/set ]; then
-				rm -rf /keys/new
-				attest keys generate --try-out --dir /keys/new >&2
-				mv /keys/new /keys/set
+				new=$(mktemp -d /keys/new.XXXXXX)
+				attest keys generate --try-out --dir "$new/set" >&2
+				mv -T "$new/set" /keys/set || [ -e /keys/set ]
+				rm -rf "$new"
 			fi
 			cp /keys/set/*.crt /keys/set/*.pub /out/`},
 			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
