@@ -1,12 +1,9 @@
 package record
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -15,18 +12,16 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mastercard/mangos/attest/gosum"
 	"github.com/mastercard/mangos/attest/purl"
 	"github.com/mastercard/mangos/attest/tree"
 )
-
-// maxGoSum is the size in bytes of the largest go.sum that is read.
-const maxGoSum = 16 << 20
 
 // moduleItems names the modules in a module cache, after it has held each
 // against the source's go.sum: its archive, and the files that it was unpacked
 // to, which are what a compiler reads.
 func moduleItems(ctx context.Context, cache, goSum string) ([]Item, error) {
-	sums, err := readGoSum(goSum)
+	sums, err := gosum.Load(goSum)
 	if err != nil {
 		return nil, fmt.Errorf("go modules: %w", err)
 	}
@@ -86,7 +81,7 @@ func moduleArchives(download string) ([]archive, error) {
 }
 
 // item checks a module and hashes its archive.
-func (a archive) item(cache string, sums map[module.Version]string) (Item, error) {
+func (a archive) item(cache string, sums gosum.Sums) (Item, error) {
 	want, ok := sums[a.Version]
 	if !ok {
 		return Item{}, fmt.Errorf("%w: go.sum has no line for %s", ErrNotLocked, a.Version)
@@ -113,26 +108,4 @@ func (a archive) item(cache string, sums map[module.Version]string) (Item, error
 	item := Item{Name: moduleFolder + "/" + a.String() + ".zip", URI: purl.Golang(a.Path, a.Version.Version)}
 	item.SHA256, item.Size, err = tree.HashFile(a.path, false)
 	return item, err
-}
-
-// readGoSum reads the lines for modules' content; those for go.mod files are
-// the go command's to check.
-func readGoSum(path string) (map[module.Version]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	sums := map[module.Version]string{}
-	lines := bufio.NewScanner(io.LimitReader(f, maxGoSum))
-	for lines.Scan() {
-		words := strings.Fields(lines.Text())
-		if len(words) != 3 {
-			return nil, fmt.Errorf("%s: line %.100q", path, lines.Text())
-		}
-		if !strings.HasSuffix(words[1], "/go.mod") {
-			sums[module.Version{Path: words[0], Version: words[1]}] = words[2]
-		}
-	}
-	return sums, lines.Err()
 }

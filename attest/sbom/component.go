@@ -4,6 +4,7 @@ import (
 	"debug/buildinfo"
 	"errors"
 
+	"github.com/mastercard/mangos/attest/gosum"
 	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/modules/debian/lock"
@@ -29,8 +30,8 @@ type Input struct {
 	// Sources are the identities of source packages; nil if they were not
 	// computed.
 	Sources *sourceid.Set
-	// GoSum maps "module version" to the sum in go.sum; nil: do not check.
-	GoSum map[string]string
+	// GoSum has the sum that each module must have; nil: do not check.
+	GoSum gosum.Sums
 }
 
 // Component is a part of the image.

@@ -2,7 +2,6 @@ package sbom
 
 import (
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"path"
 	"runtime/debug"
@@ -112,24 +111,8 @@ func (b *builder) checkSum(m *debug.Module) error {
 	if m.Sum == "" {
 		return fmt.Errorf("%s %s has no sum: %w", m.Path, m.Version, ErrModule)
 	}
-	if b.in.GoSum != nil && b.in.GoSum[m.Path+" "+m.Version] != m.Sum {
+	if b.in.GoSum != nil && b.in.GoSum[module.Version{Path: m.Path, Version: m.Version}] != m.Sum {
 		return fmt.Errorf("%s %s with sum %s: %w", m.Path, m.Version, m.Sum, ErrModule)
 	}
 	return nil
-}
-
-// ParseGoSum reads a go.sum file into the form of [Input.GoSum].
-func ParseGoSum(text []byte) (map[string]string, error) {
-	sums := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		if len(words) != 3 {
-			return nil, fmt.Errorf("read go.sum: %.100q: %w", line, errors.New("not a module, a version and a sum"))
-		}
-		sums[words[0]+" "+words[1]] = words[2]
-	}
-	return sums, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -305,12 +304,3 @@ type dualFiles struct {
 
 // Readlink implements [dpkg.Files].
 func (d dualFiles) Readlink(name string) (string, error) { return dpkg.Dir(d.tree).Readlink(name) }
-
-// LoadGoSum reads a go.sum file.
-func LoadGoSum(path string) (map[string]string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return ParseGoSum(text)
-}

@@ -16,7 +16,9 @@ import (
 
 	spdxjson "github.com/spdx/tools-golang/json"
 	"github.com/spdx/tools-golang/spdxlib"
+	"golang.org/x/mod/module"
 
+	"github.com/mastercard/mangos/attest/gosum"
 	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/modules/debian/lock"
@@ -71,7 +73,10 @@ func sample() Input {
 	commit := strings.Repeat("ab", 20)
 	return Input{
 		Name: "mangos", Version: "0.1", Epoch: 1767323045, Lock: l,
-		GoSum: map[string]string{"example.com/Dep v1.2.3": "h1:a=", "example.com/new v0.0.0-20260102030405-0123456789ab": "h1:b="},
+		GoSum: gosum.Sums{
+			{Path: "example.com/Dep", Version: "v1.2.3"}:                             "h1:a=",
+			{Path: "example.com/new", Version: "v0.0.0-20260102030405-0123456789ab"}: "h1:b=",
+		},
 		Sources: &sourceid.Set{Sources: []sourceid.Identity{
 			{Name: "bash", Version: "5.2-2", Files: l.Sources[0].Files, Level: sourceid.LevelCommit, Tree: "bash.orig.tar.xz",
 				SWHID: "swh:1:dir:" + commit, Commit: commit, CommitProof: "git archive", VcsGit: "https://example.com/bash.git", Tag: commit},
@@ -196,8 +201,8 @@ func TestRefused(t *testing.T) {
 		"a file without a digest":            {func(in *Input) { in.Components[0].Files[0].SHA256 = "" }, ErrFile},
 		"a name that is no UTF-8":            {func(in *Input) { in.Components[0].Files[0].Path = "a\xff" }, ErrFile},
 		"a name of two lines":                {func(in *Input) { in.Components[0].Files[0].Path = "a\nb" }, ErrFile},
-		"a module that go.sum does not have": {func(in *Input) { delete(in.GoSum, "example.com/Dep v1.2.3") }, ErrModule},
-		"a module with another sum":          {func(in *Input) { in.GoSum["example.com/Dep v1.2.3"] = "h1:x=" }, ErrModule},
+		"a module that go.sum does not have": {func(in *Input) { delete(in.GoSum, module.Version{Path: "example.com/Dep", Version: "v1.2.3"}) }, ErrModule},
+		"a module with another sum":          {func(in *Input) { in.GoSum[module.Version{Path: "example.com/Dep", Version: "v1.2.3"}] = "h1:x=" }, ErrModule},
 		"a module without a sum":             {func(in *Input) { in.GoSum = nil; in.Components[0].Files[3].Program.Deps[0].Sum = "" }, ErrModule},
 	} {
 		in := sample()
@@ -277,16 +282,6 @@ func TestLongIdentifiers(t *testing.T) {
 		if err != nil || p == nil || p.PackageName != name {
 			t.Errorf("%.4s: %+v, %v", name, p, err)
 		}
-	}
-}
-
-func TestGoSum(t *testing.T) {
-	sums, err := ParseGoSum([]byte("a v1 h1:x=\na v1/go.mod h1:y=\n\n"))
-	if err != nil || sums["a v1"] != "h1:x=" {
-		t.Errorf("%v, %v", sums, err)
-	}
-	if _, err := ParseGoSum([]byte("a v1\n")); err == nil {
-		t.Error("a line without a sum was taken")
 	}
 }
 

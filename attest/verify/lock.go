@@ -1,11 +1,13 @@
 package verify
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"strings"
 
+	"golang.org/x/mod/module"
+
+	"github.com/mastercard/mangos/attest/gosum"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/record"
 	"github.com/mastercard/mangos/modules/debian/archive"
@@ -58,7 +60,7 @@ func checkLock(r *folder, all statements, l *lock.Lock) (string, error) {
 					}
 					files[name] = true
 				case "go":
-					if !modules[strings.TrimSuffix(rest, ".zip")] {
+					if path, version, _ := strings.Cut(strings.TrimSuffix(rest, ".zip"), "@"); modules[module.Version{Path: path, Version: version}] == "" {
 						return "", fmt.Errorf("step %s: %s is not in go.sum", s.name, name)
 					}
 				}
@@ -147,8 +149,8 @@ func checkSets(all statements, l *lock.Lock) (int, error) {
 	return len(selections), nil
 }
 
-// readGoSum lists the modules in the release's go.sum, as PATH@VERSION.
-func readGoSum(r *folder) (map[string]bool, error) {
+// readGoSum reads the release's go.sum.
+func readGoSum(r *folder) (gosum.Sums, error) {
 	name, err := r.one(".go.sum")
 	if err != nil {
 		return nil, err
@@ -157,16 +159,9 @@ func readGoSum(r *folder) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules := map[string]bool{}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		words := strings.Fields(lines.Text())
-		if len(words) != 3 || !strings.HasPrefix(words[2], "h1:") {
-			return nil, fmt.Errorf("%s: line %.120q", name, lines.Text())
-		}
-		if !strings.HasSuffix(words[1], "/go.mod") {
-			modules[words[0]+"@"+words[1]] = true
-		}
+	sums, err := gosum.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return modules, lines.Err()
+	return sums, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mastercard/mangos/attest/gosum"
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/modules/debian/lock"
@@ -84,7 +85,7 @@ func (o *sbomOptions) run(ctx context.Context) error {
 		}
 	}
 	if o.goSum != "" {
-		if in.GoSum, err = sbom.LoadGoSum(o.goSum); err != nil {
+		if in.GoSum, err = gosum.Load(o.goSum); err != nil {
 			return err
 		}
 	}
