@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	manifest "github.com/mastercard/mangos/runtime/release"
 )
 
 var (
@@ -107,24 +109,24 @@ func (r *Release) openLock(path string) error {
 	return nil
 }
 
-// maxSums bounds SHA256SUMS, in bytes.
-const maxSums = 1 << 20
-
 // readSums reads SHA256SUMS; what is not there or not in its form lists nothing.
 func readSums(name string) map[string]string {
-	sums := map[string]string{}
-	if st, err := os.Stat(name); err != nil || st.Size() > maxSums {
-		return sums
-	}
-	text, err := os.ReadFile(name)
+	f, err := os.Open(name)
 	if err != nil {
-		return sums
+		return nil
 	}
-	for line := range strings.Lines(string(text)) {
-		digest, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		if ok && isDigest(digest) && len(rest) > 1 {
-			sums[rest[1:]] = digest
-		}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, manifest.MaxSums+1))
+	if err != nil || len(text) > manifest.MaxSums {
+		return nil
+	}
+	listed, err := manifest.ParseSums(text)
+	if err != nil {
+		return nil
+	}
+	sums := make(map[string]string, len(listed))
+	for name, sum := range listed {
+		sums[name] = hex.EncodeToString(sum[:])
 	}
 	return sums
 }

@@ -2,48 +2,40 @@ package verify
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/mastercard/mangos/runtime/release"
 )
 
-var sumLine = regexp.MustCompile(`^([0-9a-f]{64}) [ *]([^/\\ ]+)$`)
-
-// checkSums holds SHA256SUMS against the files: it lists each, but itself and
-// its signature, once.
+// checkSums holds SHA256SUMS, read as a device reads it, against the files: it
+// lists each, but itself and its signature.
 func checkSums(r *folder) (string, error) {
 	text, err := r.small(sumsName)
 	if err != nil {
 		return "", err
 	}
-	if !bytes.HasSuffix(text, []byte("\n")) {
-		return "", fmt.Errorf("%s does not end with its last line", sumsName)
+	listed, err := release.ParseSums(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", sumsName, err)
 	}
-	listed := map[string]bool{}
-	for line := range strings.Lines(string(text)) {
-		m := sumLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-		if m == nil {
-			return "", fmt.Errorf("%s: line %.120q", sumsName, line)
-		}
-		sum, name := m[1], m[2]
-		f := r.files[name]
-		switch {
-		case listed[name]:
-			return "", fmt.Errorf("%s lists %s twice", sumsName, name)
+	for _, name := range slices.Sorted(maps.Keys(listed)) {
+		switch f, sum := r.files[name], listed[name]; {
 		case f == nil:
 			return "", fmt.Errorf("%s lists %s, which is not there", sumsName, name)
-		case f.sum != sum:
-			return "", fmt.Errorf("%s has SHA-256 %s, and %s in %s", name, f.sum, sum, sumsName)
+		case f.sum != hex.EncodeToString(sum[:]):
+			return "", fmt.Errorf("%s has SHA-256 %s, and %x in %s", name, f.sum, sum, sumsName)
 		}
-		listed[name] = true
 	}
 	for _, name := range r.names {
-		if !listed[name] && name != sumsName && name != signatureName {
+		if _, ok := listed[name]; !ok && name != sumsName && name != signatureName {
 			return "", fmt.Errorf("%s is not in %s", name, sumsName)
 		}
 	}

@@ -32,7 +32,11 @@ func TestEveryFile(t *testing.T) {
 				if sealed {
 					c.seal()
 				}
-				c.blames(c.run(), name, sealed)
+				r := c.run()
+				c.blames(r, name, sealed)
+				if said := failed(t, r)["checksums"]; !sealed && !sums && !strings.Contains(said, name) {
+					t.Errorf("the checksums do not show it: %q", said)
+				}
 			})
 		}
 	}
