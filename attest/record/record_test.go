@@ -328,3 +328,15 @@ func FuzzStatus(f *testing.F) {
 	f.Add("Package: a\nStatus: install ok installed\nVersion: 1\n\n")
 	f.Fuzz(func(t *testing.T, text string) { readStatus(strings.NewReader(text)) })
 }
+
+func FuzzMount(f *testing.F) {
+	f.Add(`36 35 98:0 / /a\040b rw - overlay overlay rw`)
+	f.Add(`36 35 98:0 / / rw shared:1 master:2 - ext4 /dev/sda rw`)
+	f.Add(`36 - overlay /`)
+	f.Fuzz(func(t *testing.T, line string) {
+		point, kind, err := parseMount(line)
+		if err == nil && (point == "" || kind == "" || strings.ContainsAny(kind, " \t")) {
+			t.Errorf("%q is mounted as %q", point, kind)
+		}
+	})
+}

@@ -246,3 +246,18 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"format":"mangos-source-identity-1","sources":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) { Parse(data) })
 }
+
+func FuzzDescription(f *testing.F) {
+	f.Add([]byte("Source: a\nVcs-Git: https://example.com\nDgit: 0123456789abcdef0123456789abcdef01234567 x\n"))
+	f.Add([]byte("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nSource: a\nGit-Tag-Info: tag=0123456789abcdef0123456789abcdef01234567\n\n-----BEGIN PGP SIGNATURE-----\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var id Identity
+		open := func(lock.File) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+		if err := id.readDSC(lock.File{Path: "a.dsc"}, open); err != nil {
+			return
+		}
+		if id.Commit != "" && !IsCommit(id.Commit) || strings.ContainsAny(id.VcsGit, "\n\x1b") {
+			t.Errorf("%+v", id)
+		}
+	})
+}

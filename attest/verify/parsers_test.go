@@ -1,7 +1,10 @@
 package verify
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/mastercard/mangos/attest/provenance"
 )
 
 // TestReadSignatures: one way to read .pcrsig.
@@ -21,4 +24,41 @@ func TestReadSignatures(t *testing.T) {
 			t.Errorf("%s: %v", name, list)
 		}
 	}
+}
+
+// FuzzReadSignatures: what is read has a bank of SHA-256.
+func FuzzReadSignatures(f *testing.F) {
+	f.Add([]byte(`{"sha256":[{"pcrs":[11],"pkfp":"","pol":"","sig":""}]}`))
+	f.Fuzz(func(t *testing.T, section []byte) {
+		if list, err := readSignatures(section); err == nil && len(list) == 0 {
+			t.Error("no signature, and no error")
+		}
+	})
+}
+
+// TestLoader: a line that only the boot loader sees as one is not overlooked.
+func TestLoader(t *testing.T) {
+	const good = "timeout 0\neditor no\nsecure-boot-enroll off\n"
+	if err := checkLoader([]byte(good)); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{
+		"", "timeout 0\reditor yes\neditor no\nsecure-boot-enroll off\n", strings.Replace(good, "no", "yes", 1), good + "\n", good[:len(good)-1],
+		"timeout 0\neditor no\nsecure-boot-enroll off\r\n", "editor no\nsecure-boot-enroll off\n",
+	} {
+		if err := checkLoader([]byte(text)); err == nil {
+			t.Errorf("accepted: %q", text)
+		}
+	}
+}
+
+// FuzzStatementStep: the name of a statement's file tells a step's name, or none.
+func FuzzStatementStep(f *testing.F) {
+	f.Add("mangos_1.2.erofs.sigstore.json")
+	f.Add("mangos_1.2.erofs.01234567.sigstore.json")
+	f.Fuzz(func(t *testing.T, file string) {
+		if step, ok := statementStep(file); ok && provenance.CheckStep(step) != nil {
+			t.Errorf("%q is about %q", file, step)
+		}
+	})
 }
