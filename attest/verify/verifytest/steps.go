@@ -470,7 +470,8 @@ func (w *World) extend(t testing.TB) {
 		Tree: w.path("extension"), Class: extension.Confext, Name: "org", Purpose: "org", Counter: 7, ID: Name, Epoch: Epoch,
 	}, key, c, w.path("org.confext.raw")))
 	w.Files[w.Names.Org] = w.read(t, w.path("org.confext.raw"))
-	w.step(t, "extension", nil, map[string][]byte{w.Names.Org: w.Files[w.Names.Org]})
+	w.step(t, "configuration", nil, map[string][]byte{"org.tree": []byte("tree of the configuration")})
+	w.step(t, "extension", append(w.tools("imagetools"), "org.tree", "keys/verity.crt"), map[string][]byte{w.Names.Org: w.Files[w.Names.Org]})
 }
 
 // esp makes an EFI system partition, smaller than real ones.
