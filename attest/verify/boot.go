@@ -5,10 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,11 +32,8 @@ const (
 	orgExtension    = extensionFolder + "org.confext.raw"
 )
 
-// Limits of the EFI system partition; bytes are those of all its files.
-const (
-	maxESPFiles = 1000
-	maxESPBytes = 1 << 30
-)
+// espLimits bound what is read of the EFI system partition.
+var espLimits = vfat.Limits{Depth: 8, Entries: 1000, Bytes: 1 << 30}
 
 // readESP reads the files of the EFI system partition by their paths.
 func (m *image) readESP() (map[string][]byte, error) {
@@ -47,47 +41,11 @@ func (m *image) readESP() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("EFI system partition: %w", err)
 	}
-	files := map[string][]byte{}
-	budget := int64(maxESPBytes)
-	if err := readFAT(v.Root(), "", files, &budget, 0); err != nil {
+	files, err := v.Files(espLimits)
+	if err != nil {
 		return nil, fmt.Errorf("EFI system partition: %w", err)
 	}
 	return files, nil
-}
-
-func readFAT(dir *vfat.File, at string, files map[string][]byte, budget *int64, depth int) error {
-	if depth > 8 || len(files) > maxESPFiles {
-		return errors.New("too many files")
-	}
-	entries, err := dir.ReadDir()
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.IsLabel() || e.Name == "." || e.Name == ".." {
-			continue
-		}
-		name := path.Join(at, e.Name)
-		if e.IsDir() {
-			if err := readFAT(e, name, files, budget, depth+1); err != nil {
-				return err
-			}
-			continue
-		}
-		r, err := e.Open()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if *budget -= int64(e.Size); *budget < 0 {
-			return fmt.Errorf("%s: its files have more than %d bytes together", name, maxESPBytes)
-		}
-		b := make([]byte, e.Size)
-		if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		files[name] = b
-	}
-	return nil
 }
 
 // checkBootPartition holds the files that firmware and boot loader find against

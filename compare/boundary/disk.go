@@ -21,7 +21,7 @@ import (
 // Limits of what is read of an EFI system partition.
 const (
 	maxBootFiles = 1000
-	maxBootBytes = 512 << 20 // of all files: several may claim the same clusters
+	maxBootBytes = 512 << 20
 	maxBootDepth = 8
 )
 
@@ -114,7 +114,7 @@ func (o *organisation) checkDisk() error {
 				o.keys["signature of the root hash"], err = content.ReadAll(part, 1<<20)
 			}
 		case p.Label == declared.Boot:
-			o.boot, err = readBoot(part, maxBootFiles, maxBootBytes)
+			o.boot, err = readBoot(part)
 			if err == nil {
 				o.checkBootImages()
 			}
@@ -174,51 +174,13 @@ func (o *organisation) checkPartition(what string, part content.Content, open fu
 	return nil
 }
 
-// errBoot: more on an EFI system partition than is read.
-var errBoot = errors.New("boot partition holds too much")
-
-// readBoot reads the files of an EFI system partition, so many, with so many bytes
-// altogether.
-func readBoot(part content.Content, count int, size int64) (map[string][]byte, error) {
+// readBoot reads the files of an EFI system partition.
+func readBoot(part content.Content) (map[string][]byte, error) {
 	volume, err := vfat.Open(part, part.Size())
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{}
-	var read func(dir string, f *vfat.File, depth int) error
-	read = func(dir string, f *vfat.File, depth int) error {
-		entries, err := f.ReadDir()
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if e.IsLabel() {
-				continue
-			}
-			if count--; count < 0 || depth > maxBootDepth {
-				return fmt.Errorf("%w: more than %d levels, or too many files", errBoot, maxBootDepth)
-			}
-			name := path.Join(dir, e.Name)
-			if e.IsDir() {
-				if err := read(name, e, depth+1); err != nil {
-					return err
-				}
-				continue
-			}
-			if size -= e.Size; size < 0 {
-				return fmt.Errorf("%w: its files have too many bytes", errBoot)
-			}
-			r, err := e.Open()
-			if err != nil {
-				return err
-			}
-			if files[name], err = content.ReadAll(content.Of(r, e.Size), e.Size); err != nil {
-				return fmt.Errorf("boot partition: %s: %w", name, err)
-			}
-		}
-		return nil
-	}
-	return files, read("", volume.Root(), 0)
+	return volume.Files(vfat.Limits{Depth: maxBootDepth, Entries: maxBootFiles, Bytes: maxBootBytes})
 }
 
 // kindOf tells how a file of the boot partition may differ; "" for not at all.

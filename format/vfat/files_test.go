@@ -1,17 +1,16 @@
-package boundary
+package vfat
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
-
-	"github.com/mastercard/mangos/compare/content"
 )
 
-// volume makes a FAT16 volume (ECMA-107) whose files all claim the same clusters:
+// overlapping makes a FAT16 volume (ECMA-107) whose files all claim the same clusters:
 // many bytes out of few.
-func volume(files int, size uint32) []byte {
+func overlapping(files int, size uint32) []byte {
 	const (
 		sector, clusters         = 512, 5000
 		fat, root, first         = sector, 41 * sector, 105 * sector
@@ -48,9 +47,18 @@ func volume(files int, size uint32) []byte {
 	return b
 }
 
-// TestReadBoot: what is read of a boot partition is bounded, whatever it claims.
-func TestReadBoot(t *testing.T) {
-	files, err := readBoot(content.Bytes(volume(3, 5000)), 3, 15000)
+func readAll(image []byte, l Limits) (map[string][]byte, error) {
+	v, err := Open(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		return nil, err
+	}
+	return v.Files(l)
+}
+
+// TestFiles: what is read of a volume is bounded, whatever it claims.
+func TestFiles(t *testing.T) {
+	limits := Limits{Entries: 3, Bytes: 15000}
+	files, err := readAll(overlapping(3, 5000), limits)
 	if err != nil || len(files) != 3 || len(files["F0000000.BIN"]) != 5000 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
@@ -58,24 +66,24 @@ func TestReadBoot(t *testing.T) {
 		files int
 		size  uint32
 	}{"files": {4, 0}, "bytes": {3, 5001}} {
-		if _, err := readBoot(content.Bytes(volume(c.files, c.size)), 3, 15000); !errors.Is(err, errBoot) {
+		if _, err := readAll(overlapping(c.files, c.size), limits); !errors.Is(err, ErrLimit) {
 			t.Errorf("too many %s: %v", name, err)
 		}
 	}
 }
 
-// FuzzReadBoot: no volume takes more than it may.
-func FuzzReadBoot(f *testing.F) {
-	f.Add(volume(3, 5000)[:200*512])
-	f.Add(volume(20, 0)[:200*512])
+// FuzzFiles: no volume takes more than it may.
+func FuzzFiles(f *testing.F) {
+	f.Add(overlapping(3, 5000)[:200*512])
+	f.Add(overlapping(20, 0)[:200*512])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		const count, size = 10, 20000
-		files, err := readBoot(content.Bytes(b), count, size)
+		limits := Limits{Depth: 2, Entries: 10, Bytes: 20000}
+		files, err := readAll(b, limits)
 		total := 0
 		for _, text := range files {
 			total += len(text)
 		}
-		if err == nil && len(files) > count || total > size {
+		if err == nil && len(files) > limits.Entries || int64(total) > limits.Bytes {
 			t.Errorf("%d files, %d bytes", len(files), total)
 		}
 	})
