@@ -44,7 +44,22 @@ func newOriginal(t *testing.T) *original {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &original{dir: dir, policy: text, at: time.Now(), keys: keyFolder}
+	return &original{dir: whole(t, dir), policy: text, at: time.Now(), keys: keyFolder}
+}
+
+// whole copies a real release to where its files can be linked to, once.
+func whole(t *testing.T, dir string) string {
+	t.Helper()
+	made.Lock()
+	defer made.Unlock()
+	if made.whole == "" {
+		to := filepath.Join(made.folder, "whole")
+		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		made.whole = to
+	}
+	return made.whole
 }
 
 // copied is a copy of the release for one attempt. Its files are links to those of
@@ -59,8 +74,8 @@ func (o *original) copy(t *testing.T) *copied {
 	t.Helper()
 	c := &copied{original: o, t: t, dir: t.TempDir()}
 	for _, name := range c.list(o.dir) {
-		if os.Link(filepath.Join(o.dir, name), c.path(name)) != nil {
-			c.write(name, c.readFile(filepath.Join(o.dir, name)))
+		if err := os.Link(filepath.Join(o.dir, name), c.path(name)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return c

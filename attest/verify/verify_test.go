@@ -26,12 +26,13 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// made is the small release that tests share; what they change, they copy.
+// made is what tests share; what they change, they copy.
 var made struct {
 	sync.Mutex
 	folder string
-	world  *verifytest.World
+	world  *verifytest.World // of the small release in the folder dir
 	dir    string
+	whole  string // a copy of a real release
 }
 
 func small(t *testing.T) (*verifytest.World, string) {
@@ -39,8 +40,9 @@ func small(t *testing.T) (*verifytest.World, string) {
 	made.Lock()
 	defer made.Unlock()
 	if made.world == nil {
-		made.world = verifytest.New(t, filepath.Join(made.folder, "example"), "Example", "hello", verifytest.Extended(""))
-		made.dir = made.world.Release(t)
+		w := verifytest.New(t, filepath.Join(made.folder, "example"), "Example", "hello", verifytest.Extended(""))
+		made.dir = w.Release(t)
+		made.world = w
 	}
 	return made.world, made.dir
 }
