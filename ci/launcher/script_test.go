@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -174,6 +175,8 @@ func fakeClient() {
 		fmt.Fprintln(conn, "die")
 		io.Copy(io.Discard, conn)
 		os.Exit(1)
+	case "count-children":
+		fmt.Println("children", children(strings.TrimPrefix(os.Getenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST"), "unix://")))
 	case "hold":
 		// Says that it runs, and ends when the file "release" is there.
 		die(os.WriteFile(arg, nil, 0o644))
@@ -191,6 +194,23 @@ func fakeClient() {
 		die(syscall.Kill(os.Getppid(), syscall.SIGTERM))
 		fmt.Println("caught", <-caught)
 	}
+}
+
+// childMark stands in the command line of what the engine started.
+const childMark = "child-of-the-engine"
+
+// children counts what engines with this address have started and still runs.
+func children(addr string) (n int) {
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	die(err)
+	for _, path := range lines {
+		// A process may have ended by now.
+		line, _ := os.ReadFile(path)
+		if strings.Contains(string(line), childMark+"\x00"+addr) {
+			n++
+		}
+	}
+	return n
 }
 
 // fakeEngine listens where the engine would, and checks the place that was
@@ -215,6 +235,8 @@ func fakeEngine() {
 			network = os.Args[i+1]
 		}
 	}
+	// As the real one's name server, which does not end by itself.
+	die(exec.Command("sh", "-c", "sleep 86399; :", childMark, addr).Start())
 	l, err := net.Listen("unix", addr)
 	die(err)
 	fmt.Println("listening, network", network)

@@ -1,6 +1,6 @@
 // Package daemon starts, finds and stops the embedded engine: one process for
-// each state folder, in a mount namespace of its own, that outlives whoever
-// started it.
+// each state folder, in a mount and a PID namespace of its own, that outlives
+// whoever started it.
 package daemon
 
 import (
@@ -115,7 +115,10 @@ func Start(ctx context.Context, self string, cfg Config) (*Record, error) {
 	cmd.Dir = "/"
 	cmd.Env = []string{}
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Setsid: true}
+	// The engine is the first process of its PID namespace: what it started ends with
+	// it, however it ends. A name server that outlived it would keep its network's
+	// address, and no engine would start again.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the engine: %w", err)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Stage is the first argument with which Start calls its own program again,
-// inside the new mount namespace.
+// inside the new namespaces.
 const Stage = "engine-namespace"
 
 // gcConfig bounds the cache. A kernel tree, a few root file systems and images
@@ -19,8 +19,7 @@ const gcConfig = `{"logLevel": "info", "gc": {"reservedSpace": "15GB", "maxUsedS
 // enginePath is where the engine finds the programs that it calls by name.
 const enginePath = ownDir + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Enter arranges the mount namespace that it was started in and becomes the
-// engine; it returns only when that fails. The engine writes to fixed places
+// Enter arranges the namespaces that it was started in and becomes the engine; it returns only when that fails. The engine writes to fixed places
 // below /etc (it replaces resolv.conf and refreshes the CA bundle), /run,
 // /var/lib/cni and /usr/local: there it gets a layer of its own, so that
 // nothing of the machine changes and engines do not meet.
@@ -73,6 +72,9 @@ func arrange(rec Record) error {
 	cfg := rec.Config
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
 	}
 	own := filepath.Join(cfg.State, "private")
 	for _, dir := range []string{own, DataPath(cfg.State), "/var/lib/cni"} {
