@@ -12,6 +12,7 @@ import (
 	"github.com/mastercard/mangos/compare/difference"
 	"github.com/mastercard/mangos/compare/evidence"
 	"github.com/mastercard/mangos/compare/lineage"
+	"github.com/mastercard/mangos/compare/release"
 	"github.com/mastercard/mangos/compare/side"
 )
 
@@ -31,6 +32,9 @@ type Explanation struct {
 	Inputs []evidence.InputDifference `json:"inputs,omitempty"`
 	// Components are those that are not the same, in the order of the build.
 	Components []lineage.Outcome `json:"components,omitempty"`
+	// Steps are those of the pipeline that are not the same, by the attestations
+	// in both releases, in the order of the build.
+	Steps []lineage.Outcome `json:"steps,omitempty"`
 	// Artifacts are those of the components that were looked at, empty if all
 	// there is was compared.
 	Artifacts []string `json:"artifacts,omitempty"`
@@ -53,8 +57,8 @@ type Options struct {
 func Explain(ctx context.Context, a, b *side.Side, o Options) (*Explanation, error) {
 	x := &Explanation{Format: Format, A: a.Path, B: b.Path}
 	for _, s := range []*side.Side{a, b} {
-		if s.Broken != nil {
-			x.Notes = append(x.Notes, s.Broken.Error())
+		for _, err := range s.Problems {
+			x.Notes = append(x.Notes, err.Error())
 		}
 	}
 	na, nb, err := x.nodes(ctx, a, b, o.Everything)
@@ -116,6 +120,7 @@ func (x *Explanation) trace(a, b *side.Side, whole, everything bool) {
 			x.Components = append(x.Components, o)
 		}
 	}
+	x.traceSteps(a, b)
 	look := lineage.Culprits(x.Components)
 	if len(look) == 0 || everything {
 		if whole {
@@ -126,6 +131,49 @@ func (x *Explanation) trace(a, b *side.Side, whole, everything bool) {
 	for _, o := range look {
 		x.Artifacts = append(x.Artifacts, o.Products...)
 	}
+}
+
+// traceSteps follows what differs back through the attestations of both releases. A
+// component of which they say that its steps had other inputs is no culprit.
+func (x *Explanation) traceSteps(a, b *side.Side) {
+	sa, sb := a.Steps(), b.Steps()
+	if sa == nil || sb == nil {
+		return
+	}
+	for _, o := range lineage.Compare(*sa, *sb) {
+		// What an organisation signs, or brings along, may be another one.
+		own := o.State == lineage.Culprit && !slices.ContainsFunc(o.Products, func(name string) bool { return !release.Signed(name) })
+		if o.State != lineage.Same && !own {
+			x.Steps = append(x.Steps, o)
+		}
+	}
+	lineage.Inputs(x.Steps, *sa, *sb)
+	for n := range x.Components {
+		c := &x.Components[n]
+		if c.State != lineage.Culprit {
+			continue
+		}
+		if culprits, inputs := lineage.Origins(x.Steps, products(x.Steps, c.Products)...); len(culprits) == 0 && len(inputs) > 0 {
+			c.State, c.Materials = lineage.Follows, inputs
+		}
+	}
+}
+
+// kernelFolder begins the names of the kernel's files in attestations.
+const kernelFolder = "kernel/"
+
+// products are artifacts by the names that steps give them, those that differ by
+// what steps say.
+func products(steps []lineage.Outcome, artifacts []string) []string {
+	var names []string
+	for _, o := range steps {
+		for _, p := range o.Products {
+			if slices.Contains(artifacts, strings.TrimPrefix(p, kernelFolder)) {
+				names = append(names, p)
+			}
+		}
+	}
+	return names
 }
 
 // chosen are the artifacts of both sides. One that cannot be shown by both is

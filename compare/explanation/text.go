@@ -6,6 +6,7 @@ package explanation
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/mastercard/mangos/compare/cause"
@@ -98,6 +99,44 @@ func (t Text) components(p *terminal.Printer, x *Explanation) {
 	if len(x.Components) > 0 {
 		p.Line("")
 	}
+	t.steps(p, x)
+}
+
+// steps tells at which steps of the pipeline the two part.
+func (t Text) steps(p *terminal.Printer, x *Explanation) {
+	begins := func(o lineage.Outcome) bool { return o.State != lineage.Follows }
+	if !slices.ContainsFunc(x.Steps, begins) {
+		return
+	}
+	follow := 0
+	for _, s := range x.Steps {
+		switch s.State {
+		case lineage.Culprit:
+			p.Block("", 0, "Culprit step: "+s.Component+": "+t.names(s.Products)+" made from the same")
+		case lineage.Input:
+			p.Block("", 0, "Other inputs: "+s.Component+": "+t.names(s.Products))
+		case lineage.OneSide:
+			p.Block("", 0, "Step "+s.Component+": only one side has it")
+		default:
+			follow++
+		}
+	}
+	if follow > 0 {
+		p.Line(fmt.Sprintf("Steps that had other materials, and made something else: %d", follow))
+	}
+	p.Line("(by the attestations of both, whose signatures attest verify checks)")
+	p.Line("")
+}
+
+// maxNames is how many names of a list are printed.
+const maxNames = 5
+
+// names is a list of names, the first ones of a long one.
+func (t Text) names(list []string) string {
+	if more := len(list) - maxNames; t.Limit > 0 && more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:maxNames], ", "), more)
+	}
+	return strings.Join(list, ", ")
 }
 
 // sections of the output.

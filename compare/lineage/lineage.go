@@ -77,6 +77,7 @@ const (
 	Culprit State = "culprit" // made from the same materials, and yet not the same
 	Follows State = "follows" // its products differ, and so do its materials
 	OneSide State = "one-side"
+	Input   State = "input" // it is made from nothing, and differs: see Inputs
 )
 
 // Outcome is a component with its state.
@@ -131,17 +132,74 @@ func outcome(a, b Side, c, o Component) Outcome {
 // differing are the names that stand on one side only, or for other digests.
 func differing(a, b Side, x, y []string) []string {
 	var list []string
+	inX, inY := set(x), set(y)
 	for _, name := range x {
-		if !slices.Contains(y, name) || a.Digest(name) != b.Digest(name) {
+		if !inY[name] || a.Digest(name) != b.Digest(name) {
 			list = append(list, name)
 		}
 	}
 	for _, name := range y {
-		if !slices.Contains(x, name) {
+		if !inX[name] {
 			list = append(list, name)
 		}
 	}
 	return list
+}
+
+func set(list []string) map[string]bool {
+	m := make(map[string]bool, len(list))
+	for _, name := range list {
+		m[name] = true
+	}
+	return m
+}
+
+// Inputs marks as [Input] those outcomes of components that have no materials on
+// either side: in a lineage of all steps, what such a one makes went into the build.
+func Inputs(list []Outcome, a, b Side) {
+	made := map[string]bool{}
+	for _, s := range []Side{a, b} {
+		for _, c := range s.Lineage {
+			made[c.Name] = made[c.Name] || len(c.Materials) > 0
+		}
+	}
+	for n := range list {
+		if list[n].State == Culprit && !made[list[n].Component] {
+			list[n].State = Input
+		}
+	}
+}
+
+// Origins goes back from names that differ to where that began: to the components
+// that made something else from the same, and to inputs that are not the same.
+func Origins(list []Outcome, names ...string) (culprits, inputs []string) {
+	maker := map[string]*Outcome{}
+	for n := range list {
+		for _, p := range list[n].Products {
+			maker[p] = &list[n]
+		}
+	}
+	seen := map[string]bool{}
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		o := maker[name]
+		switch {
+		case o == nil || o.State == Input:
+			inputs = append(inputs, name)
+		case o.State == Culprit:
+			if !slices.Contains(culprits, o.Component) {
+				culprits = append(culprits, o.Component)
+			}
+		default:
+			names = append(names, o.Materials...)
+		}
+	}
+	return culprits, inputs
 }
 
 // WithoutInputs is the lineage without what is made by none of its components:

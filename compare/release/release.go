@@ -115,6 +115,13 @@ func order(name string) int {
 	return 3
 }
 
+// Signed reports whether an organisation's keys alone make the file with this name
+// differ.
+func Signed(name string) bool {
+	_, signed := signedClass(name)
+	return signed
+}
+
 // signedClass tells files that an organisation's keys alone make differ.
 func signedClass(name string) (cause.Class, bool) {
 	switch {

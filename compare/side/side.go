@@ -19,6 +19,7 @@ import (
 	"github.com/mastercard/mangos/compare/manifest"
 	"github.com/mastercard/mangos/compare/release"
 	"github.com/mastercard/mangos/compare/repository"
+	"github.com/mastercard/mangos/compare/steps"
 )
 
 // ErrManifest: a manifest that is not the one that the signed statement names.
@@ -30,12 +31,13 @@ type Side struct {
 	Path string
 	// Evidence tells that only manifests are there.
 	Evidence bool
-	// Broken says why the unsigned set of a release that lists one cannot be
-	// recovered; nil if it can.
-	Broken error
+	// Problems say why the unsigned set of a release that lists one cannot be
+	// recovered, and why its attestations of steps cannot be read.
+	Problems []error
 
 	whole   *component.Node
 	set     *release.Set
+	steps   *lineage.Side
 	build   *evidence.Build
 	folder  *repository.Folder
 	closers []io.Closer
@@ -69,7 +71,14 @@ func (s *Side) open(ctx context.Context) error {
 	case err == nil:
 		s.set, s.closers = set, append(s.closers, set)
 	case !errors.Is(err, release.ErrNoSet):
-		s.Broken = err
+		s.Problems = append(s.Problems, err)
+	}
+	all, err := steps.Read(s.Path)
+	switch {
+	case err == nil:
+		s.steps = &all
+	case !errors.Is(err, steps.ErrNone):
+		s.Problems = append(s.Problems, err)
 	}
 	return nil
 }
@@ -117,6 +126,10 @@ func (s *Side) Build() *evidence.Build { return s.build }
 // HasLineage tells whether it is known what the side was made from: of evidence
 // and of releases with an unsigned set.
 func (s *Side) HasLineage() bool { return s.build != nil || s.set != nil }
+
+// Steps are the steps that made a release, by its attestations; nil where there are
+// none.
+func (s *Side) Steps() *lineage.Side { return s.steps }
 
 // Lineage is the side for a comparison of lineages. A release does not know its
 // inputs.
