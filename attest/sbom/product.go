@@ -259,7 +259,7 @@ func (c *Component) kernelFiles(dir string) error {
 	if name != c.Version && !strings.HasPrefix(name, c.Version+"-") || !printable(name) {
 		return fmt.Errorf("it calls itself %.60q, its source is of %q: %w", name, c.Version, errKernel)
 	}
-	c.Comment += " It calls itself " + name + "."
+	c.Comment += " It calls itself " + name + ". Made by step kernel and step kernel-packed."
 	return nil
 }
 

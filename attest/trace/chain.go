@@ -3,6 +3,7 @@ package trace
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -160,13 +161,19 @@ var errLock = errors.New("bill of materials and lock differ")
 // agree holds a package and its suite against the lock.
 func (r *Release) agree(p *Package, l *Locked) error {
 	i := slices.IndexFunc(r.lock.Packages, func(x lock.Package) bool { return x.Name == p.Name })
-	j := slices.IndexFunc(r.lock.Suites, func(x lock.Suite) bool { return x.Name == l.Suite })
 	switch {
 	case i < 0:
 		return fmt.Errorf("%s has no package %s: %w", r.lockName, p.Name, errLock)
 	case r.lock.Packages[i].Version != p.Version || r.lock.Packages[i].SHA256 != p.SHA256 || r.lock.Packages[i].Suite != l.Suite:
 		return fmt.Errorf("%s has package %s %s with SHA-256 %s: %w", r.lockName, p.Name, r.lock.Packages[i].Version, r.lock.Packages[i].SHA256, errLock)
-	case j < 0 || r.lock.Suites[j].Release != l.Release || strings.Join(r.lock.Suites[j].Signers, ", ") != l.Signed:
+	}
+	return r.agreeSuite(l)
+}
+
+// agreeSuite holds a suite against the lock.
+func (r *Release) agreeSuite(l *Locked) error {
+	i := slices.IndexFunc(r.lock.Suites, func(x lock.Suite) bool { return x.Name == l.Suite })
+	if i < 0 || r.lock.Suites[i].Release != l.Release || strings.Join(r.lock.Suites[i].Signers, ", ") != l.Signed {
 		return fmt.Errorf("%s has another Release of %s: %w", r.lockName, l.Suite, errLock)
 	}
 	l.Lock = r.lockName
@@ -214,7 +221,32 @@ func (r *Release) sourcePackage(result *Result, s *spdx.Package) error {
 		x.Files = append(x.Files, SourceFile{f.PackageFileName, sbom.SHA256(f.PackageChecksums)})
 	}
 	x.identity(s)
+	if r.lock != nil {
+		return r.agreeSource(x, result)
+	}
 	return nil
+}
+
+// agreeSource holds a source package against the lock: each of its files must stand there,
+// and no other. Where the source itself is what was locked, its suite must agree, too.
+func (r *Release) agreeSource(x *Source, result *Result) error {
+	i := slices.IndexFunc(r.lock.Sources, func(s lock.Source) bool { return s.Name == x.Name && s.Version == x.Version })
+	if i < 0 {
+		return fmt.Errorf("%s has no source %s %s: %w", r.lockName, x.Name, x.Version, errLock)
+	}
+	locked := r.lock.Sources[i]
+	for _, f := range locked.Files {
+		if !slices.Contains(x.Files, SourceFile{path.Base(f.Path), f.SHA256}) {
+			return fmt.Errorf("%s has file %s of source %s with SHA-256 %s: %w", r.lockName, path.Base(f.Path), x.Name, f.SHA256, errLock)
+		}
+	}
+	if len(locked.Files) != len(x.Files) {
+		return fmt.Errorf("%s has %d files of source %s, not %d: %w", r.lockName, len(locked.Files), x.Name, len(x.Files), errLock)
+	}
+	if result.Package != nil {
+		return nil
+	}
+	return r.agreeSuite(result.Locked)
 }
 
 // identity reads the identity of a source as package sbom writes it.

@@ -209,7 +209,14 @@ func TestLock(t *testing.T) {
 			Signers: []string{"F1", "F2"}, Indexes: []lock.Index{}}},
 		Packages: []lock.Package{{Name: "bash", Version: "5.2-2+b1", Architecture: "amd64", Suite: "trixie", Path: "pool/bash.deb",
 			Size: 1, SHA256: digest("bash.deb"), Source: "bash", SourceVersion: "5.2-2"}},
-		Sources: []lock.Source{{Name: "bash", Version: "5.2-2", Suite: "trixie", Files: []lock.File{{Path: "pool/bash.dsc", Size: 1, SHA256: digest("bash.dsc")}}}},
+		Sources: []lock.Source{{Name: "bash", Version: "5.2-2", Suite: "trixie", Files: []lock.File{}}},
+	}
+	free, err := open(t, dir, Options{}).Trace("/usr/bin/bash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range free.Source.Files {
+		l.Sources[0].Files = append(l.Sources[0].Files, lock.File{Path: "pool/" + f.Name, Size: 1, SHA256: f.SHA256})
 	}
 	trace := func() (*Result, error) {
 		text, err := l.Encode()
@@ -229,13 +236,15 @@ func TestLock(t *testing.T) {
 		"another Release": func() { l.Suites[0].Release = digest("x") },
 		"other signers":   func() { l.Suites[0].Signers = []string{"F1"} },
 		"no such package": func() { l.Packages[0].Name = "dash" },
+		"another source":  func() { l.Sources[0].Files[0].SHA256 = digest("x") },
+		"a file less":     func() { l.Sources[0].Files = l.Sources[0].Files[:1] },
 	} {
-		p, s := l.Packages[0], l.Suites[0]
+		p, s, files := l.Packages[0], l.Suites[0], slices.Clone(l.Sources[0].Files)
 		change()
 		if _, err := trace(); !errors.Is(err, errLock) {
 			t.Errorf("%s: %v", name, err)
 		}
-		l.Packages[0], l.Suites[0] = p, s
+		l.Packages[0], l.Suites[0], l.Sources[0].Files = p, s, files
 	}
 }
 
