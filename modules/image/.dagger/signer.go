@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"dagger/image/internal/dagger"
@@ -186,7 +187,9 @@ func (s *Signer) step(ctx context.Context, name string, key *dagger.Secret, role
 	step := s.Image.step(name).file("keys/"+public, s.Public.File(public))
 	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_"+role, digest)
 	step.record = append(step.record, "--secret", keys)
-	s.key(step, role, key)
+	if err := s.key(ctx, step, role, key); err != nil {
+		return nil, err
+	}
 	if s.Passphrase != nil {
 		step.ctr = step.ctr.WithMountedSecret(passphrase, s.Passphrase)
 		step.sandbox = append(step.sandbox, "--env", "MANGOS_PASSPHRASE_FILE="+passphrase)
@@ -201,15 +204,33 @@ func (s *Signer) step(ctx context.Context, name string, key *dagger.Secret, role
 }
 
 // key puts the private key of a role where a step finds it, or what stands for it.
-func (s *Signer) key(step *step, role string, key *dagger.Secret) {
+func (s *Signer) key(ctx context.Context, step *step, role string, key *dagger.Secret) error {
 	switch {
 	case s.Signatures != nil:
-		step.ctr = step.ctr.WithMountedDirectory(keyFile(role), s.Signatures)
+		return s.signatures(ctx, step, role)
 	case key == nil:
 		step.ctr = step.ctr.WithMountedCache(keys, dag.CacheVolume(s.Volume))
 	default:
 		step.ctr = step.ctr.WithMountedSecret(keyFile(role), key)
 	}
+	return nil
+}
+
+// signatures puts what the key of a role has signed elsewhere where a step finds it, and
+// no other key's: a step is not done again when those arrive, because then its record
+// would be another, and what was signed of that.
+func (s *Signer) signatures(ctx context.Context, step *step, role string) error {
+	names, err := s.Signatures.Entries(ctx)
+	if err != nil {
+		return err
+	}
+	step.ctr = step.ctr.WithDirectory(keyFile(role), dag.Directory())
+	for _, name := range names {
+		if strings.HasPrefix(name, role+"-") {
+			step.ctr = step.ctr.WithMountedFile(keyFile(role)+"/"+name, s.Signatures.File(name))
+		}
+	}
+	return nil
 }
 
 const p11Socket = "/run/p11-kit/pkcs11"
@@ -252,7 +273,9 @@ func (s *Signer) signImage(ctx context.Context, unsigned *dagger.Directory, bzIm
 	if err != nil {
 		return nil, err
 	}
-	s.key(step, "pcr", s.PCR)
+	if err := s.key(ctx, step, "pcr", s.PCR); err != nil {
+		return nil, err
+	}
 	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_pcr", digest)
 	return step.version(p).
 		file("keys/pcr.pub", s.Public.File("pcr.pub")).
