@@ -16,23 +16,24 @@ import (
 
 	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/install/installtest"
+	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
 func TestNewestRelease(t *testing.T) {
-	p := newPage(t)
-	newest := publish(t, "v1.10", map[string]string{"mangos_1.10.efi": big})
-	unfinished := publish(t, "v1.12", map[string]string{"mangos_1.12.efi": "x"})
-	delete(unfinished.files, "SHA256SUMS.gpg") // its upload is not done
-	draft := publish(t, "v9", map[string]string{"mangos_9.efi": "x"})
-	draft.draft = true
-	pre := publish(t, "v1.11", map[string]string{"mangos_1.11.efi": "x"})
-	pre.prerelease = true
-	p.releases = []published{draft, unfinished, pre, publish(t, "v1.9", map[string]string{"mangos_1.9.efi": "old"}), newest}
+	p := proxytest.NewPage(t)
+	newest := proxytest.Publish(t, "v1.10", map[string]string{"mangos_1.10.efi": big})
+	unfinished := proxytest.Publish(t, "v1.12", map[string]string{"mangos_1.12.efi": "x"})
+	delete(unfinished.Files, "SHA256SUMS.gpg") // its upload is not done
+	draft := proxytest.Publish(t, "v9", map[string]string{"mangos_9.efi": "x"})
+	draft.Draft = true
+	pre := proxytest.Publish(t, "v1.11", map[string]string{"mangos_1.11.efi": "x"})
+	pre.Prerelease = true
+	p.Releases = []proxytest.Release{draft, unfinished, pre, proxytest.Publish(t, "v1.9", map[string]string{"mangos_1.9.efi": "old"}), newest}
 	x := newProxy(t, p, withKey(t))
-	if got := x.get("/mangos/SHA256SUMS", 200); got != string(newest.files["SHA256SUMS"]) {
+	if got := x.get("/mangos/SHA256SUMS", 200); got != string(newest.Files["SHA256SUMS"]) {
 		t.Errorf("manifest %q", got)
 	}
-	if got := x.get("/mangos/SHA256SUMS.gpg", 200); got != string(newest.files["SHA256SUMS.gpg"]) {
+	if got := x.get("/mangos/SHA256SUMS.gpg", 200); got != string(newest.Files["SHA256SUMS.gpg"]) {
 		t.Errorf("signature %q", got)
 	}
 	if got := x.get("/mangos/mangos_1.10.efi", 200); got != big {
@@ -40,24 +41,24 @@ func TestNewestRelease(t *testing.T) {
 	}
 	x.get("/mangos/mangos_1.9.efi", 404) // not listed in the newest manifest
 	x.get("/mangos/mangos_9.efi", 404)
-	p.change(func() {
-		if p.calls > 20 {
-			t.Errorf("%d calls", p.calls)
+	p.Change(func() {
+		if p.Calls > 20 {
+			t.Errorf("%d calls", p.Calls)
 		}
-		p.seen = nil
+		p.Seen = nil
 	})
 	withPre := newProxy(t, p, func(c *RepositoryConfig) { c.Prereleases = true })
-	if got := withPre.get("/mangos/SHA256SUMS", 200); got != string(pre.files["SHA256SUMS"]) {
+	if got := withPre.get("/mangos/SHA256SUMS", 200); got != string(pre.Files["SHA256SUMS"]) {
 		t.Errorf("with pre-releases: %q", got)
 	}
 }
 
 // A manifest may list the files of older releases.
 func TestCumulativeManifest(t *testing.T) {
-	p := newPage(t)
-	old := publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
-	line := strings.TrimSpace(string(old.files["SHA256SUMS"]))
-	p.releases = []published{publish(t, "v2", map[string]string{"mangos_2.efi": "two"}, line), old}
+	p := proxytest.NewPage(t)
+	old := proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
+	line := strings.TrimSpace(string(old.Files["SHA256SUMS"]))
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v2", map[string]string{"mangos_2.efi": "two"}, line), old}
 	x := newProxy(t, p, withKey(t))
 	if got := x.get("/mangos/mangos_1.efi", 200); got != "one" {
 		t.Errorf("%q", got)
@@ -66,9 +67,9 @@ func TestCumulativeManifest(t *testing.T) {
 
 // The token goes to the API, and to no other host.
 func TestToken(t *testing.T) {
-	p := newPage(t)
-	p.token = "secret-token"
-	p.releases = []published{publish(t, "v1", map[string]string{"mangos_1.efi": "one"})}
+	p := proxytest.NewPage(t)
+	p.Token = "secret-token"
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})}
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("secret-token\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -77,9 +78,9 @@ func TestToken(t *testing.T) {
 	if got := x.get("/mangos/mangos_1.efi", 200); got != "one" {
 		t.Errorf("%q", got)
 	}
-	p.change(func() {
-		if len(p.seen) == 0 || slices.ContainsFunc(p.seen, func(s string) bool { return s != "" }) {
-			t.Errorf("the storage saw %q", p.seen)
+	p.Change(func() {
+		if len(p.Seen) == 0 || slices.ContainsFunc(p.Seen, func(s string) bool { return s != "" }) {
+			t.Errorf("the storage saw %q", p.Seen)
 		}
 	})
 	without := newProxy(t, p, nil)
@@ -93,8 +94,8 @@ func TestHostileAPI(t *testing.T) {
 		"another scheme": `[{"tag_name": "v1", "assets": [{"name": "SHA256SUMS", "state": "uploaded", "size": 1, "browser_download_url": "file:///etc/passwd"}, {"name": "SHA256SUMS.gpg", "state": "uploaded", "size": 1, "browser_download_url": "file:///etc/passwd"}]}]`,
 		"endless":        strings.Repeat(" ", maxPage+2),
 	} {
-		p := newPage(t)
-		p.limit = func(w http.ResponseWriter) { _, _ = io.WriteString(w, answer) }
+		p := proxytest.NewPage(t)
+		p.Limit = func(w http.ResponseWriter) { _, _ = io.WriteString(w, answer) }
 		x := newProxy(t, p, nil)
 		if got := x.get("/mangos/SHA256SUMS", 502); got == "" {
 			t.Errorf("%s: no sentence", name)
@@ -104,16 +105,16 @@ func TestHostileAPI(t *testing.T) {
 
 // The storage hangs up in the middle: the client notices nothing.
 func TestStorageHangsUp(t *testing.T) {
-	p := newPage(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"mangos_1.efi": big})}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": big})}
 	x := newProxy(t, p, nil)
 	x.get("/mangos/SHA256SUMS", 200)
-	p.change(func() { p.cut = 500000 })
+	p.Change(func() { p.Cut = 500000 })
 	if got := x.get("/mangos/mangos_1.efi", 200); got != big {
 		t.Errorf("%d bytes", len(got))
 	}
 	// A file that is gone is a status.
-	p.change(func() { delete(p.releases[0].files, "mangos_1.efi") })
+	p.Change(func() { delete(p.Releases[0].Files, "mangos_1.efi") })
 	if got := x.get("/mangos/mangos_1.efi", 502); !strings.Contains(got, "404") {
 		t.Errorf("%q", got)
 	}
@@ -124,7 +125,7 @@ func TestFolderBackend(t *testing.T) {
 	files := httptest.NewServer(http.FileServer(http.Dir(b.Folder(t))))
 	defer files.Close()
 	for _, place := range []string{b.Folder(t), files.URL} {
-		x := newProxy(t, newPage(t), func(c *RepositoryConfig) {
+		x := newProxy(t, proxytest.NewPage(t), func(c *RepositoryConfig) {
 			*c = RepositoryConfig{Folder: place, API: publicAPI, KeyFile: keyFile(t), MinimumVersion: "1.0"}
 		})
 		if got := x.get("/mangos/SHA256SUMS", 200); got != string(b.Files["SHA256SUMS"]) {

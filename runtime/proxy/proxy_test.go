@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mastercard/mangos/runtime/install/installtest"
+	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
 // clock is a clock that stands still unless it is moved.
@@ -38,13 +39,13 @@ func (c *clock) move(d time.Duration) {
 // proxy is a proxy before a fake page.
 type proxy struct {
 	t     *testing.T
-	page  *page
+	page  *proxytest.Page
 	clock *clock
 	http  *httptest.Server
 	cache string
 }
 
-func newProxy(t *testing.T, p *page, change func(*RepositoryConfig)) *proxy {
+func newProxy(t *testing.T, p *proxytest.Page, change func(*RepositoryConfig)) *proxy {
 	t.Helper()
 	x := &proxy{t: t, page: p, clock: newClock(), cache: t.TempDir()}
 	x.start(change)
@@ -53,7 +54,7 @@ func newProxy(t *testing.T, p *page, change func(*RepositoryConfig)) *proxy {
 
 func (x *proxy) start(change func(*RepositoryConfig)) {
 	x.t.Helper()
-	rc := RepositoryConfig{GitHub: "example/mangos", API: x.page.api.URL}
+	rc := RepositoryConfig{GitHub: "example/mangos", API: x.page.URL}
 	if change != nil {
 		change(&rc)
 	}

@@ -9,53 +9,55 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
 // New releases become visible, and asking for nothing new costs little.
 func TestFreshness(t *testing.T) {
-	p := newPage(t)
-	one := publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
-	two := publish(t, "v2", map[string]string{"mangos_2.efi": "two"})
-	p.releases = []published{one}
+	p := proxytest.NewPage(t)
+	one := proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
+	two := proxytest.Publish(t, "v2", map[string]string{"mangos_2.efi": "two"})
+	p.Releases = []proxytest.Release{one}
 	x := newProxy(t, p, withKey(t))
-	sums := func(want published) {
+	sums := func(want proxytest.Release) {
 		t.Helper()
-		if got := x.get("/mangos/SHA256SUMS", 200); got != string(want.files["SHA256SUMS"]) {
+		if got := x.get("/mangos/SHA256SUMS", 200); got != string(want.Files["SHA256SUMS"]) {
 			t.Errorf("%q", got)
 		}
 	}
 	sums(one)
-	calls := p.calls
+	calls := p.Calls
 	sums(one)
-	if p.calls != calls {
+	if p.Calls != calls {
 		t.Error("asked again while the answer was fresh")
 	}
-	p.change(func() { p.releases = []published{two, one} })
+	p.Change(func() { p.Releases = []proxytest.Release{two, one} })
 	x.clock.move(9 * time.Minute)
 	sums(one)
 	x.clock.move(2 * time.Minute)
 	sums(two)
-	calls = p.calls
+	calls = p.Calls
 	x.clock.move(11 * time.Minute)
 	sums(two)
-	if p.calls != calls+1 {
-		t.Errorf("%d calls to learn that nothing changed", p.calls-calls)
+	if p.Calls != calls+1 {
+		t.Errorf("%d calls to learn that nothing changed", p.Calls-calls)
 	}
 }
 
 // An outage gives the last good answer, marked, for its time; a restart remembers it.
 func TestOutage(t *testing.T) {
-	p := newPage(t)
-	one := publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
-	p.releases = []published{one}
+	p := proxytest.NewPage(t)
+	one := proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
+	p.Releases = []proxytest.Release{one}
 	change := withKey(t)
 	x := newProxy(t, p, change)
 	x.get("/mangos/SHA256SUMS", 200)
-	p.change(func() { p.down = true })
+	p.Change(func() { p.Down = true })
 	x.clock.move(time.Hour)
 	for range 2 {
 		rsp, body := x.ask("GET", "/mangos/SHA256SUMS")
-		if rsp.StatusCode != 200 || body != string(one.files["SHA256SUMS"]) || rsp.Header.Get("Warning") == "" || rsp.Header.Get("Age") != "3600" {
+		if rsp.StatusCode != 200 || body != string(one.Files["SHA256SUMS"]) || rsp.Header.Get("Warning") == "" || rsp.Header.Get("Age") != "3600" {
 			t.Errorf("%s, %v", rsp.Status, rsp.Header)
 		}
 		x.start(change) // a new process, the same cache
@@ -65,19 +67,19 @@ func TestOutage(t *testing.T) {
 	if rsp.StatusCode != 502 || rsp.Header.Get("Retry-After") == "" || rsp.Header.Get("Warning") != "" {
 		t.Errorf("after its time: %s, %q, %v", rsp.Status, body, rsp.Header)
 	}
-	p.change(func() { p.down = false })
+	p.Change(func() { p.Down = false })
 	x.get("/mangos/SHA256SUMS", 502) // not asked again at once
 	x.clock.move(time.Minute)
 	x.get("/mangos/SHA256SUMS", 200)
 }
 
 func TestDamagedCache(t *testing.T) {
-	p := newPage(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"mangos_1.efi": "one"})}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})}
 	change := withKey(t)
 	x := newProxy(t, p, change)
 	x.get("/mangos/SHA256SUMS", 200)
-	p.change(func() { p.down = true })
+	p.Change(func() { p.Down = true })
 	path := filepath.Join(x.cache, "mangos.json")
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -93,9 +95,9 @@ func TestDamagedCache(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
-	p := newPage(t)
-	one := publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
-	p.releases = []published{one}
+	p := proxytest.NewPage(t)
+	one := proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
+	p.Releases = []proxytest.Release{one}
 	x := newProxy(t, p, nil)
 	for _, c := range []struct {
 		name  string
@@ -117,16 +119,16 @@ func TestRateLimit(t *testing.T) {
 		}, 2 * time.Hour},
 	} {
 		x = newProxy(t, p, nil)
-		p.change(func() { p.limit = c.limit })
+		p.Change(func() { p.Limit = c.limit })
 		rsp, _ := x.ask("GET", "/mangos/SHA256SUMS")
 		if rsp.StatusCode != 503 || rsp.Header.Get("Retry-After") != fmt.Sprint(int(c.wait.Seconds())) {
 			t.Errorf("%s: %s, Retry-After %q", c.name, rsp.Status, rsp.Header.Get("Retry-After"))
 		}
-		calls := p.calls
-		p.change(func() { p.limit = nil })
+		calls := p.Calls
+		p.Change(func() { p.Limit = nil })
 		x.clock.move(c.wait - time.Second)
 		x.get("/mangos/SHA256SUMS", 503)
-		if p.calls != calls {
+		if p.Calls != calls {
 			t.Errorf("%s: asked all the same", c.name)
 		}
 		x.clock.move(2 * time.Second)
@@ -137,43 +139,43 @@ func TestRateLimit(t *testing.T) {
 // A day, minute by minute: releases come, the page is down, the limit is reached.
 // Each answer is right for its time, and the page is not asked too often.
 func TestADay(t *testing.T) {
-	p := newPage(t)
+	p := proxytest.NewPage(t)
 	change := withKey(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"mangos_1.efi": "1"})}
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "1"})}
 	x := newProxy(t, p, change)
 	shown := ""
 	for minute := range 24 * 60 {
 		hour := minute / 60
-		p.change(func() {
-			p.down = hour == 5 || hour == 6
-			p.limit = nil
+		p.Change(func() {
+			p.Down = hour == 5 || hour == 6
+			p.Limit = nil
 			if hour == 10 {
-				p.limit = func(w http.ResponseWriter) {
+				p.Limit = func(w http.ResponseWriter) {
 					w.Header().Set("Retry-After", "1800")
 					w.WriteHeader(http.StatusTooManyRequests)
 				}
 			}
 			if minute%240 == 239 {
-				n := len(p.releases) + 1
-				p.releases = append([]published{publish(t, fmt.Sprintf("v%d", n), map[string]string{fmt.Sprintf("mangos_%d.efi", n): "x"})}, p.releases...)
+				n := len(p.Releases) + 1
+				p.Releases = append([]proxytest.Release{proxytest.Publish(t, fmt.Sprintf("v%d", n), map[string]string{fmt.Sprintf("mangos_%d.efi", n): "x"})}, p.Releases...)
 			}
 		})
 		rsp, body := x.ask("GET", "/mangos/SHA256SUMS")
-		index := slices.IndexFunc(p.releases, func(r published) bool { return string(r.files["SHA256SUMS"]) == body })
+		index := slices.IndexFunc(p.Releases, func(r proxytest.Release) bool { return string(r.Files["SHA256SUMS"]) == body })
 		if rsp.StatusCode != 200 || index < 0 {
 			t.Fatalf("minute %d: %s", minute, rsp.Status)
 		}
 		if shown != "" && body != shown && index != 0 {
-			t.Fatalf("minute %d: went to release %s", minute, p.releases[index].tag)
+			t.Fatalf("minute %d: went to release %s", minute, p.Releases[index].Tag)
 		}
 		shown = body
 		x.clock.move(time.Minute)
 	}
-	if p.releases[0].tag != "v7" || shown != string(p.releases[1].files["SHA256SUMS"]) && shown != string(p.releases[0].files["SHA256SUMS"]) {
+	if p.Releases[0].Tag != "v7" || shown != string(p.Releases[1].Files["SHA256SUMS"]) && shown != string(p.Releases[0].Files["SHA256SUMS"]) {
 		t.Errorf("at the end %q is shown", shown)
 	}
-	if p.calls > 600 {
-		t.Errorf("%d calls in a day", p.calls)
+	if p.Calls > 600 {
+		t.Errorf("%d calls in a day", p.Calls)
 	}
-	t.Logf("%d calls in a day", p.calls)
+	t.Logf("%d calls in a day", p.Calls)
 }

@@ -13,11 +13,13 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
 func TestRequests(t *testing.T) {
-	p := newPage(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"mangos_1.efi": big})}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": big})}
 	x := newProxy(t, p, nil)
 	for _, c := range []struct {
 		method, path string
@@ -59,8 +61,8 @@ func TestRequests(t *testing.T) {
 // Many clients at once share one look at the repository; slow ones hold up nobody;
 // and all of it is gone afterwards.
 func TestManyClients(t *testing.T) {
-	p := newPage(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"mangos_1.efi": big})}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": big})}
 	x := newProxy(t, p, withKey(t))
 	before := runtime.NumGoroutine()
 	var idle []net.Conn
@@ -82,15 +84,15 @@ func TestManyClients(t *testing.T) {
 				return
 			}
 			defer rsp.Body.Close()
-			if body, err := io.ReadAll(rsp.Body); err != nil || rsp.StatusCode != 200 || !bytes.Equal(body, p.releases[0].files["SHA256SUMS"]) {
+			if body, err := io.ReadAll(rsp.Body); err != nil || rsp.StatusCode != 200 || !bytes.Equal(body, p.Releases[0].Files["SHA256SUMS"]) {
 				t.Errorf("%s, %v", rsp.Status, err)
 			}
 		})
 	}
 	all.Wait()
 	// One list, and two redirects for manifest and signature.
-	if p.calls != 3 {
-		t.Errorf("%d calls to the repository", p.calls)
+	if p.Calls != 3 {
+		t.Errorf("%d calls to the repository", p.Calls)
 	}
 	for _, c := range idle {
 		_ = c.Close()
@@ -107,13 +109,13 @@ func TestManyClients(t *testing.T) {
 
 // A client that goes away while the repository is asked does not take the others' answer.
 func TestClientGoesAway(t *testing.T) {
-	p := newPage(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"x": "x"})}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"x": "x"})}
 	arrived, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		once.Do(func() { close(arrived); <-release })
-		p.serveAPI(w, r)
+		p.ServeHTTP(w, r)
 	}))
 	defer slow.Close()
 	x := newProxy(t, p, func(c *RepositoryConfig) { c.API = slow.URL })
@@ -132,7 +134,7 @@ func TestClientGoesAway(t *testing.T) {
 		t.Errorf("the first client: %v", err)
 	}
 	close(release)
-	if got := <-other; got != string(p.releases[0].files["SHA256SUMS"]) {
+	if got := <-other; got != string(p.Releases[0].Files["SHA256SUMS"]) {
 		t.Errorf("the second client: %q", got)
 	}
 }

@@ -9,28 +9,35 @@ import (
 	"time"
 
 	"github.com/mastercard/mangos/runtime/install/installtest"
+	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
 func TestRefusals(t *testing.T) {
 	empty := "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 *"
 	for name, c := range map[string]struct {
-		release func() published
+		release func() proxytest.Release
 		change  func(*RepositoryConfig)
 		want    int
 	}{
-		"signed by another": {func() published {
-			r := publish(t, "v1", map[string]string{"mangos_1.efi": "x"})
-			r.files["SHA256SUMS"] = append(r.files["SHA256SUMS"], r.files["SHA256SUMS"]...)
+		"signed by another": {func() proxytest.Release {
+			r := proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "x"})
+			r.Files["SHA256SUMS"] = append(r.Files["SHA256SUMS"], r.Files["SHA256SUMS"]...)
 			return r
 		}, nil, 403},
-		"too old":             {func() published { return publish(t, "v1.1", map[string]string{"x": "x"}) }, func(c *RepositoryConfig) { c.MinimumVersion = "1.2" }, 403},
-		"new enough":          {func() published { return publish(t, "v1.10", map[string]string{"x": "x"}) }, func(c *RepositoryConfig) { c.MinimumVersion = "1.2" }, 200},
-		"expired":             {func() published { return publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-2025-12-30") }, nil, 403},
-		"good until today":    {func() published { return publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-2026-01-01") }, nil, 200},
-		"a date that is none": {func() published { return publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-soon") }, nil, 403},
+		"too old":    {func() proxytest.Release { return proxytest.Publish(t, "v1.1", map[string]string{"x": "x"}) }, func(c *RepositoryConfig) { c.MinimumVersion = "1.2" }, 403},
+		"new enough": {func() proxytest.Release { return proxytest.Publish(t, "v1.10", map[string]string{"x": "x"}) }, func(c *RepositoryConfig) { c.MinimumVersion = "1.2" }, 200},
+		"expired": {func() proxytest.Release {
+			return proxytest.Publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-2025-12-30")
+		}, nil, 403},
+		"good until today": {func() proxytest.Release {
+			return proxytest.Publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-2026-01-01")
+		}, nil, 200},
+		"a date that is none": {func() proxytest.Release {
+			return proxytest.Publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-soon")
+		}, nil, 403},
 	} {
-		p := newPage(t)
-		p.releases = []published{c.release()}
+		p := proxytest.NewPage(t)
+		p.Releases = []proxytest.Release{c.release()}
 		key := withKey(t)
 		x := newProxy(t, p, func(rc *RepositoryConfig) {
 			key(rc)
@@ -44,11 +51,11 @@ func TestRefusals(t *testing.T) {
 		x.get("/mangos/SHA256SUMS.gpg", c.want)
 	}
 	// Expired while it was kept; and an outage does not make it good again.
-	p := newPage(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-2026-01-01")}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"x": "x"}, empty+"BEST-BEFORE-2026-01-01")}
 	x := newProxy(t, p, withKey(t))
 	x.get("/mangos/x", 200)
-	p.change(func() { p.down = true })
+	p.Change(func() { p.Down = true })
 	x.clock.move(30 * time.Hour)
 	x.get("/mangos/x", 403)
 }
@@ -56,13 +63,13 @@ func TestRefusals(t *testing.T) {
 // A bad release after a good one: nothing is passed on, the good one neither: what
 // the page says now is not to be used.
 func TestBadAfterGood(t *testing.T) {
-	p := newPage(t)
-	p.releases = []published{publish(t, "v1", map[string]string{"mangos_1.efi": "x"})}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "x"})}
 	x := newProxy(t, p, withKey(t))
 	x.get("/mangos/SHA256SUMS", 200)
-	bad := publish(t, "v2", map[string]string{"mangos_2.efi": "x"})
-	bad.files["SHA256SUMS.gpg"] = []byte("no signature")
-	p.change(func() { p.releases = append([]published{bad}, p.releases...) })
+	bad := proxytest.Publish(t, "v2", map[string]string{"mangos_2.efi": "x"})
+	bad.Files["SHA256SUMS.gpg"] = []byte("no signature")
+	p.Change(func() { p.Releases = append([]proxytest.Release{bad}, p.Releases...) })
 	x.clock.move(time.Hour)
 	x.get("/mangos/SHA256SUMS", 403)
 }
