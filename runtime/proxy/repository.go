@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/runtime/fetch"
 )
 
@@ -56,6 +57,9 @@ func newRepository(name string, c RepositoryConfig, fresh, stale time.Duration, 
 	if c.KeyFile != "" {
 		if r.rules.key, err = os.ReadFile(c.KeyFile); err != nil {
 			return nil, fmt.Errorf("repository %s: %w", name, err)
+		}
+		if _, err := keys.ReleaseFingerprint(r.rules.key); err != nil {
+			return nil, fmt.Errorf("repository %s: %s: %w: not a release key (%w)", name, c.KeyFile, ErrConfig, err)
 		}
 	}
 	if r.backend, err = newBackend(c, now); err != nil {
