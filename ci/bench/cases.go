@@ -32,6 +32,7 @@ var cases = []benchmark{
 	{"compare-identical", "two identical images of 1 GB, and sha256sum of both", measureIdentical},
 	{"compare-first", "the first path that differs in two images of 1 GB, and diffoscope", measureFirst},
 	{"verdict", "the verdict over 50 organisations with 500 artifacts each", measureVerdict},
+	{"proxy", "files through the release proxy, directly, and through nginx", measureProxy},
 }
 
 // repeat measures build-image runs times, onto the result of the one before; change

@@ -22,7 +22,7 @@ type result struct {
 // figure is what was measured of one thing.
 type figure struct {
 	Name string `json:"name"`
-	// Unit is "s" or "bytes".
+	// Unit is "s", "us" or "bytes".
 	Unit   string    `json:"unit"`
 	Values []float64 `json:"values"`
 	// Budget is what the median must not exceed; 0 is none.
@@ -44,8 +44,11 @@ func (f figure) over() bool { return f.Budget > 0 && f.median() > f.Budget }
 func (f figure) String() string {
 	format := "%.2f s"
 	scale := 1.0
-	if f.Unit == "bytes" {
+	switch f.Unit {
+	case "bytes":
 		format, scale = "%.1f MiB", 1<<20
+	case "us":
+		format = "%.0f us"
 	}
 	value := func(v float64) string { return fmt.Sprintf(format, v/scale) }
 	text := fmt.Sprintf("%-34s %10s", f.Name, value(f.median()))
