@@ -38,11 +38,12 @@ func (c *clock) move(d time.Duration) {
 
 // proxy is a proxy before a fake page.
 type proxy struct {
-	t     *testing.T
-	page  *proxytest.Page
-	clock *clock
-	http  *httptest.Server
-	cache string
+	t      *testing.T
+	page   *proxytest.Page
+	clock  *clock
+	server *Server
+	http   *httptest.Server
+	cache  string
 }
 
 func newProxy(t *testing.T, p *proxytest.Page, change func(*RepositoryConfig)) *proxy {
@@ -66,6 +67,7 @@ func (x *proxy) start(change func(*RepositoryConfig)) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	x.server = s
 	x.http = httptest.NewUnstartedServer(nil)
 	x.http.Config = s.HTTP()
 	x.http.Start()

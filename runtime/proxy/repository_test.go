@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -137,14 +138,19 @@ func TestRateLimit(t *testing.T) {
 }
 
 // A day, minute by minute: releases come, the page is down, the limit is reached.
-// Each answer is right for its time, and the page is not asked too often.
+// Each answer is right for its time, the page is not asked too often, and what is
+// remembered does not grow.
 func TestADay(t *testing.T) {
 	p := proxytest.NewPage(t)
 	change := withKey(t)
 	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "1"})}
 	x := newProxy(t, p, change)
 	shown := ""
+	var begin usage
 	for minute := range 24 * 60 {
+		if minute == 60 {
+			begin = measure()
+		}
 		hour := minute / 60
 		p.Change(func() {
 			p.Down = hour == 5 || hour == 6
@@ -177,5 +183,24 @@ func TestADay(t *testing.T) {
 	if p.Calls > 600 {
 		t.Errorf("%d calls in a day", p.Calls)
 	}
-	t.Logf("%d calls in a day", p.Calls)
+	end := measure()
+	if end.goroutines > begin.goroutines+10 || end.heap > begin.heap+1<<20 {
+		t.Errorf("after an hour %+v, at the end %+v", begin, end)
+	}
+	t.Logf("%d calls in a day, %d KiB more memory", p.Calls, (end.heap-begin.heap)>>10)
+}
+
+// usage is what this process needs, with what it has forgotten cleared away.
+type usage struct {
+	goroutines int
+	heap       int64
+}
+
+func measure() usage {
+	http.DefaultClient.CloseIdleConnections()
+	runtime.GC()
+	runtime.GC() // the first one may have left what has a finalizer
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return usage{runtime.NumGoroutine(), int64(m.HeapAlloc)}
 }

@@ -33,6 +33,7 @@ type Server struct {
 	log          *slog.Logger
 	count        counters
 	slots        chan struct{}
+	writeTime    time.Duration
 }
 
 // counters are what /metrics shows.
@@ -47,7 +48,7 @@ type counters struct {
 // New makes a server. cache is a folder for what outlives it, "" for none; now is
 // the clock.
 func New(c *Config, cache string, now func() time.Time, log *slog.Logger) (*Server, error) {
-	s := &Server{repositories: map[string]*repository{}, now: now, log: log, slots: make(chan struct{}, maxRequests)}
+	s := &Server{repositories: map[string]*repository{}, now: now, log: log, slots: make(chan struct{}, maxRequests), writeTime: writeTime}
 	if cache != "" {
 		if err := os.MkdirAll(cache, 0o700); err != nil {
 			return nil, err
@@ -78,7 +79,7 @@ func (s *Server) HTTP() *http.Server {
 // ServeHTTP answers a request, with a status in any case.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := s.now()
-	a := &answer{ResponseWriter: w, control: http.NewResponseController(w)}
+	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), patience: s.writeTime}
 	s.serve(a, r)
 	a.finish()
 	s.count.requests[min(a.status/100, 5)].Add(1)
@@ -211,11 +212,12 @@ func (s *Server) metrics() string {
 // so what fails at the first byte still becomes a status.
 type answer struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	status  int
-	begun   bool
-	sent    int64
-	broken  bool
+	control  *http.ResponseController
+	patience time.Duration // with a client that takes nothing
+	status   int
+	begun    bool
+	sent     int64
+	broken   bool
 }
 
 func (a *answer) WriteHeader(status int) {
@@ -227,7 +229,7 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) Write(p []byte) (int, error) {
 	a.begin()
 	// A client that takes nothing for a while is gone.
-	_ = a.control.SetWriteDeadline(time.Now().Add(writeTime))
+	_ = a.control.SetWriteDeadline(time.Now().Add(a.patience))
 	n, err := a.ResponseWriter.Write(p)
 	a.sent += int64(n)
 	return n, err

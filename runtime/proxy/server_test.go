@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
@@ -136,5 +138,82 @@ func TestClientGoesAway(t *testing.T) {
 	close(release)
 	if got := <-other; got != string(p.Releases[0].Files["SHA256SUMS"]) {
 		t.Errorf("the second client: %q", got)
+	}
+}
+
+// More requests than are served at once are told to come again; how the proxy is can be
+// asked all the same.
+func TestTooManyRequests(t *testing.T) {
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"x": "x"})}
+	x := newProxy(t, p, nil)
+	for range maxRequests {
+		x.server.slots <- struct{}{}
+	}
+	rsp, _ := x.ask("GET", "/mangos/SHA256SUMS")
+	if rsp.StatusCode != 503 || rsp.Header.Get("Retry-After") != "1" {
+		t.Errorf("%s, %v", rsp.Status, rsp.Header)
+	}
+	x.get("/healthz", 200)
+	if got := x.get("/metrics", 200); !strings.Contains(got, fmt.Sprintf("mangos_proxy_requests_in_flight %d\n", maxRequests)) {
+		t.Errorf("%s", got)
+	}
+	<-x.server.slots
+	x.get("/mangos/SHA256SUMS", 200)
+	x.get("/mangos/x", 200) // the slot is free again
+}
+
+// A client that takes nothing is let go.
+func TestSlowClient(t *testing.T) {
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.raw": strings.Repeat(big, 20)})}
+	x := newProxy(t, p, nil)
+	x.server.writeTime = 50 * time.Millisecond
+	conn, err := net.Dial("tcp", x.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /mangos/mangos_1.raw HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for len(x.server.slots) > 0 && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := len(x.server.slots); n > 0 {
+		t.Errorf("%d requests are still in flight", n)
+	}
+}
+
+// A page that stops in the middle of something is a status before the answer has begun,
+// and afterwards an answer that is seen to be cut off.
+func TestStuckPage(t *testing.T) {
+	usual := patience
+	defer func() { patience = usual }()
+	patience = fetch.Patience{Window: 50 * time.Millisecond, Least: 16 << 10, Total: 100 * time.Millisecond, Pause: time.Millisecond}
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": big})}
+	hold := make(chan struct{})
+	defer close(hold)
+	p.Hold = hold
+	x := newProxy(t, p, nil)
+	if rsp, body := x.ask("GET", "/mangos/SHA256SUMS"); rsp.StatusCode != 504 || rsp.Header.Get("Retry-After") != "30" {
+		t.Errorf("%s, %v, %q", rsp.Status, rsp.Header, body)
+	}
+	p.Change(func() { p.Hold = nil })
+	x.clock.move(time.Minute)
+	x.get("/mangos/SHA256SUMS", 200)
+	p.Change(func() { p.Hold = hold })
+	rsp, err := http.Get(x.http.URL + "/mangos/mangos_1.efi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rsp.Body.Close()
+	if body, err := io.ReadAll(rsp.Body); err == nil || len(body) >= len(big) || rsp.StatusCode != 200 {
+		t.Errorf("%s, %d bytes, and no error", rsp.Status, len(body))
 	}
 }

@@ -172,8 +172,8 @@ func whole(t *testing.T, version string) proxytest.Release {
 		name + "-verity-sig." + uuid + ".raw": w["mangos_"+version+".verity-sig."+plain+".raw"],
 		name + "-verity." + uuid + ".raw.xz":  compressed(t, w["mangos_"+version+".verity."+plain+".raw"]),
 		name + "." + uuid + ".raw.xz":         compressed(t, w["mangos_"+version+".root."+plain+".raw"]),
-		"mangos_" + version + ".efi":           w["mangos_"+version+"+3-0.efi"],
-		"mangos_" + version + ".spdx.json":     "{}",
+		"mangos_" + version + ".efi":          w["mangos_"+version+"+3-0.efi"],
+		"mangos_" + version + ".spdx.json":    "{}",
 	})
 }
 

@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 			}
-			s, err := newUnit(e.WorkDir, page)
+			s, err := newUnit(page)
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ type unit struct {
 
 type unitKey struct{}
 
-func newUnit(work string, page *proxytest.Page) (*unit, error) {
+func newUnit(page *proxytest.Page) (*unit, error) {
 	dir, err := os.MkdirTemp("", "unit") // the name of a socket is short
 	if err != nil {
 		return nil, err
@@ -50,52 +50,61 @@ func newUnit(work string, page *proxytest.Page) (*unit, error) {
 	return u, err
 }
 
-// start starts the program with a socket on an address, by way of a shell that knows
-// its process number before it becomes the program.
-func (u *unit) start(ts *testscript.TestScript, address string, args []string) {
+// start starts the program in a folder with a socket on an address, by way of a shell
+// that knows its process number before it becomes the program.
+func (u *unit) start(dir, address string, args ...string) error {
 	l, err := net.Listen("tcp", address)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	u.url = "http://" + l.Addr().String()
 	file, err := l.(*net.TCPListener).File()
-	ts.Check(err)
-	ts.Check(l.Close())
+	if err != nil {
+		return err
+	}
 	defer file.Close()
 	program, err := exec.LookPath(name)
-	ts.Check(err)
-	u.cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, program}, args...)...)
-	u.cmd.Dir = ts.MkAbs(".")
-	u.cmd.ExtraFiles = []*os.File{file}
-	u.cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=http", "NOTIFY_SOCKET="+filepath.Join(u.dir, "notify"))
-	u.cmd.Stderr = &u.log
-	ts.Check(u.cmd.Start())
-	go func() { u.ended <- u.cmd.Wait() }()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, program}, args...)...)
+	cmd.Dir = dir
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=http", "NOTIFY_SOCKET="+filepath.Join(u.dir, "notify"))
+	cmd.Stderr = &u.log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	u.cmd = cmd
+	go func() { u.ended <- cmd.Wait() }()
+	return nil
 }
 
 // hear waits for what the program says of its state.
-func (u *unit) hear(ts *testscript.TestScript, want string) {
-	ts.Check(u.notify.SetReadDeadline(time.Now().Add(patience)))
+func (u *unit) hear(want string) error {
+	if err := u.notify.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
 	raw := make([]byte, 4096)
 	n, err := u.notify.Read(raw)
 	if err != nil || string(raw[:n]) != want {
-		ts.Fatalf("the program says %q (%v), want %s", raw[:n], err, want)
+		return fmt.Errorf("the program says %q (%w), want %s", raw[:n], err, want)
 	}
+	return nil
 }
 
-// wait waits for the program's end, and prints its log.
-func (u *unit) wait(ts *testscript.TestScript, want int) {
+// wait waits for the program's end, with this code.
+func (u *unit) wait(want int) error {
 	select {
 	case err := <-u.ended:
-		u.cmd = nil
-		ts.Logf("%s", u.log.String())
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
+		code := u.cmd.ProcessState.ExitCode()
+		if u.cmd = nil; code != want {
+			return fmt.Errorf("the program ended with %w, want code %d", err, want)
 		}
-		if code := 0; exit != nil && exit.ExitCode() != want || exit == nil && code != want {
-			ts.Fatalf("the program ended with %v, want %d", err, want)
-		}
+		return nil
 	case <-time.After(patience):
-		ts.Fatalf("the program does not end")
+		return errors.New("the program does not end")
 	}
 }
 
@@ -119,10 +128,12 @@ func (u *unit) kill() {
 //	stop                             SIGTERM
 //	ended CODE [TEXT]                it ends with a code, its log has a text
 var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"activate": func(ts *testscript.TestScript, _ bool, args []string) { of(ts).start(ts, args[0], args[1:]) },
-	"hear":     func(ts *testscript.TestScript, _ bool, args []string) { of(ts).hear(ts, args[0]) },
-	"get":      get,
-	"hold":     hold,
+	"activate": func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Check(of(ts).start(ts.MkAbs("."), args[0], args[1:]...))
+	},
+	"hear": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).hear(args[0])) },
+	"get":  get,
+	"hold": hold,
 	"let-go": func(ts *testscript.TestScript, _ bool, _ []string) {
 		u := of(ts)
 		close(u.hold)
@@ -143,7 +154,9 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"ended": func(ts *testscript.TestScript, _ bool, args []string) {
 		code, err := strconv.Atoi(args[0])
 		ts.Check(err)
-		of(ts).wait(ts, code)
+		err = of(ts).wait(code)
+		ts.Logf("%s", of(ts).log.String())
+		ts.Check(err)
 		if len(args) > 1 && !strings.Contains(of(ts).log.String(), args[1]) {
 			ts.Fatalf("the log does not say %q", args[1])
 		}
@@ -152,7 +165,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 
 func of(ts *testscript.TestScript) *unit { return ts.Value(unitKey{}).(*unit) }
 
-func ask(ts *testscript.TestScript, path string) *http.Response {
+func request(ts *testscript.TestScript, path string) *http.Response {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	ts.Defer(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, of(ts).url+path, nil)
@@ -165,7 +178,7 @@ func ask(ts *testscript.TestScript, path string) *http.Response {
 }
 
 func get(ts *testscript.TestScript, _ bool, args []string) {
-	rsp := ask(ts, args[0])
+	rsp := request(ts, args[0])
 	body, err := io.ReadAll(rsp.Body)
 	ts.Check(err)
 	if strconv.Itoa(rsp.StatusCode) != args[1] {
@@ -178,7 +191,7 @@ func hold(ts *testscript.TestScript, _ bool, args []string) {
 	u := of(ts)
 	u.hold = make(chan struct{})
 	u.page.Change(func() { u.page.Hold = u.hold })
-	u.held = ask(ts, args[0])
+	u.held = request(ts, args[0])
 	if u.held.StatusCode != http.StatusOK || u.held.ContentLength != int64(len(large)) {
 		ts.Fatalf("%s: %s, %d bytes", args[0], u.held.Status, u.held.ContentLength)
 	}

@@ -50,7 +50,7 @@ type Page struct {
 	Seen []string
 	// Cut is after how many bytes the storage hangs up, once.
 	Cut int
-	// Hold, if set, stops the storage after half a file until it is closed.
+	// Hold, if set, stops the storage in the middle of each file until it is closed.
 	Hold <-chan struct{}
 
 	t       testing.TB
@@ -163,7 +163,9 @@ func (p *Page) serveStorage(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	if hold != nil {
-		w = &held{w, len(content) / 2, hold, r.Context().Done()}
+		var from int
+		_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from) // 0 where there is none
+		w = &held{w, max(len(content)/2-from, 0), hold, r.Context().Done()}
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
