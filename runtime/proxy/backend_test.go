@@ -74,15 +74,19 @@ func TestToken(t *testing.T) {
 	if err := os.WriteFile(token, []byte("secret-token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	x := newProxy(t, p, func(c *RepositoryConfig) { c.TokenFile = token })
-	if got := x.get("/mangos/mangos_1.efi", 200); got != "one" {
-		t.Errorf("%q", got)
-	}
-	p.Change(func() {
-		if len(p.Seen) == 0 || slices.ContainsFunc(p.Seen, func(s string) bool { return s != "" }) {
-			t.Errorf("the storage saw %q", p.Seen)
+	for _, direct := range []bool{false, true} { // redirected to, or named by the API
+		p.Change(func() { p.Direct = direct })
+		x := newProxy(t, p, func(c *RepositoryConfig) { c.TokenFile = token })
+		if got := x.get("/mangos/mangos_1.efi", 200); got != "one" {
+			t.Errorf("%q", got)
 		}
-	})
+		p.Change(func() {
+			if len(p.Seen) == 0 || slices.ContainsFunc(p.Seen, func(s string) bool { return s != "" }) {
+				t.Errorf("the storage saw %q", p.Seen)
+			}
+			p.Seen = nil
+		})
+	}
 	without := newProxy(t, p, nil)
 	without.get("/mangos/SHA256SUMS", 502)
 }

@@ -44,8 +44,10 @@ type Page struct {
 	Down bool
 	// Limit answers instead of the API, if set.
 	Limit func(http.ResponseWriter)
-	// Token is what the API wants, if set.
+	// Token is what the API wants, if set; files are then to be had by it alone.
 	Token string
+	// Direct: it names the storage itself as the place of its files.
+	Direct bool
 	// Seen are the Authorization headers that the storage saw.
 	Seen []string
 	// Cut is after how many bytes the storage hangs up, once.
@@ -91,10 +93,12 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"message": "Not Found"}`, http.StatusNotFound)
 		return
 	}
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/download/"); ok {
-		// Another host, as GitHub's storage is.
-		other := strings.Replace(p.storage.URL, "127.0.0.1", "localhost", 1)
-		http.Redirect(w, r, other+"/"+rest+"?signed=yes", http.StatusFound)
+	if rest, ok := strings.CutPrefix(r.URL.Path, private); ok && r.Header.Get("Accept") == "application/octet-stream" {
+		http.Redirect(w, r, p.stored(rest), http.StatusFound)
+		return
+	}
+	if rest, ok := strings.CutPrefix(r.URL.Path, public); ok && p.Token == "" {
+		http.Redirect(w, r, p.stored(rest), http.StatusFound)
 		return
 	}
 	if r.URL.Path != "/repos/example/mangos/releases" {
@@ -118,15 +122,31 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
+// Where the files are: for programs, which may have a token, and for browsers.
+const (
+	private = "/repos/example/mangos/releases/assets/"
+	public  = "/download/"
+)
+
+// stored is the place of a file in the storage: another host, as GitHub's is.
+func (p *Page) stored(path string) string {
+	return strings.Replace(p.storage.URL, "127.0.0.1", "localhost", 1) + "/" + path + "?signed=yes"
+}
+
 func (p *Page) list(releases []Release) []byte {
 	var all []map[string]any
 	for _, r := range releases {
 		var assets []map[string]any
 		for _, name := range slices.Sorted(maps.Keys(r.Files)) {
+			path := r.Tag + "/" + name
+			url, download := p.URL+private+path, p.URL+public+path
+			if p.Direct {
+				url, download = p.stored(path), p.stored(path)
+			}
 			id := sha256.Sum256(append([]byte(r.Tag+name), r.Files[name]...))
 			assets = append(assets, map[string]any{
 				"id": int64(id[0])<<16 | int64(id[1])<<8 | int64(id[2]), "name": name, "state": "uploaded", "size": len(r.Files[name]), "digest": nil,
-				"url": p.URL + "/download/" + r.Tag + "/" + name, "browser_download_url": p.URL + "/download/" + r.Tag + "/" + name,
+				"url": url, "browser_download_url": download,
 				"updated_at": "2026-01-01T00:00:00Z", "unknown": map[string]any{"x": 1},
 			})
 		}
