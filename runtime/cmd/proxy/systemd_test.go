@@ -3,14 +3,24 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
 const (
@@ -31,6 +41,59 @@ func analyze(t *testing.T, args ...string) (string, error) {
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// The real thing hands over a socket: systemd-socket-activate starts the program when
+// somebody connects.
+func TestSocketActivate(t *testing.T) {
+	activate, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		t.Skipf("systemd-socket-activate is not here: %v", err)
+	}
+	program, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for file, content := range proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "a kernel image"}).Files {
+		put(t, filepath.Join(folder, file), content, 0o600)
+	}
+	config := filepath.Join(t.TempDir(), "proxy.json")
+	put(t, config, fmt.Appendf(nil, `{"repositories": {"mangos": {"folder": %q}}}`, folder), 0o600)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil { // it wants an address, and opens it itself
+		t.Fatal(err)
+	}
+	cmd := exec.Command(activate, "-l", address, program, "--config", config)
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	var rsp *http.Response
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if rsp, err = http.Get("http://" + address + "/mangos/mangos_1.efi"); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	defer rsp.Body.Close()
+	if body, err := io.ReadAll(rsp.Body); err != nil || string(body) != "a kernel image" {
+		t.Errorf("%s, %q, %v", rsp.Status, body, err)
+	}
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, log.String())
+	}
 }
 
 // systemd finds no fault in the units: what they need is there, each setting is known.
