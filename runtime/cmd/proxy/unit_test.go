@@ -125,7 +125,7 @@ func (u *unit) kill() {
 //	hold PATH                        asks for a file that the page stops giving half way
 //	let-go                           the page gives the rest: the whole file must arrive
 //	cut                              the file must end before its end
-//	stop                             SIGTERM
+//	terminate                        SIGTERM
 //	ended CODE [TEXT]                it ends with a code, its log has a text
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"activate": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -150,7 +150,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 		}
 		close(u.hold)
 	},
-	"stop": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).cmd.Process.Signal(unix.SIGTERM)) },
+	"terminate": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).cmd.Process.Signal(unix.SIGTERM)) },
 	"ended": func(ts *testscript.TestScript, _ bool, args []string) {
 		code, err := strconv.Atoi(args[0])
 		ts.Check(err)
