@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -92,17 +93,26 @@ func TestToken(t *testing.T) {
 }
 
 func TestHostileAPI(t *testing.T) {
-	for name, answer := range map[string]string{
-		"no JSON": "<html>", "an object": `{"message": "no"}`, "none": `[]`, "two readings": `[{"tag_name": "v1", "tag_name": "v2"}]`,
-		"not complete":   `[{"tag_name": "v1", "assets": [{"name": "SHA256SUMS", "state": "starter", "size": 1, "browser_download_url": "https://x/"}]}]`,
-		"another scheme": `[{"tag_name": "v1", "assets": [{"name": "SHA256SUMS", "state": "uploaded", "size": 1, "browser_download_url": "file:///etc/passwd"}, {"name": "SHA256SUMS.gpg", "state": "uploaded", "size": 1, "browser_download_url": "file:///etc/passwd"}]}]`,
-		"endless":        strings.Repeat(" ", maxPage+2),
+	list := func(state, url string) string {
+		file := fmt.Sprintf(`"state": %q, "size": 1, "browser_download_url": %q}`, state, url)
+		return `[{"tag_name": "v1", "assets": [{"name": "SHA256SUMS", ` + file + `, {"name": "SHA256SUMS.gpg", ` + file + `]}]`
+	}
+	good := list("uploaded", "https://host.invalid/")
+	for name, c := range map[string]struct{ answer, want string }{
+		"no JSON":        {"<html>", "list of releases"},
+		"an object":      {`{"message": "no"}`, "list of releases"},
+		"two readings":   {strings.Replace(good, `"v1"`, `"v1", "tag_name": "v2"`, 1), "list of releases"},
+		"none":           {`[]`, "none of its 0 releases"},
+		"not complete":   {list("starter", "https://host.invalid/"), "none of its 1 releases"},
+		"another scheme": {list("uploaded", "file:///etc/passwd"), "none of its 1 releases"},
+		"no host":        {list("uploaded", "https:///x"), "none of its 1 releases"},
+		"endless":        {good + strings.Repeat(" ", maxPage), "more than"},
 	} {
 		p := proxytest.NewPage(t)
-		p.Limit = func(w http.ResponseWriter) { _, _ = io.WriteString(w, answer) }
+		p.Limit = func(w http.ResponseWriter) { _, _ = io.WriteString(w, c.answer) }
 		x := newProxy(t, p, nil)
-		if got := x.get("/mangos/SHA256SUMS", 502); got == "" {
-			t.Errorf("%s: no sentence", name)
+		if got := x.get("/mangos/SHA256SUMS", 502); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }
@@ -158,6 +168,7 @@ func FuzzReleases(f *testing.F) {
 	f.Add([]byte(`[{"tag_name": "v1", `+files+`}, {"tag_name": "v2", "draft": true, `+files+`}]`), true)
 	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, "https", "http")), false)
 	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, `}]}]`, `}, {"name": "../x", "state": "uploaded", "browser_download_url": "https://x/3"}]}]`)), false)
+	f.Add([]byte(strings.ReplaceAll(`[{"tag_name": "v1", `+files+`}]`, `}]}]`, `}, {"name": "x", "state": "uploaded", "size": -1, "browser_download_url": "https://x/3"}]}]`)), false)
 	f.Fuzz(func(t *testing.T, body []byte, token bool) {
 		g := gitHub{client: &http.Client{Transport: answers(body)}, api: &url.URL{Scheme: "https", Host: "api.example"}, name: "a/b", now: time.Now}
 		if token {

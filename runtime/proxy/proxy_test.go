@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/install/installtest"
 	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
@@ -106,6 +107,13 @@ func (x *proxy) get(path string, want int, headers ...string) string {
 		x.t.Errorf("%s: %s, want %d: %s", path, rsp.Status, want, body)
 	}
 	return body
+}
+
+// hurry makes the proxy give up on a repository soon, in this test.
+func hurry(t *testing.T) {
+	usual := patience
+	t.Cleanup(func() { patience = usual })
+	patience = fetch.Patience{Window: 50 * time.Millisecond, Least: 16 << 10, Total: 100 * time.Millisecond, Pause: time.Millisecond}
 }
 
 func keyFile(t *testing.T) string {

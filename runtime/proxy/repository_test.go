@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -48,6 +49,7 @@ func TestFreshness(t *testing.T) {
 
 // An outage gives the last good answer, marked, for its time; a restart remembers it.
 func TestOutage(t *testing.T) {
+	hurry(t)
 	p := proxytest.NewPage(t)
 	one := proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})
 	p.Releases = []proxytest.Release{one}
@@ -60,6 +62,11 @@ func TestOutage(t *testing.T) {
 		rsp, body := x.ask("GET", "/mangos/SHA256SUMS")
 		if rsp.StatusCode != 200 || body != string(one.Files["SHA256SUMS"]) || rsp.Header.Get("Warning") == "" || rsp.Header.Get("Age") != "3600" {
 			t.Errorf("%s, %v", rsp.Status, rsp.Header)
+		}
+		// A file is not to be had: that answer is not out of date.
+		rsp, body = x.ask("GET", "/mangos/mangos_1.efi", "Range", "bytes=1-")
+		if rsp.StatusCode != 502 || rsp.Header.Get("Warning") != "" || rsp.Header.Get("Age") != "" || rsp.Header.Get("Content-Range") != "" {
+			t.Errorf("a file: %s, %q, %v", rsp.Status, body, rsp.Header)
 		}
 		x.start(change) // a new process, the same cache
 	}
@@ -86,7 +93,9 @@ func TestDamagedCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, raw := range [][]byte{nil, []byte("{"), bytes.Replace(good, []byte(`"sums":"`), []byte(`"sums":"AAAA`), 1)} {
+	other := proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "another"})
+	exchanged := bytes.Replace(good, in(p.Releases[0].Files["SHA256SUMS"]), in(other.Files["SHA256SUMS"]), 1)
+	for _, raw := range [][]byte{exchanged, nil, []byte("{"), bytes.Replace(good, []byte(`"sums":"`), []byte(`"sums":"AAAA`), 1)} {
 		if err := os.WriteFile(path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -94,6 +103,9 @@ func TestDamagedCache(t *testing.T) {
 		x.get("/mangos/SHA256SUMS", 502)
 	}
 }
+
+// in is how bytes stand in JSON.
+func in(raw []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(raw)) }
 
 func TestRateLimit(t *testing.T) {
 	p := proxytest.NewPage(t)

@@ -85,9 +85,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.count.requests[min(a.status/100, 5)].Add(1)
 	s.count.bytes.Add(a.sent)
 	s.log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", a.status, "bytes", a.sent, "duration", s.now().Sub(begin))
-	if a.broken {
-		panic(http.ErrAbortHandler) // the length was promised: nothing else tells the client
-	}
 }
 
 func (s *Server) serve(a *answer, r *http.Request) {
@@ -217,7 +214,6 @@ type answer struct {
 	status   int
 	begun    bool
 	sent     int64
-	broken   bool
 }
 
 func (a *answer) WriteHeader(status int) {
@@ -248,10 +244,10 @@ func (a *answer) begin() {
 
 func (a *answer) finish() { a.begin() }
 
-// fail answers with a status and a sentence, or breaks off an answer that has begun.
+// fail answers with a status and a sentence. An answer that has begun has promised its
+// length: net/http hangs up, which tells the client that it is cut off.
 func (a *answer) fail(status int, sentence string) {
 	if a.begun {
-		a.broken = true
 		return
 	}
 	for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Warning", "Age"} {

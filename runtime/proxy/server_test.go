@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastercard/mangos/runtime/fetch"
 	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
@@ -23,6 +22,7 @@ func TestRequests(t *testing.T) {
 	p := proxytest.NewPage(t)
 	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": big})}
 	x := newProxy(t, p, nil)
+	const unknown = "want /REPOSITORY/FILE of a repository in the configuration\n"
 	for _, c := range []struct {
 		method, path string
 		headers      []string
@@ -37,11 +37,11 @@ func TestRequests(t *testing.T) {
 		{"GET", "/mangos/mangos_1.efi", []string{"Range", "bytes=3-7"}, 206, "34567", [2]string{"Content-Length", "5"}},
 		{"GET", "/mangos/mangos_1.efi", []string{"Range", "bytes=1000000-"}, 416, "*", [2]string{"Content-Range", "bytes */1000000"}},
 		{"POST", "/mangos/SHA256SUMS", nil, 405, "only GET and HEAD\n", [2]string{"Allow", "GET, HEAD"}},
-		{"GET", "/other/SHA256SUMS", nil, 404, "*", [2]string{}},
-		{"GET", "/mangos", nil, 404, "*", [2]string{}},
-		{"GET", "/mangos/", nil, 404, "*", [2]string{}},
-		{"GET", "/mangos/a/b", nil, 404, "*", [2]string{}},
-		{"GET", "/mangos/..%2f..%2fetc%2fpasswd", nil, 404, "*", [2]string{}},
+		{"GET", "/other/SHA256SUMS", nil, 404, unknown, [2]string{}},
+		{"GET", "/mangos", nil, 404, unknown, [2]string{}},
+		{"GET", "/mangos/", nil, 404, unknown, [2]string{}},
+		{"GET", "/mangos/a/b", nil, 404, unknown, [2]string{}},
+		{"GET", "/mangos/..%2f..%2fetc%2fpasswd", nil, 404, unknown, [2]string{}},
 		{"GET", "/mangos/SHA256SUMS", []string{"Host", "evil.example"}, 421, "ask for localhost\n", [2]string{}},
 		{"GET", "/mangos/SHA256SUMS", []string{"Host", "[::1]:1"}, 200, "*", [2]string{}},
 		{"GET", "/healthz", nil, 200, "ok\n", [2]string{}},
@@ -192,9 +192,7 @@ func TestSlowClient(t *testing.T) {
 // A page that stops in the middle of something is a status before the answer has begun,
 // and afterwards an answer that is seen to be cut off.
 func TestStuckPage(t *testing.T) {
-	usual := patience
-	defer func() { patience = usual }()
-	patience = fetch.Patience{Window: 50 * time.Millisecond, Least: 16 << 10, Total: 100 * time.Millisecond, Pause: time.Millisecond}
+	hurry(t)
 	p := proxytest.NewPage(t)
 	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": big})}
 	hold := make(chan struct{})
