@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/mastercard/mangos/runtime/proxy"
@@ -40,9 +39,6 @@ func serve(ctx context.Context, handler *proxy.Server, listeners []net.Listener,
 	if errors.Is(err, context.DeadlineExceeded) {
 		log.Warn("requests in flight are cut off")
 		err = server.Close()
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
 	}
 	return err
 }
