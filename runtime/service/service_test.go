@@ -72,6 +72,12 @@ func TestListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := os.NewFile(uintptr(fd), "a socket that does not listen")
+	defer silent.Close()
 	for _, c := range []struct {
 		pid, count string
 		files      []*os.File
@@ -85,6 +91,7 @@ func TestListeners(t *testing.T) {
 		{"$$", "17", files, "LISTEN_FDS is \"17\""},
 		{"$$", "2x", files, "LISTEN_FDS is \"2x\""},
 		{"$$", "2", []*os.File{files[0], other}, "descriptor 4: "},
+		{"$$", "2", []*os.File{files[0], silent}, "descriptor 4: it does not listen"},
 	} {
 		if got := start(t, c.pid, c.count, c.files...); !strings.Contains(got, c.want) || strings.Contains(got, "listens") {
 			t.Errorf("process %q, %q sockets: %s", c.pid, c.count, got)
