@@ -103,12 +103,16 @@ func (s *server) String() string { return s.base.Redacted() }
 const (
 	connectTime = 15 * time.Second
 	answerTime  = 30 * time.Second
+	// A connection waits that long for the next file, and so many do.
+	idleTime = time.Minute
+	maxIdle  = 16
 	// maxRedirects is enough for release pages, which redirect once or twice.
 	maxRedirects = 10
 )
 
-// NewClient returns a client that waits for nothing for ever, and that no
-// redirect leads from https to http. proxy is as for NewSource.
+// NewClient returns a client that waits for nothing for ever, keeps few connections
+// that it does not use, wherever it was sent, and that no redirect leads from https to
+// http. proxy is as for NewSource.
 func NewClient(proxy *url.URL) *http.Client {
 	choose := http.ProxyFromEnvironment
 	if proxy != nil {
@@ -120,6 +124,8 @@ func NewClient(proxy *url.URL) *http.Client {
 			DialContext:           (&net.Dialer{Timeout: connectTime}).DialContext,
 			TLSHandshakeTimeout:   connectTime,
 			ResponseHeaderTimeout: answerTime,
+			IdleConnTimeout:       idleTime,
+			MaxIdleConns:          maxIdle,
 			ForceAttemptHTTP2:     true,
 			// A release is compressed already, and its bytes are what is signed.
 			DisableCompression: true,

@@ -2,10 +2,15 @@ package fetch
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // From https nothing leads to http.
@@ -21,6 +26,46 @@ func TestRedirectToPlain(t *testing.T) {
 	s.(*server).client.Transport = secure.Client().Transport
 	if _, err := s.Open(t.Context(), "SHA256SUMS", 0); !errors.Is(err, ErrSource) || !strings.Contains(err.Error(), "https to http") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Connections to many hosts are not all kept.
+func TestIdleConnections(t *testing.T) {
+	var open atomic.Int64
+	client := NewClient(nil)
+	for i := range 3 * maxIdle {
+		// A host each: the whole of 127/8 is this machine.
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", i+2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		_ = s.Listener.Close()
+		s.Listener = l
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed:
+				open.Add(-1)
+			}
+		}
+		s.Start()
+		defer s.Close()
+		rsp, err := client.Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, rsp.Body); err != nil {
+			t.Fatal(err)
+		}
+		_ = rsp.Body.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); open.Load() > maxIdle && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n := open.Load(); n > maxIdle {
+		t.Errorf("%d connections are kept", n)
 	}
 }
 
