@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -125,6 +126,11 @@ func (s *Server) serve(a *answer, r *http.Request) {
 }
 
 func (s *Server) file(a *answer, r *http.Request, repo *repository, name string) {
+	// Each of several ranges would be a request to the repository: the whole file is
+	// an answer, too (RFC 9110, 14.2).
+	if strings.Contains(r.Header.Get("Range"), ",") {
+		r.Header.Del("Range")
+	}
 	snap, age, err := repo.get(r.Context())
 	if err != nil {
 		a.failed(err, repo)
@@ -156,7 +162,7 @@ func (s *Server) file(a *answer, r *http.Request, repo *repository, name string)
 			return
 		}
 	}
-	a.Header().Set("ETag", fmt.Sprintf(`"%x"`, sum[:16]))
+	a.mark(sum)
 	pass(a, r, repo, snap, name, file)
 }
 
@@ -281,8 +287,12 @@ func (a *answer) failed(err error, repo *repository) {
 
 // bytes answers with what is at hand.
 func (a *answer) bytes(r *http.Request, content []byte) {
+	a.mark(sha256.Sum256(content))
 	http.ServeContent(a, r, "", time.Time{}, bytes.NewReader(content))
 }
+
+// mark names the content, so that who has it need not get it again.
+func (a *answer) mark(sum [sha256.Size]byte) { a.Header().Set("ETag", fmt.Sprintf(`"%x"`, sum[:16])) }
 
 func (a *answer) text(s string) {
 	a.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -35,6 +35,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "/mangos/mangos_1.efi", []string{"Range", "bytes=999990-"}, 206, big[999990:], [2]string{"Content-Range", "bytes 999990-999999/1000000"}},
 		{"GET", "/mangos/mangos_1.efi", []string{"Range", "bytes=-5"}, 206, "56789", [2]string{"Content-Length", "5"}},
 		{"GET", "/mangos/mangos_1.efi", []string{"Range", "bytes=3-7"}, 206, "34567", [2]string{"Content-Length", "5"}},
+		{"GET", "/mangos/mangos_1.efi", []string{"Range", "bytes=3-7,9-11"}, 200, big, [2]string{"Content-Length", "1000000"}},
 		{"GET", "/mangos/mangos_1.efi", []string{"Range", "bytes=1000000-"}, 416, "*", [2]string{"Content-Range", "bytes */1000000"}},
 		{"POST", "/mangos/SHA256SUMS", nil, 405, "only GET and HEAD\n", [2]string{"Allow", "GET, HEAD"}},
 		{"GET", "/other/SHA256SUMS", nil, 404, unknown, [2]string{}},
@@ -51,9 +52,11 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s %s %v: %s, %.60q, %v", c.method, c.path, c.headers, rsp.Status, body, rsp.Header)
 		}
 	}
-	rsp, _ := x.ask("GET", "/mangos/mangos_1.efi")
-	if again, body := x.ask("GET", "/mangos/mangos_1.efi", "If-None-Match", rsp.Header.Get("ETag")); again.StatusCode != 304 || body != "" {
-		t.Errorf("the same once more: %s", again.Status)
+	for _, path := range []string{"/mangos/mangos_1.efi", "/mangos/SHA256SUMS", "/mangos/SHA256SUMS.gpg"} {
+		rsp, _ := x.ask("GET", path)
+		if again, body := x.ask("GET", path, "If-None-Match", rsp.Header.Get("ETag")); again.StatusCode != 304 || body != "" {
+			t.Errorf("%s once more: %s", path, again.Status)
+		}
 	}
 	if got := x.get("/metrics", 200); !strings.Contains(got, `mangos_proxy_requests_total{status="4xx"} 8`) || !strings.Contains(got, `refreshes_total{result="good"} 1`) {
 		t.Errorf("%s", got)
