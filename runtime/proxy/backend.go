@@ -55,9 +55,11 @@ type gitHub struct {
 }
 
 const (
-	perPage  = 100
+	perPage = 100
+	// Of a long list the newest releases are enough: those are listed first.
 	maxPages = 20
 	maxPage  = 8 << 20 // bytes
+	maxList  = 2 * maxPage
 )
 
 // A listed release, as far as it is of interest. Digests are not: they may be null,
@@ -80,12 +82,13 @@ type listedRelease struct {
 func (g *gitHub) latest(ctx context.Context, old *snapshot) (*snapshot, error) {
 	var all []listedRelease
 	next := &snapshot{Assets: map[string]asset{}, Fetched: g.now()}
-	for page := 1; page <= maxPages; page++ {
+	size := 0
+	for page := 1; page <= maxPages && size < maxList; page++ {
 		etag := ""
 		if page == 1 && old != nil {
 			etag = old.ETag
 		}
-		list, more, tag, err := g.page(ctx, page, etag)
+		list, err := g.page(ctx, page, etag)
 		if errors.Is(err, errUnchanged) {
 			same := *old
 			same.Fetched = next.Fetched
@@ -95,9 +98,10 @@ func (g *gitHub) latest(ctx context.Context, old *snapshot) (*snapshot, error) {
 			return nil, err
 		}
 		if page == 1 {
-			next.ETag = tag
+			next.ETag = list.etag
 		}
-		if all = append(all, list...); !more {
+		size += list.size
+		if all = append(all, list.releases...); !list.more {
 			break
 		}
 	}
@@ -113,32 +117,41 @@ var errUnchanged = errors.New("not modified")
 // by us, so that the server cannot lead elsewhere.
 var nextPage = regexp.MustCompile(`rel="?next"?`)
 
-func (g *gitHub) page(ctx context.Context, page int, etag string) (list []listedRelease, more bool, newETag string, err error) {
+// A listPage is a page of the list of releases.
+type listPage struct {
+	releases []listedRelease
+	size     int // in bytes
+	more     bool
+	etag     string
+}
+
+func (g *gitHub) page(ctx context.Context, page int, etag string) (*listPage, error) {
 	u := g.api.JoinPath("repos", g.name, "releases")
 	u.RawQuery = url.Values{"per_page": {strconv.Itoa(perPage)}, "page": {strconv.Itoa(page)}}.Encode()
 	rsp, err := g.get(ctx, u.String(), "application/vnd.github+json", http.Header{"If-None-Match": {etag}})
 	if err != nil {
-		return nil, false, "", err
+		return nil, err
 	}
 	defer rsp.Body.Close()
 	switch rsp.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotModified:
-		return nil, false, "", errUnchanged
+		return nil, errUnchanged
 	default:
-		return nil, false, "", fmt.Errorf("%w: %s answers %.60q", ErrUpstream, g.api.Host, rsp.Status)
+		return nil, fmt.Errorf("%w: %s answers %.60q", ErrUpstream, g.api.Host, rsp.Status)
 	}
 	raw, err := io.ReadAll(io.LimitReader(rsp.Body, maxPage+1))
 	if err != nil {
-		return nil, false, "", err
+		return nil, err
 	}
 	if len(raw) > maxPage {
-		return nil, false, "", fmt.Errorf("%w: a page of its list has more than %d bytes", ErrUpstream, maxPage)
+		return nil, fmt.Errorf("%w: a page of its list has more than %d bytes", ErrUpstream, maxPage)
 	}
-	if err := strictjson.Unmarshal(raw, &list); err != nil {
-		return nil, false, "", fmt.Errorf("%w: its list of releases: %w", ErrUpstream, err)
+	list := &listPage{size: len(raw), more: nextPage.MatchString(rsp.Header.Get("Link")), etag: rsp.Header.Get("ETag")}
+	if err := strictjson.Unmarshal(raw, &list.releases); err != nil {
+		return nil, fmt.Errorf("%w: its list of releases: %w", ErrUpstream, err)
 	}
-	return list, nextPage.MatchString(rsp.Header.Get("Link")), rsp.Header.Get("ETag"), nil
+	return list, nil
 }
 
 // get asks with the token. An answer that says that the rate limit is reached is

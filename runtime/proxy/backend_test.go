@@ -117,6 +117,32 @@ func TestHostileAPI(t *testing.T) {
 	}
 }
 
+// A list without an end: what came first is enough.
+func TestLongList(t *testing.T) {
+	p := proxytest.NewPage(t)
+	p.Limit = func(w http.ResponseWriter) {
+		w.Header().Set("Link", `<https://host.invalid/>; rel="next"`)
+		_, _ = io.WriteString(w, `[]`+strings.Repeat(" ", maxPage-2))
+	}
+	x := newProxy(t, p, nil)
+	if got := x.get("/mangos/SHA256SUMS", 502); !strings.Contains(got, "none of its 0 releases") {
+		t.Errorf("%q", got)
+	}
+	if p.Calls != maxList/maxPage {
+		t.Errorf("%d calls", p.Calls)
+	}
+	p.Limit = func(w http.ResponseWriter) {
+		w.Header().Set("Link", `<https://host.invalid/>; rel="next"`)
+		_, _ = io.WriteString(w, `[]`)
+	}
+	p.Calls = 0
+	x = newProxy(t, p, nil)
+	x.get("/mangos/SHA256SUMS", 502)
+	if p.Calls != maxPages {
+		t.Errorf("%d calls for short pages", p.Calls)
+	}
+}
+
 // The storage hangs up in the middle: the client notices nothing.
 func TestStorageHangsUp(t *testing.T) {
 	p := proxytest.NewPage(t)
@@ -174,10 +200,10 @@ func FuzzReleases(f *testing.F) {
 		if token {
 			g.token = "secret"
 		}
-		list, _, _, err := g.page(t.Context(), 1, "")
+		list, err := g.page(t.Context(), 1, "")
 		s := &snapshot{Assets: map[string]asset{}}
 		if err == nil {
-			err = g.choose(list, s)
+			err = g.choose(list.releases, s)
 		}
 		if err != nil {
 			if !errors.Is(err, ErrUpstream) {

@@ -149,6 +149,25 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// The limit may be reached at a file, too.
+func TestRateLimitOfFiles(t *testing.T) {
+	p := proxytest.NewPage(t)
+	p.Releases = []proxytest.Release{proxytest.Publish(t, "v1", map[string]string{"mangos_1.efi": "one"})}
+	x := newProxy(t, p, nil)
+	x.get("/mangos/SHA256SUMS", 200)
+	calls := p.Calls
+	p.Change(func() {
+		p.Limit = func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "300")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	})
+	rsp, body := x.ask("GET", "/mangos/mangos_1.efi")
+	if rsp.StatusCode != 503 || rsp.Header.Get("Retry-After") != "300" || p.Calls != calls+1 {
+		t.Errorf("%s, %v, %q, %d calls", rsp.Status, rsp.Header, body, p.Calls-calls)
+	}
+}
+
 // A day, minute by minute: releases come, the page is down, the limit is reached.
 // Each answer is right for its time, the page is not asked too often, and what is
 // remembered does not grow.
