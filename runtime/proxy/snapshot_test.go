@@ -87,6 +87,7 @@ func FuzzSnapshot(f *testing.F) {
 	}
 	f.Add(text)
 	f.Add([]byte(`{"tag": 1}`))
+	f.Add([]byte(`{"tag": "v1", "sums": "eA==", "signature": "eA=="}`))
 	key := installtest.ReleaseKey().Public
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
