@@ -50,7 +50,7 @@ type Page struct {
 	Direct bool
 	// Seen are the Authorization headers that the storage saw.
 	Seen []string
-	// Cut is after how many bytes the storage hangs up, once.
+	// Cut is after how many bytes the storage hangs up, once, in a file that is longer.
 	Cut int
 	// Hold, if set, stops the storage in the middle of each file until it is closed.
 	Hold <-chan struct{}
@@ -169,8 +169,10 @@ func (p *Page) serveStorage(w http.ResponseWriter, r *http.Request) {
 			content = release.Files[name]
 		}
 	}
-	cut, hold := p.Cut, p.Hold
-	p.Cut = 0
+	cut, hold := 0, p.Hold
+	if p.Cut < len(content) {
+		cut, p.Cut = p.Cut, 0
+	}
 	p.mu.Unlock()
 	if r.URL.Query().Get("signed") != "yes" || content == nil {
 		http.NotFound(w, r)
