@@ -96,6 +96,67 @@ func TestSocketActivate(t *testing.T) {
 	}
 }
 
+// What the service logs goes to the journal in fields, and not to standard error, which
+// would be the journal, too. Only root can stand where journald does: in a mount
+// namespace with a /run of its own.
+func TestJournal(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can stand where journald does")
+	}
+	dir, err := os.MkdirTemp("", "journal") // the name of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	journal, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "socket"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer journal.Close()
+	stderr, err := os.Create(filepath.Join(dir, "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(stderr.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	program, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "proxy.json")
+	put(t, config, fmt.Appendf(nil, `{"repositories": {"mangos": {"folder": %q}}}`, dir), 0o600)
+	const script = `mount -t tmpfs tmpfs /run && mkdir /run/systemd && ln -s "$0" /run/systemd/journal && exec "$@"`
+	cmd := exec.Command("unshare", "--mount", "sh", "-c", script, dir, program, "--config", config, "--listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino))
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	if err := journal.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	raw := make([]byte, 64<<10)
+	n, err := journal.Read(raw)
+	for _, field := range []string{"SYSLOG_IDENTIFIER\n", name, "PRIORITY\n", "ADDRESS\n", "127.0.0.1:"} {
+		if err != nil || !bytes.Contains(raw[:n], []byte(field)) {
+			t.Errorf("no %q in %q (%v)", field, raw[:n], err)
+		}
+	}
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(stderr.Name()); err != nil || len(text) > 0 {
+		t.Errorf("on standard error: %q, %v", text, err)
+	}
+}
+
 // systemd finds no fault in the units: what they need is there, each setting is known.
 func TestUnits(t *testing.T) {
 	root := t.TempDir()
