@@ -41,11 +41,12 @@ func (m *Mangos) ExportDigests(
 	if err != nil {
 		return nil, err
 	}
-	digests := signer.Digests(p.unsigned.Files(), p.bzImage(), plan, dagger.ImageSignerDigestsOpts{Org: org, OrgCounter: orgCounter})
+	given := m.configuration(org, orgCounter)
+	digests := signer.Digests(p.unsigned.Files(), p.bzImage(), plan, dagger.ImageSignerDigestsOpts{Org: given.tree, OrgCounter: given.counter})
 	if left, err := pending(ctx, digests); left || err != nil {
 		return digests, err
 	}
-	files, records, err := m.unsealed(ctx, p, image, signer, plan, configuration{org, orgCounter})
+	files, records, err := m.unsealed(ctx, p, image, signer, plan, given)
 	if err != nil {
 		return nil, err
 	}

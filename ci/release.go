@@ -100,13 +100,22 @@ func (m *Mangos) BuildImage(
 	default:
 		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr, release and attest, each with its public half")
 	}
-	return m.release(ctx, image, signer, plan, version, configuration{org, orgCounter})
+	return m.release(ctx, image, signer, plan, version, m.configuration(org, orgCounter))
 }
 
 // configuration is the organisation's, and nil for none, with its counter.
 type configuration struct {
 	tree    *dagger.Directory
 	counter int
+}
+
+// configuration keeps the folder that a caller gives: what is made of it must be known by
+// its content, and not by the caller's machine.
+func (m *Mangos) configuration(tree *dagger.Directory, counter int) configuration {
+	if tree == nil {
+		return configuration{}
+	}
+	return configuration{m.kept(tree), counter}
 }
 
 func (m *Mangos) release(
