@@ -151,19 +151,28 @@ func compressFrames(ctx context.Context, file string) (string, error) {
 	return out.Name(), out.Close()
 }
 
+// pair returns the compare program and two images for it.
+func (b *bench) pair(ctx context.Context) (program string, x *images, err error) {
+	if program, err = b.compareProgram(ctx); err != nil {
+		return "", nil, err
+	}
+	x, err = b.images(ctx)
+	return program, x, err
+}
+
+func (x *images) remove() {
+	os.Remove(x.a)
+	os.Remove(x.b)
+}
+
 // measureIdentical compares two equal images, in turn with sha256sum of both at the
 // same time.
 func measureIdentical(ctx context.Context, b *bench) ([]figure, error) {
-	program, err := b.compareProgram(ctx)
+	program, x, err := b.pair(ctx)
 	if err != nil {
 		return nil, err
 	}
-	x, err := b.images(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(x.a)
-	defer os.Remove(x.b)
+	defer x.remove()
 	if _, err := command(ctx, b.dir, "cp", x.a, x.b); err != nil {
 		return nil, err
 	}
@@ -203,16 +212,11 @@ const (
 
 // measureFirst finds the file that differs, in images as they are and compressed.
 func measureFirst(ctx context.Context, b *bench) ([]figure, error) {
-	program, err := b.compareProgram(ctx)
+	program, x, err := b.pair(ctx)
 	if err != nil {
 		return nil, err
 	}
-	x, err := b.images(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(x.a)
-	defer os.Remove(x.b)
+	defer x.remove()
 	pairs := []struct{ name, a, b string }{{"as they are", x.a, x.b}, {"compressed", "", ""}}
 	if pairs[1].a, err = compressFrames(ctx, x.a); err != nil {
 		return nil, err

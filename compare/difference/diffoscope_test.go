@@ -17,11 +17,7 @@ func TestDiffoscopeAgrees(t *testing.T) {
 	if _, err := exec.LookPath("diffoscope"); err != nil {
 		t.Skip("needs diffoscope (package diffoscope-minimal)")
 	}
-	tree := rootTree(t)
-	addSamples(t, tree)
-	clampTimes(t, tree)
-	base := baseImage(t, erofsImage(t, tree))
-	a := base.build(t)
+	tree, base, a := original(t)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			if f.tree == nil || f.want.file == "" {

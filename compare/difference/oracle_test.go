@@ -122,11 +122,7 @@ func faults() []fault {
 // TestOracle puts each fault alone into one of two disks and requires that it
 // is found where it is, and called what it is.
 func TestOracle(t *testing.T) {
-	tree := rootTree(t)
-	addSamples(t, tree)
-	clampTimes(t, tree)
-	base := baseImage(t, erofsImage(t, tree))
-	a := base.build(t)
+	tree, base, a := original(t)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			b := f.apply(t, tree, base)
@@ -151,6 +147,17 @@ func addSamples(t *testing.T, tree string) {
 	must(t, os.Symlink("target", filepath.Join(tree, "usr/share/link")))
 	must(t, os.WriteFile(filepath.Join(tree, "etc/built"), []byte("on 2023-11-14 22:13:20 by hand\nin /home/alice/src\n"+
 		"id 01234567-89ab-4cde-8f01-23456789abcd\nkey q8Zr3kLm0PxTvW1yAbCd\nfruit apple\none\ntwo\n"), 0o644))
+}
+
+// original returns the tree and the disk of it that the faults are put into, and the
+// disk as a file.
+func original(t *testing.T) (tree string, base image, disk string) {
+	t.Helper()
+	tree = rootTree(t)
+	addSamples(t, tree)
+	clampTimes(t, tree)
+	base = baseImage(t, erofsImage(t, tree))
+	return tree, base, base.build(t)
 }
 
 func baseImage(t *testing.T, root []byte) image {
