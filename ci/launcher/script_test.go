@@ -225,6 +225,11 @@ func fakeEngine() {
 		_, err := os.Stat(path)
 		die(err)
 	}
+	score, err := os.ReadFile("/proc/self/oom_score_adj")
+	die(err)
+	if string(score) != "500\n" {
+		die(fmt.Errorf("oom_score_adj is %q", score))
+	}
 	die(os.WriteFile("/etc/written-by-the-engine", nil, 0o644))
 	var addr, network string
 	for i, a := range os.Args {

@@ -19,16 +19,24 @@ const gcConfig = `{"logLevel": "info", "gc": {"reservedSpace": "15GB", "maxUsedS
 // enginePath is where the engine finds the programs that it calls by name.
 const enginePath = ownDir + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Enter arranges the namespaces that it was started in and becomes the engine; it returns only when that fails. The engine writes to fixed places
-// below /etc (it replaces resolv.conf and refreshes the CA bundle), /run,
-// /var/lib/cni and /usr/local: there it gets a layer of its own, so that
-// nothing of the machine changes and engines do not meet.
+// outOfMemory makes the engine, and what it runs, the first to be ended where memory runs
+// out (proc_pid_oom_score_adj(5)): an engine that grew without bound froze a machine.
+const outOfMemory = "500"
+
+// Enter arranges the namespaces that it was started in and becomes the engine; it
+// returns only when that fails. The engine writes to fixed places below /etc (it
+// replaces resolv.conf and refreshes the CA bundle), /run, /var/lib/cni and /usr/local:
+// there it gets a layer of its own, so that nothing of the machine changes and engines
+// do not meet.
 func Enter(request string) error {
 	rec, err := unmarshalRecord(request)
 	if err != nil {
 		return fmt.Errorf("enter the engine's namespace: %w", err)
 	}
 	if err := arrange(rec); err != nil {
+		return fmt.Errorf("enter the engine's namespace: %w", err)
+	}
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(outOfMemory), 0); err != nil {
 		return fmt.Errorf("enter the engine's namespace: %w", err)
 	}
 	cfg := rec.Config
