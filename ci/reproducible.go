@@ -12,12 +12,11 @@ import (
 )
 
 // CheckReproducible builds everything but the kernel a second time, the tools that make
-// images among it, with
-// other paths, user, time, time zone, locale, umask and number of processors and
-// without any cache, and reports for each file whether it is the same and whether
-// it was really made again. Then it signs with a second set of keys, and reports
-// whether what differs lies where unsigned.json says. The last line is "N passed,
-// N failed"; it fails when something did.
+// images among it, with other paths, user, time, time zone, locale, umask and number of
+// processors and without any cache, and reports for each file whether it is the same
+// and whether it was really made again. Then it signs with a second set of keys, and
+// reports whether what differs lies where unsigned.json says. The last line is "N
+// passed, N failed"; it fails when something did.
 // +cache="never"
 func (m *Mangos) CheckReproducible(
 	ctx context.Context,
@@ -26,14 +25,16 @@ func (m *Mangos) CheckReproducible(
 	// +optional
 	kernel bool,
 ) (string, error) {
-	t := &results{}
-	m.checkReproducible(ctx, t, kernel)
-	return m.tally(ctx, t, "")
+	r := &results{}
+	r.make(ctx, m.reproducibleChecks(kernel))
+	return m.tally(ctx, r, "")
 }
 
-func (m *Mangos) checkReproducible(ctx context.Context, t *results, kernel bool) {
-	t.check(ctx, "second build", func(ctx context.Context) (string, error) { return m.secondBuild(ctx, kernel) })
-	t.check(ctx, "second set of keys", m.secondKeys)
+func (m *Mangos) reproducibleChecks(kernel bool) []check {
+	return []check{
+		{"second build", func(ctx context.Context) (string, error) { return m.secondBuild(ctx, kernel) }},
+		{"second set of keys", m.secondKeys},
+	}
 }
 
 // secondBuild returns the report on a second build. Its name is new each time, and

@@ -5,11 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"dagger/mangos/internal/dagger"
 )
+
+// check is one check; its report ends with how many passed and failed.
+type check struct {
+	name string
+	run  func(context.Context) (string, error)
+}
 
 // results are the reports of checks, as the program tally reads them.
 type results struct{ checks []result }
@@ -21,13 +29,26 @@ type result struct {
 	Error   string  `json:"error"`
 }
 
-// check runs a check, whose report ends with how many passed and failed.
-func (r *results) check(ctx context.Context, name string, run func(context.Context) (string, error)) {
+// make makes the checks of each lane one after the other, and the lanes side by side:
+// many checks keep one processor busy. The reports are in the order of the arguments.
+func (r *results) make(ctx context.Context, lanes ...[]check) {
+	var group sync.WaitGroup
+	made := make([][]result, len(lanes))
+	for i, lane := range lanes {
+		group.Go(func() {
+			for _, c := range lane {
+				made[i] = append(made[i], c.make(ctx))
+			}
+		})
+	}
+	group.Wait()
+	r.checks = append(r.checks, slices.Concat(made...)...)
+}
+
+func (c check) make(ctx context.Context) result {
 	began := time.Now()
-	report, err := run(ctx)
-	r.checks = append(r.checks, result{
-		Name: name, Seconds: time.Since(began).Seconds(), Report: report, Error: reason(err),
-	})
+	report, err := c.run(ctx)
+	return result{Name: c.name, Seconds: time.Since(began).Seconds(), Report: report, Error: reason(err)}
 }
 
 // reason tells an error, with what a failed step had to say.

@@ -26,7 +26,7 @@ func (m *Mangos) Test(
 	// +ignore=["**", "!go.mod", "!go.sum", "!dagger.json", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	tests *dagger.Directory,
 	// The checks to make, with commas between.
-	// +default="lint,unit,kernel,reproducible,evidence,boot"
+	// +default="lint,unit,reproducible,evidence,kernel,boot"
 	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
 	// +default="short"
@@ -42,30 +42,9 @@ func (m *Mangos) Test(
 		return "", err
 	}
 	r := &results{}
-	run := time.Now().UTC().Format(time.RFC3339Nano)
-	if slices.Contains(wanted, "lint") {
-		r.check(ctx, "lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, run) })
-	}
-	if slices.Contains(wanted, "unit") {
-		for _, module := range goModules {
-			r.check(ctx, "unit tests of "+module, func(ctx context.Context) (string, error) {
-				return m.unitTests(ctx, tests, module, run)
-			})
-		}
-	}
-	if slices.Contains(wanted, "kernel") {
-		r.check(ctx, "kernel, booted", m.bootKernel)
-		r.check(ctx, "kernel, with certificate", m.certifyKernel)
-	}
-	if slices.Contains(wanted, "reproducible") {
-		m.checkReproducible(ctx, r, false)
-	}
-	if slices.Contains(wanted, "evidence") {
-		r.check(ctx, "evidence", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run) })
-	}
-	if slices.Contains(wanted, "boot") {
-		r.check(ctx, "build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) })
-	}
+	lanes, last := m.checks(tests, wanted, scenarios)
+	r.make(ctx, lanes...)
+	r.make(ctx, last)
 	note, err := m.lockNote(ctx, tests.File("debian.lock.json"))
 	if err != nil {
 		return "", err
@@ -73,8 +52,38 @@ func (m *Mangos) Test(
 	return m.tally(ctx, r, note)
 }
 
-// allChecks are the checks by their names, in the order in which they are made.
-var allChecks = []string{"lint", "unit", "kernel", "reproducible", "evidence", "boot"}
+// allChecks are the checks by their names, in the order in which they are reported.
+var allChecks = []string{"lint", "unit", "reproducible", "evidence", "kernel", "boot"}
+
+// checks returns those that are wanted: lanes of some that may be made side by side, and
+// what comes after them by itself. Virtual machines have deadlines.
+func (m *Mangos) checks(tests *dagger.Directory, wanted []string, scenarios string) (lanes [][]check, last []check) {
+	run := time.Now().UTC().Format(time.RFC3339Nano)
+	named := map[string][]check{
+		"lint": {{"lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, run) }}},
+		"kernel": {
+			{"kernel, booted", m.bootKernel},
+			{"kernel, with certificate", m.certifyKernel},
+		},
+		"reproducible": m.reproducibleChecks(false),
+		"evidence":     {{"evidence", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run) }}},
+		"boot":         {{"build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) }}},
+	}
+	for _, module := range goModules {
+		named["unit"] = append(named["unit"], check{"unit tests of " + module, func(ctx context.Context) (string, error) {
+			return m.unitTests(ctx, tests, module, run)
+		}})
+	}
+	chosen := func(names ...string) (lane []check) {
+		for _, name := range names {
+			if slices.Contains(wanted, name) {
+				lane = append(lane, named[name]...)
+			}
+		}
+		return lane
+	}
+	return [][]check{chosen("lint", "unit"), chosen("reproducible", "evidence")}, chosen("kernel", "boot")
+}
 
 // linter is the folder of the program that holds the Go modules against the rules.
 const linter = "modules/golang/lint"
@@ -304,9 +313,9 @@ func (m *Mangos) TestMachines(
 		return "", err
 	}
 	r := &results{}
-	r.check(ctx, "machines", func(ctx context.Context) (string, error) {
+	r.make(ctx, []check{{"machines", func(ctx context.Context) (string, error) {
 		return machines.Test(ctx, release, keys, dagger.VMTestOpts{Scenarios: scenarios, Parallel: parallel, Patience: patience})
-	})
+	}}})
 	return m.tally(ctx, r, "")
 }
 
