@@ -23,6 +23,7 @@ var cases = []benchmark{
 	{"unchanged", "build-image onto its own result, nothing changed", measureUnchanged},
 	{"program", "build-image after a change of one on-device program", measureProgram},
 	{"keys", "build-image with other keys", measureKeys},
+	{"evidence", "build-image with another attest key: the evidence is made anew, and nothing else", measureEvidence},
 	{"package", "build-image after a change of one package of the image", measurePackage},
 	{"cold", "build-image from an empty package cache, and mkosi's build of the same packages", measureCold},
 	{"size", "root image and unified kernel image, and mkosi's of the same packages", measureSize},
@@ -101,24 +102,72 @@ func measureProgram(ctx context.Context, b *bench) ([]figure, error) {
 }
 
 func measureKeys(ctx context.Context, b *bench) ([]figure, error) {
-	programs := filepath.Join(b.dir, "programs")
-	if _, err := b.call(ctx, "call", "programs", "-o", programs); err != nil {
+	generate, err := b.generator(ctx)
+	if err != nil {
 		return nil, err
 	}
 	return b.repeatChanged(ctx, figure{Name: "only the keys changed", Budget: 30}, func(run int) ([]string, error) {
 		keys := filepath.Join(b.dir, fmt.Sprintf("keys.%d", run))
-		if _, err := command(ctx, b.dir, filepath.Join(programs, "attest"), "keys", "generate", "--dir", keys, "--organisation", "Bench "+stamp(run)); err != nil {
-			return nil, err
-		}
-		file := func(name string) string { return filepath.Join(keys, name) }
-		return []string{
-			"--secure-boot-key", "file:" + file("secure-boot.key"), "--secure-boot-certificate", file("secure-boot.crt"),
-			"--verity-key", "file:" + file("verity.key"), "--verity-certificate", file("verity.crt"),
-			"--pcr-key", "file:" + file("pcr.key"), "--pcr-public", file("pcr.pub"),
-			"--release-key", "file:" + file("release.key"), "--release-public", file("release.pub"),
-			"--attest-key", "file:" + file("attest.key"), "--attest-public", file("attest.pub"),
-		}, nil
+		return keyFlags(keys, keys), generate(keys)
 	})
+}
+
+// measureEvidence measures build-image with another attest key, which makes all the
+// evidence anew and nothing else, and how much longer that takes than no change.
+func measureEvidence(ctx context.Context, b *bench) ([]figure, error) {
+	generate, err := b.generator(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := filepath.Join(b.dir, "keys.evidence")
+	if err := generate(keys); err != nil {
+		return nil, err
+	}
+	if _, err := b.build(ctx, keyFlags(keys, keys)...); err != nil {
+		return nil, err
+	}
+	unchanged, err := b.build(ctx, keyFlags(keys, keys)...)
+	if err != nil {
+		return nil, err
+	}
+	figures, err := b.repeatChanged(ctx, figure{Name: "evidence made anew"}, func(run int) ([]string, error) {
+		others := fmt.Sprintf("%s.%d", keys, run)
+		return keyFlags(keys, others), generate(others, "--role", "attest")
+	})
+	if err != nil {
+		return nil, err
+	}
+	added := figure{Name: "evidence, added", Unit: "s", Budget: 15}
+	for _, seconds := range figures[0].Values {
+		added.Values = append(added.Values, seconds-unchanged)
+	}
+	return append(figures, added), nil
+}
+
+// generator compiles what makes keys, and returns a function that makes them in a
+// folder.
+func (b *bench) generator(ctx context.Context) (func(dir string, args ...string) error, error) {
+	programs := filepath.Join(b.dir, "programs")
+	if _, err := b.call(ctx, "call", "programs", "-o", programs); err != nil {
+		return nil, err
+	}
+	return func(dir string, args ...string) error {
+		args = append([]string{"keys", "generate", "--dir", dir, "--organisation", "Bench " + stamp(0)}, args...)
+		_, err := command(ctx, b.dir, filepath.Join(programs, "attest"), args...)
+		return err
+	}, nil
+}
+
+// keyFlags are build-image's for the keys in a folder, and the attest key in another.
+func keyFlags(dir, attest string) []string {
+	file := func(name string) string { return filepath.Join(dir, name) }
+	return []string{
+		"--secure-boot-key", "file:" + file("secure-boot.key"), "--secure-boot-certificate", file("secure-boot.crt"),
+		"--verity-key", "file:" + file("verity.key"), "--verity-certificate", file("verity.crt"),
+		"--pcr-key", "file:" + file("pcr.key"), "--pcr-public", file("pcr.pub"),
+		"--release-key", "file:" + file("release.key"), "--release-public", file("release.pub"),
+		"--attest-key", "file:" + filepath.Join(attest, "attest.key"), "--attest-public", filepath.Join(attest, "attest.pub"),
+	}
 }
 
 // leaves are packages of the image that no other one needs.
