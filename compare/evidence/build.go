@@ -23,8 +23,12 @@ const BuildType = "https://github.com/mastercard/mangos/blob/main/compare/eviden
 // ErrInvalid: not evidence as this package describes it.
 var ErrInvalid = errors.New("invalid evidence")
 
-// PackagePrefix begins the names of artifacts that are packages of the root.
-const PackagePrefix = "package/"
+// Beginnings of the names of artifacts that no release holds by themselves: packages of
+// the root, and the pipeline's programs, of which some lie in root and initrd.
+const (
+	PackagePrefix = "package/"
+	ProgramPrefix = "program/"
+)
 
 // maxRelease bounds the name of a release in bytes.
 const maxRelease = 128

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mastercard/mangos/compare/component"
@@ -28,8 +29,10 @@ type Options struct {
 	Finished     time.Time
 	Parameters   map[string]string
 	Inputs       []Item
-	Machine      machine.Facts
-	Key          crypto.Signer
+	// Programs are those that made the release, as its attestations name them.
+	Programs []Item
+	Machine  machine.Facts
+	Key      crypto.Signer
 	// Warn is told of what was taken from unsigned.json without having the bytes.
 	Warn func(text string)
 }
@@ -41,7 +44,7 @@ type Options struct {
 func Publish(ctx context.Context, set *release.Set, o Options, out string) (string, error) {
 	b := &Build{
 		Release: set.Name(), Organisation: o.Organisation, Builder: o.Builder, Finished: o.Finished,
-		Parameters: o.Parameters, Inputs: o.Inputs, Machine: o.Machine,
+		Parameters: o.Parameters, Inputs: o.Inputs, Artifacts: slices.Clone(o.Programs), Machine: o.Machine,
 	}
 	files := map[string][]byte{}
 	for _, p := range set.Parts {

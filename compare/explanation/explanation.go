@@ -131,6 +131,14 @@ func (x *Explanation) trace(a, b *side.Side, whole, everything bool) {
 	for _, o := range look {
 		x.Artifacts = append(x.Artifacts, o.Products...)
 	}
+	// A program is seen where it lies: in what was made with it.
+	for _, o := range x.Components {
+		if o.State == lineage.Follows && slices.ContainsFunc(o.Materials, func(name string) bool {
+			return strings.HasPrefix(name, evidence.ProgramPrefix) && slices.Contains(x.Artifacts, name)
+		}) {
+			x.Artifacts = append(x.Artifacts, o.Products...)
+		}
+	}
 }
 
 // traceSteps follows what differs back through the attestations of both releases. A
@@ -197,8 +205,8 @@ func (x *Explanation) chosen(ctx context.Context, a, b *side.Side) (na, nb *comp
 		case inA && inB:
 			shown = append(shown, name)
 			continue
-		case strings.HasPrefix(name, evidence.PackagePrefix):
-			continue // a part of the root file system
+		case strings.HasPrefix(name, evidence.PackagePrefix), strings.HasPrefix(name, evidence.ProgramPrefix):
+			continue // a part of root or initrd
 		case inA:
 			missing = b.Path + " does"
 		case inB:

@@ -11,7 +11,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/compare/evidence"
 	"github.com/mastercard/mangos/compare/releasetest"
+	"github.com/mastercard/mangos/compare/stepstest"
 )
 
 func TestMain(m *testing.M) {
@@ -22,6 +24,7 @@ func TestMain(m *testing.M) {
 //
 //	release DIR [kernel=BYTE] [initrd=TEXT] [root=FILE] [version=V] [signature=TEXT]
 //	    makes DIR/release and DIR/unsigned
+//	programs DIR NAME=TEXT…    attests, in DIR/release, that these programs made it
 //	build FILE [FLAG]          compiles tool.go
 //	erofs FILE DIR             makes an image of a folder
 //	keygen DIR                 makes DIR/attest.key and DIR/attest.pub
@@ -36,6 +39,7 @@ func TestScripts(t *testing.T) {
 func commands(t *testing.T) map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"release":       func(ts *testscript.TestScript, _ bool, args []string) { makeRelease(t, ts, args) },
+		"programs":      func(ts *testscript.TestScript, _ bool, args []string) { attestPrograms(t, ts, args) },
 		"keygen":        keygen,
 		"organisations": organisations,
 		"code":          code,
@@ -65,6 +69,15 @@ func makeRelease(t *testing.T, ts *testscript.TestScript, args []string) {
 		}
 	}
 	releasetest.Write(t, ts.MkAbs(args[0]), o)
+}
+
+func attestPrograms(t *testing.T, ts *testscript.TestScript, args []string) {
+	step := stepstest.Step{Name: "programs", Materials: map[string]string{"source": "source"}, Products: map[string]string{}}
+	for _, a := range args[1:] {
+		name, text, _ := strings.Cut(a, "=")
+		step.Products[evidence.ProgramPrefix+name] = text
+	}
+	stepstest.Write(t, ts.MkAbs(args[0]+"/release"), step)
 }
 
 func keygen(ts *testscript.TestScript, _ bool, args []string) {

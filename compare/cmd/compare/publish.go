@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/mastercard/mangos/compare/evidence"
 	"github.com/mastercard/mangos/compare/machine"
 	"github.com/mastercard/mangos/compare/release"
+	"github.com/mastercard/mangos/compare/steps"
 )
 
 type publishFlags struct {
@@ -37,6 +39,9 @@ func publishVerb() *cobra.Command {
 				return fmt.Errorf("publish: %w", err)
 			}
 			o.Warn = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "compare:", text) }
+			if o.Programs, err = programs(f.release, o.Warn); err != nil {
+				return fmt.Errorf("publish: %w", err)
+			}
 			set, err := release.OpenSet(f.release, f.unsigned)
 			if err != nil {
 				return fmt.Errorf("publish: %w", err)
@@ -101,6 +106,16 @@ func (f *publishFlags) options(ctx context.Context) (evidence.Options, error) {
 	}
 	o.Key, err = keys.LoadPrivate(keys.Attest, f.key)
 	return o, err
+}
+
+// programs are those that made a release. One without attestations does not tell.
+func programs(folder string, warn func(string)) ([]evidence.Item, error) {
+	made, err := steps.Read(folder)
+	if errors.Is(err, steps.ErrNone) {
+		warn("the release has no attestations of its steps: the programs that made it are left out")
+		return nil, nil
+	}
+	return evidence.Programs(made), err
 }
 
 // input reads NAME=PATH: a file stands for its bytes, a folder for what git

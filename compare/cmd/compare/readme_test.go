@@ -14,7 +14,9 @@ import (
 // exchange is what two organisations have before they follow the README.
 const exchange = `
 release alpha signature=alpha
+programs alpha gate=one
 release beta signature=beta
+programs beta gate=one
 keygen alpha/keys beta/keys
 organisations beta/organisations.json alpha=alpha/keys beta=beta/keys
 cp policy.json beta/policy.json
