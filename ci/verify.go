@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 
 	"dagger/mangos/internal/dagger"
 )
@@ -55,6 +56,8 @@ func (m *Mangos) Verify(
 	return m.attest().
 		WithMountedDirectory("/release", release).
 		WithMountedFile("/policy.toml", policy).
+		// What was in force when the same was asked last need not be now.
+		WithEnvVariable("MANGOS_RUN", rand.Text()).
 		WithExec(command).
 		Stdout(ctx)
 }
