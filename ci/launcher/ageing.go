@@ -97,7 +97,7 @@ func function(args []string) string {
 	}
 	// The constructor's flags; all have a value.
 	withValue := []string{
-		"--definition", "--lock", "--source", "--fragments", "--trees", "--mirrors", "--goproxy", "--package-cache",
+		"--definition", "--lock", "--identities", "--source", "--fragments", "--trees", "--mirrors", "--goproxy", "--package-cache",
 	}
 	for i := at + 1; i < len(args); i++ {
 		switch arg := args[i]; {

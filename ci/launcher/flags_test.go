@@ -38,6 +38,7 @@ func TestLockAges(t *testing.T) {
 		"--progress=plain call test --checks lint":      true,
 		"call --goproxy env://B --mirrors=env://A test": true,
 		"call lock -o debian.lock.json":                 true,
+		"call --identities mine.json test":              true,
 		"call test-machines":                            false,
 		"call build-image -o test":                      false,
 		"call -o test build-image":                      false,
