@@ -2,11 +2,21 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"strings"
 	"time"
 
 	"dagger/golang/internal/dagger"
+)
+
+// Both write to a volume that other calls use at the same time, and that a power cut may
+// have left in any state.
+var (
+	//go:embed keep.sh
+	keepFolder string
+	//go:embed keepfiles.sh
+	keepFiles string
 )
 
 // Keep returns a folder with the content of another that is known by this content
@@ -20,18 +30,18 @@ func (m *Golang) Keep(ctx context.Context, folder *dagger.Directory) (*dagger.Di
 	if err != nil {
 		return nil, fmt.Errorf("keep folder: %w", err)
 	}
-	name := strings.ReplaceAll(digest, ":", "-")
+	name := "folder-" + strings.ReplaceAll(digest, ":", "-")
 	_, err = m.store().
 		WithMountedDirectory("/in", folder).
 		With(always).
-		WithExec([]string{"sh", "-euc", `
-			[ -e "/store/$1" ] || { new=$(mktemp -d /store/new.XXXXXX); cp -a /in/. "$new"; mv -T "$new" "/store/$1"; }`, "sh", name}).
+		WithExec([]string{"sh", "-euc", keepFolder, "sh", "/store", name, "/in"}).
 		Sync(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("keep folder: %w", err)
 	}
 	return m.store().
-		WithExec([]string{"sh", "-euc", `cp -a "/store/$1" /kept; chmod 755 /kept`, "sh", name}).
+		WithExec([]string{"sh", "-euc", `cp -a "/store/$1/files" /kept; chmod 755 /kept
+			cd /kept; [ ! -s "/store/$1/sums" ] || sha256sum --check --quiet "/store/$1/sums"`, "sh", name}).
 		Directory("/kept"), nil
 }
 
@@ -40,13 +50,7 @@ func (m *Golang) keepFiles(ctx context.Context, folder *dagger.Directory) (*dagg
 	list, err := m.store().
 		WithMountedDirectory("/in", folder).
 		With(always).
-		WithExec([]string{"sh", "-euc", `
-			cd /in
-			for f in *; do
-				sum=$(sha256sum "$f" | cut -c 1-64)
-				[ -e "/store/$sum" ] || { new=$(mktemp /store/new.XXXXXX); cp -p "$f" "$new"; mv "$new" "/store/$sum"; }
-				echo "$sum $f"
-			done`}).
+		WithExec([]string{"sh", "-euc", keepFiles, "sh", "/store", "/in"}).
 		Stdout(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("keep files: %w", err)
@@ -57,7 +61,9 @@ func (m *Golang) keepFiles(ctx context.Context, folder *dagger.Directory) (*dagg
 		if !ok {
 			return nil, fmt.Errorf("keep files: cannot read %q", line)
 		}
-		kept = kept.WithFile(name, m.store().WithExec([]string{"cp", "-p", "/store/" + sum, "/kept"}).File("/kept"))
+		kept = kept.WithFile(name, m.store().
+			WithExec([]string{"sh", "-euc", `cp -p "/store/$1" /kept; echo "$1  /kept" | sha256sum --check --quiet`, "sh", sum}).
+			File("/kept"))
 	}
 	return kept, nil
 }

@@ -155,27 +155,6 @@ func withGoSettings(ctr *dagger.Container) *dagger.Container {
 	return ctr.WithEnvVariable("HOME", "/root")
 }
 
-// Run runs the go command on the source, with network as the step has it, and
-// returns what it printed.
-func (m *Golang) Run(
-	ctx context.Context,
-	source *dagger.Directory,
-	// The go command's arguments, such as vet ./...
-	args []string,
-	// What the command needs besides Go.
-	// +optional
-	base *dagger.Container,
-) (string, error) {
-	ctr, err := m.Container(ctx, source, base, nil)
-	if err != nil {
-		return "", err
-	}
-	return ctr.
-		WithMountedCache(objects, dag.CacheVolume("go-build")).
-		WithExec(append([]string{"go"}, args...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		CombinedOutput(ctx)
-}
-
 // compile is the command that makes programs whose bits depend on their source
 // and the toolchain alone.
 func compile(out string, packages ...string) []string {
