@@ -50,7 +50,13 @@ var dpkgLeftover = regexp.MustCompile(`^(lock|lock-frontend|.*-old|triggers/Lock
 // required must be in a tree for it to be a root.
 var required = []string{"usr/lib/systemd/systemd", "usr/sbin/init", "etc", "usr/lib/os-release"}
 
-// Finalise puts the tree together: overlays, the package database, empty folders, os-release. It returns the tree and os-release.
+// vendorKeys are systemd's keyring, which systemd-pull takes where the organisation has
+// none of its own: it holds the keys of other distributions.
+var vendorKeys = []string{"usr/lib/systemd/import-pubring.gpg", "usr/lib/systemd/import-pubring.pgp"}
+
+// Finalise puts the tree together: overlays, the package database, empty folders,
+// os-release. It returns the tree and os-release. What a root lacks, or must not have, is
+// [ErrRoot].
 func Finalise(o Options) (*fstree.Tree, []byte, error) {
 	t, err := fstree.Load(o.Tree)
 	if err != nil {
@@ -80,6 +86,11 @@ func Finalise(o Options) (*fstree.Tree, []byte, error) {
 	for _, name := range required {
 		if t.Get(name) == nil {
 			return nil, nil, fmt.Errorf("/%s is missing: %w", name, ErrRoot)
+		}
+	}
+	for _, name := range vendorKeys {
+		if t.Get(name) != nil {
+			return nil, nil, fmt.Errorf("/%s is there, only the organisation's release key may count: leave it out by the package set's paths: %w", name, ErrRoot)
 		}
 	}
 	return t, release, nil

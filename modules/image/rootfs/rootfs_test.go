@@ -67,10 +67,16 @@ func TestFinaliseRefuses(t *testing.T) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}
-	o := options(t)
-	o.Overlays = append(o.Overlays, lay(t, map[string]string{"usr/lib/os-release": "IMAGE_VERSION=9\n"}))
-	if _, _, err := Finalise(o); !errors.Is(err, ErrRoot) {
-		t.Errorf("a version that the overlay sets: %v", err)
+	for name, text := range map[string]string{
+		"usr/lib/os-release":                 "IMAGE_VERSION=9\n",
+		"usr/lib/systemd/import-pubring.gpg": "keys",
+		"usr/lib/systemd/import-pubring.pgp": "keys",
+	} {
+		o := options(t)
+		o.Overlays = append(o.Overlays, lay(t, map[string]string{name: text}))
+		if _, _, err := Finalise(o); !errors.Is(err, ErrRoot) {
+			t.Errorf("an overlay with %s: %v", name, err)
+		}
 	}
 }
 
