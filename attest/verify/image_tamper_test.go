@@ -1,0 +1,165 @@
+package verify_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/verity"
+	"github.com/mastercard/mangos/format/xz"
+	"github.com/mastercard/mangos/modules/image/release"
+)
+
+// TestImageTampering: what is wrong is in the image, and checksums, statements and links
+// say the same of it, as somebody who has these keys could have them say. So no other
+// check than the image's own can find it.
+func TestImageTampering(t *testing.T) {
+	o := newOriginal(t)
+	rows := []struct {
+		name   string
+		change func(c *copied)
+		check  string
+		detail string
+	}{
+		{"a byte of the root", func(c *copied) { c.onDisk(func(p parts) { p.root[2000] ^= 1 }) }, "root-hash", "block "},
+		{"a byte of the hash tree", func(c *copied) { c.onDisk(func(p parts) { p.tree[5000] ^= 1 }) }, "root-hash", "hash"},
+		{"a byte behind the file system", func(c *copied) { c.onDisk(func(p parts) { p.root[len(p.root)-1] ^= 1 }) }, "root-hash", ""},
+		{"a byte of the partition table", func(c *copied) { c.onDisk(func(p parts) { p.disk[512+60] ^= 1 }) }, "disk", ".raw.zst"},
+		{"another signature on the disk than in the file", func(c *copied) {
+			c.onDisk(func(p parts) { p.signature[200] ^= 1 })
+		}, "root-hash-signature", "the signature partition of the disk is not"},
+		{"a root for updates with another block", func(c *copied) { c.otherUpdate(".raw.xz") }, "update-files", "bytes 0 to "},
+		{"a value of PCR 11 that is another one", changePCR, "pcr-values", ".pcrs.json"},
+		{"a root hash that another key signed", func(c *copied) { c.trustOther("verity.crt") }, "root-hash-signature", "certificate"},
+		{"another certificate in the kernel", func(c *copied) { c.trustOther("verity.crt") }, "kernel", ""},
+		{"programs for the firmware that another key signed", func(c *copied) { c.trustOther("secure-boot.crt") }, "secure-boot", ""},
+		{"a PCR policy that another key signed", func(c *copied) { c.trustOther("pcr.pub") }, "pcr-signatures", ""},
+		{"checksums that another key signed", func(c *copied) { c.trustOther("release.pub") }, "checksums-signature", ""},
+		{"a mark of a try-out build that is not right", func(c *copied) {
+			// The policy of a real one, which is a try-out build, no longer accepts that.
+			c.policy = bytes.Replace(c.policy, []byte("try-out = true"), []byte("try-out = false"), 1)
+			if w := c.world; w != nil {
+				name := release.Name("mangos", "1.2", verity.RootHash{}, true).Image
+				if err := os.Rename(c.path(w.Names.Image), c.path(name)); err != nil {
+					c.t.Fatal(err)
+				}
+			}
+		}, "try-out", "try-out"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := o.copy(t)
+			own := *o
+			c.original = &own
+			row.change(c)
+			c.seal()
+			got := failed(t, c.run())
+			if detail, ok := got[row.check]; !ok || !says(detail, row.detail) {
+				t.Errorf("the check %s should say %q; failed: %q", row.check, row.detail, got)
+			}
+		})
+	}
+}
+
+// parts are the bytes of a disk image, and those of its partitions among them.
+type parts struct{ disk, signature, tree, root []byte }
+
+// onDisk changes the disk image, and what is said of it.
+func (c *copied) onDisk(change func(parts)) {
+	c.t.Helper()
+	name := c.find(".raw.zst")
+	z, err := zstd.NewReader(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer z.Close()
+	p := parts{}
+	if p.disk, err = z.DecodeAll(c.read(name), nil); err != nil {
+		c.t.Fatal(err)
+	}
+	table, err := gpt.Read(bytes.NewReader(p.disk), int64(len(p.disk)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, part := range table.Partitions {
+		content := p.disk[part.Start : part.Start+part.Size]
+		switch part.Type {
+		case gpt.TypeRootVeritySig:
+			p.signature = content
+		case gpt.TypeRootVerity:
+			p.tree = content
+		case gpt.TypeRoot:
+			p.root = content
+		}
+	}
+	change(p)
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer w.Close()
+	c.remake("disk", name, w.EncodeAll(p.disk, nil))
+}
+
+// otherUpdate has the first block of a file for updates say that it unpacks to something
+// else.
+func (c *copied) otherUpdate(suffix string) {
+	c.t.Helper()
+	var name string
+	for _, n := range c.list(c.dir) {
+		if strings.HasSuffix(n, suffix) && strings.Contains(n, ".root-x86-64.") {
+			name = n
+		}
+	}
+	packed := bytes.Clone(c.read(name))
+	x, err := xz.Read(bytes.NewReader(packed), int64(len(packed)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	sum, err := x.Digest(bytes.NewReader(packed), 0)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	packed[bytes.Index(packed, sum[:])] ^= 1
+	c.remake("update", name, packed)
+}
+
+// changePCR changes the last digit of the last value.
+func changePCR(c *copied) {
+	name := c.find(".pcrs.json")
+	text := bytes.Clone(c.read(name))
+	at := bytes.LastIndexAny(text, "0123456789abcdef")
+	text[at] ^= 1
+	if !json.Valid(text) {
+		c.t.Fatalf("%s is no longer JSON", name)
+	}
+	c.remake("sign", name, text)
+}
+
+// trustOther puts another organisation's key for a role into the policy.
+func (c *copied) trustOther(file string) {
+	c.t.Helper()
+	role := map[string]keys.Role{
+		"verity.crt": keys.Verity, "secure-boot.crt": keys.SecureBoot, "pcr.pub": keys.PCR, "release.pub": keys.Release,
+	}[file]
+	dir := c.t.TempDir()
+	if _, err := keys.Generate(dir, keys.Options{Roles: []keys.Role{role}, Organisation: "Other"}); err != nil {
+		c.t.Fatal(err)
+	}
+	own := bytes.TrimSpace(c.readFile(filepath.Join(c.keys, file)))
+	if !bytes.Contains(c.policy, own) {
+		c.t.Fatalf("the policy does not hold %s", file)
+	}
+	c.policy = bytes.Replace(c.policy, own, bytes.TrimSpace(c.readFile(filepath.Join(dir, file))), 1)
+	if _, err := policy.Parse(c.policy); err != nil {
+		c.t.Fatal(err)
+	}
+}
