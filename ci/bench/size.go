@@ -50,7 +50,7 @@ func compareSizes(ours, theirs sizes) []figure {
 	}{{"root image", ours.root, theirs.root}, {"unified kernel image", ours.kernel, theirs.kernel}} {
 		figures = append(figures,
 			figure{Name: f.name, Unit: "bytes", Values: []float64{f.ours}, Note: fmt.Sprintf("%.0f %% of mkosi's", 100*f.ours/f.theirs)},
-			figure{Name: "mkosi, " + f.name, Unit: "bytes", Values: []float64{f.theirs}})
+			figure{Name: "mkosi, " + f.name, Unit: "bytes", Values: []float64{f.theirs}, Note: "with Debian's kernel and its modules"})
 	}
 	return figures
 }

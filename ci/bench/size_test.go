@@ -80,8 +80,8 @@ func TestCompareSizes(t *testing.T) {
 	for _, f := range figures {
 		lines = append(lines, strings.Join(strings.Fields(f.String()), " "))
 	}
-	want := "root image 1.0 MiB: 25 % of mkosi's\nmkosi, root image 4.0 MiB\n" +
-		"unified kernel image 3.0 MiB: 150 % of mkosi's\nmkosi, unified kernel image 2.0 MiB"
+	want := "root image 1.0 MiB: 25 % of mkosi's\nmkosi, root image 4.0 MiB: with Debian's kernel and its modules\n" +
+		"unified kernel image 3.0 MiB: 150 % of mkosi's\nmkosi, unified kernel image 2.0 MiB: with Debian's kernel and its modules"
 	if got := strings.Join(lines, "\n"); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
