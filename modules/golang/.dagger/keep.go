@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	_ "embed" // the scripts that keep
 	"fmt"
 	"strings"
 	"time"
