@@ -36,7 +36,7 @@ func TestImageTampering(t *testing.T) {
 		{"another signature on the disk than in the file", func(c *copied) {
 			c.onDisk(func(p parts) { p.signature[200] ^= 1 })
 		}, "root-hash-signature", "the signature partition of the disk is not"},
-		{"a root for updates with another block", func(c *copied) { c.otherUpdate(".raw.xz") }, "update-files", "bytes 0 to "},
+		{"a root for updates with another block", (*copied).otherUpdate, "update-files", "bytes 0 to "},
 		{"a value of PCR 11 that is another one", changePCR, "pcr-values", ".pcrs.json"},
 		{"a root hash that another key signed", func(c *copied) { c.trustOther("verity.crt") }, "root-hash-signature", "certificate"},
 		{"another certificate in the kernel", func(c *copied) { c.trustOther("verity.crt") }, "kernel", ""},
@@ -111,11 +111,11 @@ func (c *copied) onDisk(change func(parts)) {
 
 // otherUpdate has the first block of a file for updates say that it unpacks to something
 // else.
-func (c *copied) otherUpdate(suffix string) {
+func (c *copied) otherUpdate() {
 	c.t.Helper()
 	var name string
 	for _, n := range c.list(c.dir) {
-		if strings.HasSuffix(n, suffix) && strings.Contains(n, ".root-x86-64.") {
+		if strings.HasSuffix(n, ".raw.xz") && strings.Contains(n, ".root-x86-64.") {
 			name = n
 		}
 	}
