@@ -48,10 +48,13 @@ func Start(t *testing.T, dir string) *Emulator {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	// The socket has its name before it can be connected to; swtpm writes its
+	// number when it listens.
+	started := filepath.Join(sockets, "started")
 	e := &Emulator{Socket: filepath.Join(sockets, "tpm"), ended: make(chan struct{})}
 	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir,
 		"--server", "type=unixio,path="+e.Socket, "--ctrl", "type=unixio,path="+e.Socket+".ctrl",
-		"--flags", "not-need-init,startup-clear")
+		"--flags", "not-need-init,startup-clear", "--pid", "file="+started)
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -61,7 +64,7 @@ func Start(t *testing.T, dir string) *Emulator {
 	t.Cleanup(e.Stop)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if err := watch.File(ctx, e.Socket); err != nil {
+	if err := watch.File(ctx, started); err != nil {
 		t.Fatal(err)
 	}
 	// swtpm serves one connection and waits for the next, so that the driver
