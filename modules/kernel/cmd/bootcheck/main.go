@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/mastercard/mangos/format/cpio"
+	"github.com/mastercard/mangos/runtime/watch"
 )
 
 func main() {
@@ -68,7 +69,7 @@ func (m *machine) check(ctx context.Context) error {
 		return fmt.Errorf("make disks: %w", err)
 	}
 	tpm := exec.CommandContext(ctx, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+folder,
-		"--ctrl", "type=unixio,path="+m.path("swtpm"), "--terminate")
+		"--ctrl", "type=unixio,path="+m.path("swtpm"), "--terminate", "--pid", "file="+m.path("listening"))
 	tpm.Stderr = os.Stderr
 	if err := tpm.Start(); err != nil {
 		return fmt.Errorf("start swtpm: %w", err)
@@ -77,6 +78,12 @@ func (m *machine) check(ctx context.Context) error {
 		_ = tpm.Process.Kill() // it has ended by itself if QEMU came to it
 		_ = tpm.Wait()
 	}()
+	// QEMU does not try twice; swtpm writes its number when it listens.
+	listening, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := watch.File(listening, m.path("listening")); err != nil {
+		return fmt.Errorf("start swtpm: %w", err)
+	}
 	return m.boot(ctx)
 }
 
