@@ -48,6 +48,8 @@ func (l *launcher) addMachineFlags(ctx context.Context, args []string) (withFlag
 			flags = append(flags, "--mirrors=env://"+mirrorsEnv+"?cacheKey=mirrors")
 			env = append(env, mirrorsEnv+"="+mirrors)
 			shown = append(shown, "mirrors "+mirrors)
+		} else {
+			l.say.Say("apt's configuration names no mirror of an archive by http or https: what no cache has comes from its permanent home; give a mirror as %s='debian=URL debian-security=URL'", mirrorsEnv)
 		}
 	}
 	if !hasFlag(args, "goproxy") {

@@ -15,20 +15,34 @@ import (
 
 // Mirror says where an archive can be had.
 type Mirror struct {
-	Name string // debian or debian-security
+	Name string // debian, debian-security or ubuntu
 	URL  string
 }
 
 // mirrored are the archives whose mirrors are told apart by the last part of
-// their path, as all mirrors of Debian lay it out.
-var mirrored = []string{"debian", "debian-security"}
+// their path, as mirrors of Debian and Ubuntu lay it out.
+var mirrored = []string{"debian", "debian-security", "ubuntu"}
+
+// source is what apt's configuration says of one place.
+type source struct {
+	uri                string
+	suites, components []string
+}
+
+// whole reports whether the place has suites that only a mirror of a whole archive has:
+// others' packages for Debian, too, lie below a path that ends in debian.
+func (s source) whole() bool {
+	return slices.ContainsFunc(s.suites, func(suite string) bool {
+		return strings.HasSuffix(suite, "-updates") || strings.HasSuffix(suite, "-security")
+	})
+}
 
 // maxSource bounds a file of apt's configuration; real ones are a few lines.
 const maxSource = 1 << 20
 
 // Mirrors reads apt's configuration below etc (usually /etc/apt) and returns
-// the first mirror that it names for each archive. Files that cannot be read
-// count as an error; none at all do not.
+// the mirror that it names for each archive: the first that has updates, too, else the
+// first. Files that cannot be read count as an error; none at all do not.
 func Mirrors(etc string) ([]Mirror, error) {
 	oneLine, err := filepath.Glob(filepath.Join(etc, "sources.list.d", "*.list"))
 	if err != nil {
@@ -39,7 +53,7 @@ func Mirrors(etc string) ([]Mirror, error) {
 		return nil, fmt.Errorf("read apt's sources: %w", err)
 	}
 	files := append([]string{filepath.Join(etc, "sources.list")}, append(oneLine, stanzas...)...)
-	var uris []string
+	var sources []source
 	for _, file := range files {
 		text, err := readSource(file)
 		if errors.Is(err, os.ErrNotExist) {
@@ -49,12 +63,12 @@ func Mirrors(etc string) ([]Mirror, error) {
 			return nil, fmt.Errorf("read apt's sources: %w", err)
 		}
 		if strings.HasSuffix(file, ".sources") {
-			uris = append(uris, parseStanzas(text)...)
+			sources = append(sources, parseStanzas(text)...)
 		} else {
-			uris = append(uris, parseOneLine(text)...)
+			sources = append(sources, parseOneLine(text)...)
 		}
 	}
-	return chooseMirrors(uris), nil
+	return chooseMirrors(sources), nil
 }
 
 func readSource(file string) (string, error) {
@@ -73,15 +87,25 @@ func readSource(file string) (string, error) {
 	return string(data), nil
 }
 
-// chooseMirrors picks for each archive the first URI that names it.
-func chooseMirrors(uris []string) []Mirror {
+// chooseMirrors picks for each archive one place that has its component main.
+func chooseMirrors(sources []source) []Mirror {
+	var whole, others []source
+	for _, s := range sources {
+		switch {
+		case !slices.Contains(s.components, "main"):
+		case s.whole():
+			whole = append(whole, s)
+		default:
+			others = append(others, s)
+		}
+	}
 	var out []Mirror
-	for _, uri := range uris {
-		name := archiveName(uri)
+	for _, s := range slices.Concat(whole, others) {
+		name := archiveName(s.uri)
 		if name == "" || slices.ContainsFunc(out, func(m Mirror) bool { return m.Name == name }) {
 			continue
 		}
-		out = append(out, Mirror{Name: name, URL: strings.TrimRight(uri, "/")})
+		out = append(out, Mirror{Name: name, URL: strings.TrimRight(s.uri, "/")})
 	}
 	slices.SortFunc(out, func(a, b Mirror) int { return strings.Compare(a.Name, b.Name) })
 	return out
@@ -105,10 +129,10 @@ func archiveName(uri string) string {
 	return ""
 }
 
-// parseOneLine returns the URIs of the enabled binary sources of a .list file:
-// lines "deb [options] URI suite component..." (sources.list(5)).
-func parseOneLine(text string) []string {
-	var uris []string
+// parseOneLine returns the enabled binary sources of a .list file: lines
+// "deb [options] URI suite component..." (sources.list(5)).
+func parseOneLine(text string) []source {
+	var sources []source
 	lines := bufio.NewScanner(strings.NewReader(text))
 	lines.Buffer(nil, maxSource+1)
 	for lines.Scan() {
@@ -124,11 +148,11 @@ func parseOneLine(text string) []string {
 			}
 			rest = after
 		}
-		if uri, _, ok := cutField(rest); ok {
-			uris = append(uris, uri)
+		if words := strings.Fields(rest); len(words) > 2 {
+			sources = append(sources, source{words[0], words[1:2], words[2:]})
 		}
 	}
-	return uris
+	return sources
 }
 
 // cutField returns the first word of s and the rest after the space behind it.
@@ -141,17 +165,18 @@ func cutField(s string) (field, rest string, ok bool) {
 	return s[:end], strings.TrimLeft(s[end:], " \t"), end > 0
 }
 
-// parseStanzas returns the URIs of the enabled binary sources of a .sources
-// file: paragraphs of "Field: value" lines, in which a line that begins with
+// parseStanzas returns the enabled binary sources of a .sources file: paragraphs of "Field: value" lines, in which a line that begins with
 // space continues the one before and one that begins with # is a comment.
-func parseStanzas(text string) []string {
-	var uris []string
+func parseStanzas(text string) []source {
+	var sources []source
 	fields := map[string]string{}
 	last := ""
 	flush := func() {
 		enabled := strings.ToLower(strings.TrimSpace(fields["enabled"]))
 		if slices.Contains(strings.Fields(fields["types"]), "deb") && !slices.Contains([]string{"no", "false", "without", "off", "disable", "0"}, enabled) {
-			uris = append(uris, strings.Fields(fields["uris"])...)
+			for _, uri := range strings.Fields(fields["uris"]) {
+				sources = append(sources, source{uri, strings.Fields(fields["suites"]), strings.Fields(fields["components"])})
+			}
 		}
 		fields, last = map[string]string{}, ""
 	}
@@ -178,5 +203,5 @@ func parseStanzas(text string) []string {
 		}
 	}
 	flush()
-	return uris
+	return sources
 }

@@ -21,6 +21,7 @@ URIs:
  https://two.example/pub/debian-security
  https://three.example/debian
 Suites: trixie-security
+Components: main non-free-firmware
 
 Enabled: no
 Types: deb
@@ -51,9 +52,17 @@ func TestMirrors(t *testing.T) {
 		{"one-line", map[string]string{"sources.list": oneLine}, []Mirror{
 			{"debian", "http://list.example/debian"}, {"debian-security", "https://tab.example/debian-security"}}},
 		{"both", map[string]string{"sources.list.d/a.list": oneLine, "sources.list.d/debian.sources": stanzas}, []Mirror{
-			{"debian", "http://list.example/debian"}, {"debian-security", "https://tab.example/debian-security"}}},
-		{"others", map[string]string{"sources.list": "deb https://x.example/node_20.x nodistro main\ndeb https://x.example/ubuntu noble main\ndeb http://x.example/a,b/debian s c\n",
+			{"debian", "http://one.example/debian"}, {"debian-security", "https://tab.example/debian-security"}}},
+		{"others", map[string]string{"sources.list": "deb https://x.example/node_20.x nodistro main\ndeb http://x.example/a,b/debian s c\n",
 			"sources.list.d/a.list.disabled": oneLine}, nil},
+		{"others' packages", map[string]string{
+			"sources.list.d/docker.list":    "deb https://docker.example/linux/debian trixie stable\n",
+			"sources.list.d/network.list":   "deb https://network.example/stable/debian trixie main\n",
+			"sources.list.d/debian.sources": stanzas,
+		}, []Mirror{{"debian", "http://one.example/debian"}, {"debian-security", "https://two.example/pub/debian-security"}}},
+		{"Ubuntu", map[string]string{"sources.list": "deb http://x.example/ubuntu noble main universe\ndeb http://y.example/ubuntu noble-updates main\n"},
+			[]Mirror{{"ubuntu", "http://y.example/ubuntu"}}},
+		{"not over HTTP", map[string]string{"sources.list": "deb mirror+file:/etc/apt/mirrors/debian trixie main\ndeb mirror+file:/etc/apt/mirrors/debian trixie-updates main\n"}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +106,7 @@ func FuzzSources(f *testing.F) {
 		if len(text) > maxSource {
 			return
 		}
-		for _, m := range chooseMirrors(append(parseOneLine(text), parseStanzas(text)...)) {
+		for _, m := range chooseMirrors(slices.Concat(parseOneLine(text), parseStanzas(text))) {
 			u, err := url.Parse(m.URL)
 			if err != nil || u.Host == "" || !strings.HasSuffix(u.Path, "/"+m.Name) || strings.ContainsAny(m.URL, ", \t\n") {
 				t.Errorf("%q became mirror %+v", text, m)
