@@ -149,6 +149,21 @@ func TestPlaintext(t *testing.T) {
 	}
 }
 
+func TestConfext(t *testing.T) {
+	for mounts, want := range map[string][]string{
+		"1 2 0:1 / /etc ro,nosuid,nodev,noexec - overlay overlay ro\n": nil,
+		"1 2 0:1 / /etc ro,nosuid,nodev - overlay overlay ro\n":        {"extension"},
+		"1 2 0:1 / /etc rw,noexec - overlay overlay rw\n":              {"extension"},
+		"1 2 0:1 / / ro - erofs root ro\n":                             {"extension"},
+	} {
+		o := &outcome{t: t}
+		checkConfext(&probe.Facts{Mounts: mounts}, o.expect)
+		if !slices.Equal(o.failed, want) {
+			t.Errorf("%q: %q fail, want %q", mounts, o.failed, want)
+		}
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	both := []string{"fw-cfg-credentials", "smbios-credentials"}
 	for name, c := range map[string]struct {

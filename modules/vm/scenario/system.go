@@ -61,6 +61,7 @@ func (t *Trial) firstStart(ctx context.Context, r *Run) error {
 	checkHealthy(facts, t.Lab.want(true), t.Expect)
 	t.Expect("starts", r.says("mangos: gate passed"), "the gate did not say that it passed")
 	t.expectMark(ctx, r, "extension", "sample", "seven")
+	checkConfext(facts, t.Expect)
 	t.expectKernelWantsSignature(ctx, r)
 	// Who generates units of partitions is at work: else it would prove nothing that none
 	// is generated of another one.
@@ -70,6 +71,14 @@ func (t *Trial) firstStart(ctx context.Context, r *Run) error {
 	}
 	t.Expect("efi-partition", slices.ContainsFunc(reply.Names, isAutomount), "systemd-gpt-auto-generator made no unit for it: %q", reply.Names)
 	return t.powerOff(ctx, r, "power-off")
+}
+
+// checkConfext wants configuration to be merged such that nothing in it can be run:
+// programs come in an extension of their own kind.
+func checkConfext(f *probe.Facts, expect expect) {
+	m, err := mountOf(f.Mounts, "/etc")
+	expect("extension", err == nil, "configuration is not merged: %v %s", err, f.Errors["mounts"])
+	expect("extension", err != nil || m.has("noexec") && m.has("ro"), "/etc is mounted %q", m.options)
 }
 
 // expectKernelWantsSignature wants the kernel to open the root's partitions with the
