@@ -15,7 +15,7 @@ import (
 var All = []*Scenario{
 	system, corruptFile, corruptInit, corruptHash, signatureForeign, signatureMissing, programs,
 	addedBySMBIOS, secureBootOff, setupMode, entry,
-	eachAlone, signatureOther,
+	eachAlone, signatureOther, emergency,
 }
 
 // ErrUnknown says that there is no scenario of a name.
