@@ -95,7 +95,7 @@ func checkKeyring(f *probe.Facts, w want, expect expect) {
 	id := hex.EncodeToString(keyIdentifier(w.certificate))
 	for line := range strings.Lines(f.Keys) {
 		fields := strings.Fields(line)
-		if len(fields) < 9 || fields[7] != "asymmetri" {
+		if len(fields) < 8 || fields[7] != "asymmetri" {
 			continue
 		}
 		text := strings.Join(fields[8:], " ")

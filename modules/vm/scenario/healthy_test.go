@@ -175,3 +175,28 @@ func TestFaults(t *testing.T) {
 func cut(f *probe.Facts, text string) {
 	f.Devices[0].Table = strings.Replace(f.Devices[0].Table, text, "", 1)
 }
+
+func FuzzMountOf(f *testing.F) {
+	facts, _ := healthy()
+	f.Add(facts.Mounts, "/")
+	f.Add("1 2 0:1 / /etc ro - overlay overlay", "/etc")
+	f.Fuzz(func(t *testing.T, mountinfo, at string) {
+		m, err := mountOf(mountinfo, at)
+		if err == nil && (!strings.Contains(mountinfo, " "+at+" ") || !strings.Contains(mountinfo, m.kind) || m.kind == "") {
+			t.Errorf("%q is %+v", at, m)
+		}
+	})
+}
+
+func FuzzKeyring(f *testing.F) {
+	facts, w := healthy()
+	f.Add(facts.Keys)
+	f.Add("1 I------ 1 perm 1f030000 0 0 asymmetri")
+	f.Fuzz(func(t *testing.T, keys string) {
+		o := &outcome{t: t}
+		checkKeyring(&probe.Facts{Keys: keys}, w, o.expect)
+		if len(o.failed) == 0 && !strings.Contains(keys, "X509.rsa abcdef01") {
+			t.Errorf("%q passes", keys)
+		}
+	})
+}
