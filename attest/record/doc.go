@@ -25,8 +25,9 @@
 // reads, and then starts the step's command itself, in the same container:
 //
 //   - An input is hashed before the command runs, through the path by which
-//     the command finds it; when it has changed by the time the command has
-//     ended, there is no record ([ErrChanged]).
+//     the command finds it; when a file has another size, time or mode by the
+//     time the command has ended, also one within a tree or a module, there is
+//     no record ([ErrChanged]).
 //   - No product may be there before the command runs ([ErrStale]); they are
 //     hashed after it has ended well. A command that fails leaves no record.
 //   - A file of the distribution is found in the selections by the digest of

@@ -29,21 +29,8 @@ const (
 // TreeSuffix ends the name of a folder that is one item as a whole.
 const TreeSuffix = ".tree"
 
-// listing is what lies in a folder: the items, and the files behind them as
-// they were.
-type listing struct {
-	items []Item
-	files []found
-}
-
-// found is a file as it was.
-type found struct {
-	path string
-	info os.FileInfo
-}
-
 // list names and hashes what lies below root, on all processors.
-func (p *Plan) list(ctx context.Context, root string) (*listing, error) {
+func (p *Plan) list(ctx context.Context, root string) ([]Item, error) {
 	var all []found
 	modules := false
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -76,12 +63,12 @@ func (p *Plan) list(ctx context.Context, root string) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{items: make([]Item, len(all)), files: all}
+	items := make([]Item, len(all))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, f := range all {
 		g.Go(func() (err error) {
-			l.items[i], err = f.item(gctx, root, p.Index)
+			items[i], err = f.item(gctx, root, p.Index)
 			return err
 		})
 	}
@@ -89,13 +76,13 @@ func (p *Plan) list(ctx context.Context, root string) (*listing, error) {
 		return nil, err
 	}
 	if modules {
-		items, err := moduleItems(ctx, filepath.Join(root, moduleFolder), filepath.Join(p.In, "source", "go.sum"))
+		found, err := moduleItems(ctx, filepath.Join(root, moduleFolder), filepath.Join(p.In, "source", "go.sum"))
 		if err != nil {
 			return nil, err
 		}
-		l.items = append(l.items, items...)
+		items = append(items, found...)
 	}
-	return l, nil
+	return items, nil
 }
 
 // item hashes one file, link or whole folder and names it by its place.
@@ -139,20 +126,6 @@ func (f found) item(ctx context.Context, root string, x *Index) (Item, error) {
 		return Item{}, fmt.Errorf("%w: %s (sha256 %s)", ErrNotLocked, f.path, item.SHA256)
 	}
 	return entry.item(item.Size, ""), nil
-}
-
-// unchanged compares the files with what they were, by what the kernel keeps.
-func (l *listing) unchanged() error {
-	for _, f := range l.files {
-		now, err := os.Lstat(f.path)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrChanged, err)
-		}
-		if !os.SameFile(f.info, now) || now.Size() != f.info.Size() || !now.ModTime().Equal(f.info.ModTime()) {
-			return fmt.Errorf("%w: %s", ErrChanged, f.path)
-		}
-	}
-	return nil
 }
 
 // merge sorts items by name and drops one that is there twice, as when a

@@ -52,7 +52,11 @@ func Run(ctx context.Context, p Plan, run func(ctx context.Context, command []st
 		Format: Format, Step: p.Step, Command: p.Command, Parameters: p.Parameters,
 		SourceDateEpoch: p.SourceDateEpoch, Caches: used(p.Caches),
 	}
-	before, err := p.inputs(ctx)
+	before, err := look(ctx, p.In)
+	if err != nil {
+		return fail(fmt.Errorf("inputs: %w", err))
+	}
+	materials, err := p.inputs(ctx)
 	if err != nil {
 		return fail(err)
 	}
@@ -70,7 +74,7 @@ func Run(ctx context.Context, p Plan, run func(ctx context.Context, command []st
 	if err != nil {
 		return fail(err)
 	}
-	r.Materials, r.Products = before.items, made
+	r.Materials, r.Products = materials, made
 	if err := r.check(); err != nil {
 		return fail(err)
 	}
@@ -80,15 +84,15 @@ func Run(ctx context.Context, p Plan, run func(ctx context.Context, command []st
 func now() string { return time.Now().UTC().Format(time.RFC3339) }
 
 // inputs hashes all inputs.
-func (p *Plan) inputs(ctx context.Context) (*listing, error) {
-	l := &listing{items: []Item{}}
+func (p *Plan) inputs(ctx context.Context) ([]Item, error) {
+	items := []Item{}
 	if _, err := os.Stat(p.In); p.In != "" && !errors.Is(err, fs.ErrNotExist) {
 		selections, err := loadSelections(filepath.Join(p.In, selectionFolder))
 		if err != nil {
 			return nil, err
 		}
 		p.Index.add(selections)
-		if l, err = p.list(ctx, p.In); err != nil {
+		if items, err = p.list(ctx, p.In); err != nil {
 			return nil, fmt.Errorf("inputs: %w", err)
 		}
 	}
@@ -97,28 +101,26 @@ func (p *Plan) inputs(ctx context.Context) (*listing, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.items = append(l.items, tools...)
+		items = append(items, tools...)
 	}
-	var err error
-	l.items, err = merge(l.items)
-	return l, err
+	return merge(items)
 }
 
 // products hashes what lies in Out.
 func (p *Plan) products(ctx context.Context) ([]Item, error) {
-	l, err := p.list(ctx, p.Out)
+	items, err := p.list(ctx, p.Out)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("products: %w: %w", ErrMissing, err)
 	case err != nil:
 		return nil, fmt.Errorf("products: %w", err)
-	case len(l.items) == 0:
+	case len(items) == 0:
 		return nil, fmt.Errorf("products: %w: %s is empty", ErrMissing, p.Out)
 	}
-	for i := range l.items {
-		l.items[i].Use = ""
+	for i := range items {
+		items[i].Use = ""
 	}
-	return merge(l.items)
+	return merge(items)
 }
 
 // checkStale makes sure that what lies in Out after the command comes from it.

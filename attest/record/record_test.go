@@ -171,6 +171,22 @@ func TestRefusals(t *testing.T) {
 			inner, path := *run, p.In+"/source/file"
 			*run = func(ctx context.Context, c []string) error { os.Remove(path); return inner(ctx, c) }
 		}, ErrChanged},
+		{"file in a tree changes", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/root.tree/etc/passwd"
+			*run = func(ctx context.Context, c []string) error {
+				write(t, path, "root::0:0")
+				return inner(ctx, c)
+			}
+		}, ErrChanged},
+		{"mode changes in a tree", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/root.tree/etc/passwd"
+			*run = func(ctx context.Context, c []string) error {
+				if err := os.Chmod(path, 0o755); err != nil {
+					t.Error(err)
+				}
+				return inner(ctx, c)
+			}
+		}, ErrChanged},
 		{"link changes", func(t *testing.T, p *Plan, run *runner) {
 			inner, path := *run, p.In+"/source/link"
 			*run = func(ctx context.Context, c []string) error {
