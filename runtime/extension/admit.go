@@ -95,7 +95,7 @@ func (c *Checker) admitOne(ctx context.Context, store Store, name string) error 
 	if err != nil {
 		return err
 	}
-	if err := remember(store, id, m.Counter); err != nil {
+	if err := c.remember(store, id, m.Counter); err != nil {
 		return err
 	}
 	if err := c.place(id); err != nil {
@@ -105,11 +105,18 @@ func (c *Checker) admitOne(ctx context.Context, store Store, name string) error 
 	return nil
 }
 
+// NoCounters is said where the TPM has no table of counters, so that a cleared one does
+// not go unseen.
+const NoCounters = "no extension was admitted on this machine since its TPM was made or cleared: an old version of one would not be noticed"
+
 // remember refuses a counter below the highest seen, and notes a higher one.
-func remember(store Store, id ID, n uint64) error {
+func (c *Checker) remember(store Store, id ID, n uint64) error {
 	raw, err := store.Read()
 	if err != nil {
 		return refuse(NoMemory, "the TPM does not tell which counters were seen (%v)", err)
+	}
+	if raw == nil {
+		c.Say(console.Warning, NoCounters)
 	}
 	counters, err := parseCounters(raw)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,6 +163,26 @@ func TestReplayIsRefusedAfterReboot(t *testing.T) {
 		}
 		if m.refusals() != c.refused || m.has("run/confexts/org.raw") != (c.refused == "") {
 			t.Errorf("counter %d: said %q", c.counter, m.said)
+		}
+	}
+}
+
+func TestClearedTPMIsSaid(t *testing.T) {
+	m := newMachine(t)
+	for _, c := range []struct {
+		cleared bool
+		counter int
+	}{{true, 5}, {false, 5}, {true, 1}} {
+		m.boot()
+		if c.cleared {
+			m.store.raw = nil
+		}
+		m.put(Inbox+"/org.confext.raw", signed("org", "org", c.counter))
+		if err := m.Admit(t.Context(), m.store); err != nil {
+			t.Fatal(err)
+		}
+		if said := slices.Contains(m.said, NoCounters); said != c.cleared {
+			t.Errorf("cleared %t, counter %d: said %q", c.cleared, c.counter, m.said)
 		}
 	}
 }

@@ -61,6 +61,7 @@ func (t *Trial) firstStart(ctx context.Context, r *Run) error {
 	checkHealthy(facts, t.Lab.want(true), t.Expect)
 	t.Expect("starts", r.says("mangos: gate passed"), "the gate did not say that it passed")
 	t.expectMark(ctx, r, "extension", "sample", "seven")
+	t.Expect("extension", r.says(noCounters), "the machine does not say that its TPM is new")
 	checkConfext(facts, t.Expect)
 	t.expectKernelWantsSignature(ctx, r)
 	// Who generates units of partitions is at work: else it would prove nothing that none
@@ -180,6 +181,9 @@ func hide(c *machine.Config) {
 	}
 }
 
+// noCounters is said of a TPM that no extension's counter was noted in.
+const noCounters = "since its TPM was made or cleared"
+
 // secondStart takes the machine of the first one, with its TPM.
 func (t *Trial) secondStart(ctx context.Context) error {
 	pack, err := t.makePack(ctx)
@@ -197,6 +201,7 @@ func (t *Trial) secondStart(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		t.Expect("extension-replayed", !r.says(noCounters), "the machine forgot its counters")
 		// All of what a healthy machine shows must show here, too.
 		checkHealthy(facts, t.Lab.want(false), func(_ string, ok bool, format string, args ...any) {
 			t.Expect("hidden-hypervisor", ok, format, args...)
