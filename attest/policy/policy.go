@@ -8,6 +8,7 @@
 //	[statements]                # who may say how something was made
 //	threshold = 1               # distinct keys that must agree on each step
 //	keys = ['''PEM''', ...]     # Ed25519
+//	organisations = ["NAME", ...] # whose the keys are, one for each; may be left out
 //	builders = ["URI", ...]     # in whose name
 //	caches = ["packages-*"]     # steps that may have had content of earlier runs
 //
@@ -43,6 +44,8 @@ import (
 	"io"
 	"os"
 	"path"
+	"strings"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 
@@ -55,6 +58,9 @@ const Format = "mangos-trust-1"
 
 // maxSize is the size in bytes of the largest policy that is read.
 const maxSize = 4 << 20
+
+// maxName is the size in bytes of the longest name of an organisation.
+const maxName = 128
 
 // ErrInvalid: not a policy as the package documentation describes it, or one
 // that trusts nobody.
@@ -75,8 +81,10 @@ type Policy struct {
 type Statements struct {
 	Threshold int
 	Keys      []crypto.PublicKey
-	Builders  []string
-	Caches    []string // patterns of path.Match
+	// Organisations are whose the keys are, in their order; empty if that is not said.
+	Organisations []string
+	Builders      []string
+	Caches        []string // patterns of path.Match
 }
 
 // Layout tells whose layout counts.
@@ -109,14 +117,30 @@ func (s *Statements) MayCache(step string) bool {
 	return false
 }
 
+// Whose returns the organisation whose key has the id ([keys.KeyID]): empty if the
+// policy names none. It reports false if no key of the policy has the id.
+func (s *Statements) Whose(id string) (string, bool) {
+	for i, k := range s.Keys {
+		if own, err := keys.KeyID(k); err != nil || own != id {
+			continue
+		}
+		if len(s.Organisations) == 0 {
+			return "", true
+		}
+		return s.Organisations[i], true
+	}
+	return "", false
+}
+
 // document is the file.
 type document struct {
 	Format     string `toml:"format"`
 	Statements struct {
-		Threshold int      `toml:"threshold"`
-		Keys      []string `toml:"keys"`
-		Builders  []string `toml:"builders"`
-		Caches    []string `toml:"caches"`
+		Threshold     int      `toml:"threshold"`
+		Keys          []string `toml:"keys"`
+		Organisations []string `toml:"organisations"`
+		Builders      []string `toml:"builders"`
+		Caches        []string `toml:"caches"`
 	} `toml:"statements"`
 	Layout struct {
 		Threshold int      `toml:"threshold"`
@@ -182,6 +206,10 @@ func (p *Policy) fill(d *document) (err error) {
 	if s.Keys, err = publicKeys(d.Statements.Keys, s.Threshold); err != nil {
 		return fmt.Errorf("statements: %w", err)
 	}
+	s.Organisations = d.Statements.Organisations
+	if err := s.checkOrganisations(); err != nil {
+		return fmt.Errorf("statements: organisations: %w", err)
+	}
 	if len(s.Builders) == 0 {
 		return errors.New("statements: no builder is named")
 	}
@@ -203,6 +231,29 @@ func (p *Policy) fill(d *document) (err error) {
 		return fmt.Errorf("image: %w", err)
 	}
 	return p.fillOpenPGP(d)
+}
+
+// checkOrganisations wants a name for each key or for none, and one that can be
+// printed. A key that stands there twice is of one organisation.
+func (s *Statements) checkOrganisations() error {
+	if len(s.Organisations) == 0 {
+		return nil
+	}
+	if len(s.Organisations) != len(s.Keys) {
+		return fmt.Errorf("%d names for %d keys", len(s.Organisations), len(s.Keys))
+	}
+	of := map[string]string{}
+	for i, k := range s.Keys {
+		name, key := s.Organisations[i], string(k.(ed25519.PublicKey))
+		if name == "" || len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return fmt.Errorf("%.200q is no name of up to %d bytes that can be printed", name, maxName)
+		}
+		if known, ok := of[key]; ok && known != name {
+			return fmt.Errorf("key %d is of %q and of %q", i+1, known, name)
+		}
+		of[key] = name
+	}
+	return nil
 }
 
 // publicKeys reads keys for statements, of which at least threshold must be

@@ -1,12 +1,15 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/mastercard/mangos/attest/keys"
 )
 
 // small is the least that is a policy.
@@ -19,6 +22,67 @@ func small(t testing.TB) string {
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key}))
 	return "format = \"mangos-trust-1\"\n[statements]\nthreshold = 1\nkeys = ['''" + text + "''']\nbuilders = [\"https://example.org/b\"]\n" +
 		"[layout]\nthreshold = 1\nowners = ['''" + text + "''']\n"
+}
+
+// TestOrganisations: a name for each key or for none, and no name that plays tricks.
+func TestOrganisations(t *testing.T) {
+	key := func(seed byte) string {
+		der, err := x509.MarshalPKIXPublicKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)).Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "'''" + string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})) + "'''"
+	}
+	for _, row := range []struct{ keys, organisations, says string }{
+		{key(1), ``, ""},
+		{key(1), `"Example Bank"`, ""},
+		{key(1) + "," + key(2), `"Example Bank", "Bäckerei"`, ""},
+		{key(1) + "," + key(1), `"Example Bank", "Example Bank"`, ""},
+		{key(1), `"Example Bank", "Other"`, "2 names for 1 keys"},
+		{key(1) + "," + key(2), `"Example Bank"`, "1 names for 2 keys"},
+		{key(1) + "," + key(1), `"Example Bank", "Other"`, `key 2 is of "Example Bank" and of "Other"`},
+		{key(1), `""`, "is no name"},
+		{key(1), `"a\u001b[31m"`, "is no name"},
+		{key(1), `"a\nsigned by b"`, "is no name"},
+		{key(1), `"` + strings.Repeat("x", 129) + `"`, "is no name"},
+	} {
+		text := "format = \"mangos-trust-1\"\n[statements]\nthreshold = 1\nkeys = [" + row.keys + "]\norganisations = [" + row.organisations + "]\n"
+		_, err := Parse([]byte(text))
+		if !errors.Is(err, ErrInvalid) {
+			t.Fatalf("a policy without builders: %v", err)
+		}
+		if said := strings.Contains(err.Error(), "organisations: "); said != (row.says != "") || !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: %v", row.organisations, err)
+		}
+	}
+}
+
+// TestWhose: a key is known by its bytes.
+func TestWhose(t *testing.T) {
+	var s Statements
+	ids := make([]string, 3)
+	for i := range ids {
+		k := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i)}, ed25519.SeedSize)).Public()
+		id, err := keys.KeyID(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids[i] = id; i < 2 {
+			s.Keys = append(s.Keys, k)
+		}
+	}
+	if name, ok := s.Whose(ids[1]); !ok || name != "" {
+		t.Errorf("a key without a name: %q, %v", name, ok)
+	}
+	s.Organisations = []string{"one", "two"}
+	for i, want := range []string{"one", "two", ""} {
+		if name, ok := s.Whose(ids[i]); ok != (want != "") || name != want {
+			t.Errorf("key %d is of %q, %v", i, name, ok)
+		}
+	}
+	if _, ok := s.Whose(""); ok {
+		t.Error("no key is one of the policy")
+	}
 }
 
 func FuzzParse(f *testing.F) {

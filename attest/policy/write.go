@@ -38,13 +38,17 @@ func Write(keyFolder, definitionFile string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write policy: %w", err)
 	}
+	organisations, err := organisations(texts["secure-boot.crt"])
+	if err != nil {
+		return nil, fmt.Errorf("write policy: %w", err)
+	}
 	suites, err := suites(definitionFile)
 	if err != nil {
 		return nil, fmt.Errorf("write policy: %w", err)
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# What a release is verified against: see `go doc` of attest/policy.\nformat = %q\n", Format)
-	fmt.Fprintf(&b, "\n[statements]\nthreshold = 1\nkeys = [%s]\nbuilders = [%q]\ncaches = [%s]\n", literal(texts["attest.pub"]), provenance.LocalBuilder, quoted(defaultCaches))
+	fmt.Fprintf(&b, "\n[statements]\nthreshold = 1\nkeys = [%s]\norganisations = [%s]\nbuilders = [%q]\ncaches = [%s]\n", literal(texts["attest.pub"]), quoted(organisations), provenance.LocalBuilder, quoted(defaultCaches))
 	fmt.Fprintf(&b, "\n[layout]\nthreshold = 1\nowners = [%s]\n", literal(texts["attest.pub"]))
 	fmt.Fprintf(&b, "\n[image]\ntry-out = %v\nsecure-boot = [%s]\nverity = [%s]\npcr = [%s]\n", info.TryOut,
 		literal(texts["secure-boot.crt"]), literal(texts["verity.crt"]), literal(texts["pcr.pub"]))
@@ -56,6 +60,16 @@ func Write(keyFolder, definitionFile string) ([]byte, error) {
 		return nil, fmt.Errorf("write policy: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// organisations names the organisation of a certificate, if it names one: a key of
+// the role attest bears no name itself.
+func organisations(certificate string) ([]string, error) {
+	c, err := keys.ParseCertificate([]byte(certificate))
+	if err != nil || len(c.Subject.Organization) == 0 {
+		return nil, err
+	}
+	return c.Subject.Organization[:1], nil
 }
 
 // suites reads who signs the distribution's Releases.
