@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -128,12 +129,36 @@ func (r *Release) statement(e *dsse.Envelope, w wanted) (*Built, error) {
 	if b.Product == "" && !slices.Contains(w.steps, b.Step) {
 		return nil, nil
 	}
+	return b, r.signer(b, e)
+}
+
+// signer finds out who signed a statement, as far as keys and policy tell.
+func (r *Release) signer(b *Built, e *dsse.Envelope) error {
+	b.Trust = NotChecked
 	if len(r.keys) > 0 {
 		ids, err := e.Verify(r.keys, 1)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		b.Signed = ids[0]
 	}
-	return b, nil
+	if r.policy == nil {
+		return nil
+	}
+	b.Trust = NotInPolicy
+	trusted := &r.policy.Statements
+	if b.Signed == "" {
+		ids, err := e.Verify(trusted.Keys, 1)
+		if errors.Is(err, dsse.ErrSignature) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b.Signed = ids[0]
+	}
+	if name, ok := trusted.Whose(b.Signed); ok {
+		b.Trust, b.Organisation = InPolicy, name
+	}
+	return nil
 }

@@ -1,5 +1,7 @@
 package trace
 
+import "slices"
+
 // Result is what is known of one thing that was asked for. What does not apply is
 // left out.
 type Result struct {
@@ -108,6 +110,27 @@ type Built struct {
 	Product string `json:"product,omitempty"`
 	Builder string `json:"builder,omitempty"`
 	Bundle  string `json:"bundle"`
-	// Signed is the key that signed the statement; empty if none was checked.
+	// Signed is the key that signed the statement; empty if none was checked, or
+	// none of the policy's keys did.
 	Signed string `json:"signed,omitempty"`
+	// Trust says what the policy says of the key. Organisation is whose it is,
+	// where the policy has the key and names one.
+	Trust        Trust  `json:"trust"`
+	Organisation string `json:"organisation,omitempty"`
+}
+
+// Trust is what a policy says of the key that signed a statement.
+type Trust string
+
+// All that can be said.
+const (
+	NotChecked  Trust = "not checked" // no policy was given
+	InPolicy    Trust = "in the policy"
+	NotInPolicy Trust = "not in the policy"
+)
+
+// Untrusted reports whether a policy was given that does not have the key of one of
+// the statements.
+func (r *Result) Untrusted() bool {
+	return slices.ContainsFunc(r.Built, func(b Built) bool { return b.Trust == NotInPolicy })
 }

@@ -180,27 +180,44 @@ func (t *text) built(r *Result) {
 	if len(r.Built) == 0 {
 		t.row("built", "no statement in the release tells of it: by whom is not known")
 	}
-	byBuilder := map[string][]string{}
-	var order []string
+	type maker struct{ builder, whose string }
+	steps := map[maker][]string{}
+	var order []maker
 	for _, b := range r.Built {
-		key := b.Builder
-		if b.Signed == "" {
-			key += " (signature not checked)"
-		} else {
-			key += " (signed by " + short(b.Signed) + ")"
+		m := maker{b.Builder, b.whose()}
+		if steps[m] == nil {
+			order = append(order, m)
 		}
-		if byBuilder[key] == nil {
-			order = append(order, key)
-		}
-		byBuilder[key] = append(byBuilder[key], b.Step)
+		steps[m] = append(steps[m], b.Step)
 	}
-	for _, key := range order {
-		t.row("built", strings.Join(byBuilder[key], ", "))
-		t.row(" ", "by "+key)
+	for _, m := range order {
+		t.row("built", strings.Join(steps[m], ", "))
+		t.row(" ", "by "+m.builder)
+		t.row("signed", m.whose)
 	}
 	if r.Document != nil && !r.Document.Listed {
 		t.row("beware", "SHA256SUMS does not list this "+r.Document.Name)
 	}
+}
+
+// whose tells who signed a statement, and what the policy says of the key.
+func (b *Built) whose() string {
+	switch {
+	case b.Signed == "" && b.Trust == NotChecked:
+		return "signature not checked; --policy FILE tells whose it is"
+	case b.Signed == "":
+		return "by no key of the policy: " + string(b.Trust)
+	}
+	key := "by key " + short(b.Signed) + ", "
+	switch {
+	case b.Trust == NotChecked:
+		return key + "whose it is was not checked (--policy)"
+	case b.Trust == NotInPolicy:
+		return key + string(b.Trust)
+	case b.Organisation == "":
+		return key + "which the policy trusts and does not name"
+	}
+	return "by " + b.Organisation + " (key " + short(b.Signed) + ", in the policy)"
 }
 
 // close returns the lines.

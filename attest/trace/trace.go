@@ -5,7 +5,7 @@
 // All of it stands in the release: in the bill of materials, in the statements
 // of the steps, in SHA256SUMS. Tracing reads them and believes them; whether
 // they can be believed is what verifying finds out. A statement's signature is
-// checked here only if a key is given.
+// checked here only if a key is given, or a policy, which also tells whose key it is.
 package trace
 
 import (
@@ -21,6 +21,7 @@ import (
 
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
+	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/modules/debian/lock"
 	manifest "github.com/mastercard/mangos/runtime/release"
@@ -40,8 +41,12 @@ const Suffix = ".spdx.json"
 type Options struct {
 	// Lock is the path of the lock; empty: the one in the release, if any.
 	Lock string
-	// Keys are the attest keys of the organisation; none: do not check.
+	// Keys are the attest keys of the organisation. A statement that none of them
+	// signed is an error; without any, that is not asked.
 	Keys []crypto.PublicKey
+	// Policy says whose the keys are; nil: that is not checked. A statement that
+	// none of its keys signed is no error: its result says so.
+	Policy *policy.Policy
 }
 
 // Release is an opened release.
@@ -52,6 +57,7 @@ type Release struct {
 	lock     *lock.Lock
 	lockName string
 	keys     []crypto.PublicKey
+	policy   *policy.Policy
 	sums     map[string]string       // digest by name, of SHA256SUMS
 	files    map[string][]*spdx.File // by path, what was looked for already
 }
@@ -77,7 +83,7 @@ func Open(dir string, o Options) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Release{dir: dir, keys: o.Keys, sums: readSums(filepath.Join(dir, "SHA256SUMS")), files: map[string][]*spdx.File{}}
+	r := &Release{dir: dir, keys: o.Keys, policy: o.Policy, sums: readSums(filepath.Join(dir, "SHA256SUMS")), files: map[string][]*spdx.File{}}
 	if r.index, err = sbom.Open(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", names[0], err)
 	}

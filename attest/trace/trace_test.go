@@ -16,6 +16,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/dsse"
+	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/record"
 	"github.com/mastercard/mangos/attest/sbom"
@@ -273,6 +274,50 @@ func TestKeys(t *testing.T) {
 	x, err = open(t, dir, Options{}).Trace("/etc/motd")
 	if err != nil || !strings.Contains(x.Text(), "by whom is not known") || !strings.Contains(x.Text(), "SHA256SUMS does not list") {
 		t.Errorf("no statements: %v\n%s", err, x.Text())
+	}
+}
+
+// TestPolicy: whose a key is, the policy says, and says it of keys that signed alone.
+func TestPolicy(t *testing.T) {
+	dir, key := release(t)
+	other, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := func(organisations []string, keys ...crypto.PublicKey) *policy.Policy {
+		return &policy.Policy{Statements: policy.Statements{Threshold: 1, Keys: keys, Organisations: organisations}}
+	}
+	for name, row := range map[string]struct {
+		o            Options
+		trust        Trust
+		organisation string
+		signed       bool
+		says         string
+	}{
+		"neither":              {Options{}, NotChecked, "", false, "signature not checked; --policy FILE tells whose it is"},
+		"a key":                {Options{Keys: []crypto.PublicKey{key}}, NotChecked, "", true, "whose it is was not checked (--policy)"},
+		"a policy":             {Options{Policy: trust([]string{"Other", "Example Bank"}, other, key)}, InPolicy, "Example Bank", true, "signed   by Example Bank (key "},
+		"a policy of no names": {Options{Policy: trust(nil, key)}, InPolicy, "", true, "which the policy trusts and does not name"},
+		"another's policy":     {Options{Policy: trust([]string{"Other"}, other)}, NotInPolicy, "", false, "by no key of the policy: not in the policy"},
+		"both":                 {Options{Keys: []crypto.PublicKey{key}, Policy: trust([]string{"Example Bank"}, key)}, InPolicy, "Example Bank", true, "by Example Bank (key "},
+		"a key, and another's policy": {
+			Options{Keys: []crypto.PublicKey{key}, Policy: trust([]string{"Other"}, other)}, NotInPolicy, "", true, ", not in the policy",
+		},
+	} {
+		x, err := open(t, dir, row.o).Trace("/usr/bin/bash")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, b := range x.Built {
+			if b.Trust != row.trust || b.Organisation != row.organisation || (b.Signed != "") != row.signed {
+				t.Errorf("%s: %+v", name, b)
+			}
+		}
+		if len(x.Built) == 0 || x.Untrusted() != (row.trust == NotInPolicy) || !strings.Contains(x.Text(), row.says) || !strings.Contains(x.Tree(), "signed") {
+			t.Errorf("%s: untrusted %v\n%s%s", name, x.Untrusted(), x.Text(), x.Tree())
+		}
+		onScreen(t, name, x.Text())
 	}
 }
 

@@ -33,12 +33,7 @@ func (r *Result) Tree() string {
 		}
 	}
 	for _, b := range r.Built {
-		step := top.add("step " + join(b.Step, b.Product)).add("built by " + b.Builder)
-		if b.Signed != "" {
-			step.add("signed by " + b.Signed)
-		} else {
-			step.add("signature not checked: " + b.Bundle)
-		}
+		top.add("step " + join(b.Step, b.Product)).add("built by " + b.Builder).add(b.Bundle).add("signed " + b.whose())
 	}
 	var out strings.Builder
 	top.draw(&out, "", "")

@@ -7,22 +7,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/trace"
 )
 
 func newTrace() *cobra.Command {
 	var (
-		dir           string
-		o             trace.Options
-		keyFiles      []string
-		asJSON, draws bool
+		dir, policyFile string
+		o               trace.Options
+		keyFiles        []string
+		asJSON, draws   bool
 	)
 	c := &cobra.Command{
 		Use:   "trace --release DIR PATH|SHA256|NAME...",
 		Short: "tell where a file of a release is from",
 		Long: "Tell where a file is from: package, source, signed Release of the distribution, builder.\n" +
 			"A PATH is absolute, as on the device (initrd:/PATH for the initrd alone). A NAME is that of\n" +
-			"a part (root, initrd, kernel, boot, microcode) or of a file of the release.",
+			"a part (root, initrd, kernel, boot, microcode) or of a file of the release.\n" +
+			"With --policy, the same that verify takes, it names the organisation whose key signed the\n" +
+			"statement of each step, and fails if one is signed by no key of the policy. In --json that is\n" +
+			"trust (not checked, in the policy, not in the policy) and organisation, in each entry of built.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range keyFiles {
@@ -32,16 +36,23 @@ func newTrace() *cobra.Command {
 				}
 				o.Keys = append(o.Keys, key)
 			}
+			if policyFile != "" {
+				p, err := policy.Load(policyFile)
+				if err != nil {
+					return err
+				}
+				o.Policy = p
+			}
 			r, err := trace.Open(dir, o)
 			if err != nil {
 				return err
 			}
 			var results []*trace.Result
-			unknown := false
+			failed := false
 			for _, a := range args {
 				result, err := r.Trace(a)
 				if errors.Is(err, trace.ErrUnknown) {
-					unknown = true
+					failed = true
 					fmt.Fprintf(cmd.ErrOrStderr(), "attest: %s\n", printable(err.Error()))
 					continue
 				}
@@ -49,6 +60,7 @@ func newTrace() *cobra.Command {
 					return err
 				}
 				results = append(results, result)
+				failed = failed || result.Untrusted()
 			}
 			switch out := cmd.OutOrStdout(); {
 			case asJSON:
@@ -62,7 +74,7 @@ func newTrace() *cobra.Command {
 					fmt.Fprint(out, printable(text))
 				}
 			}
-			if err == nil && unknown {
+			if err == nil && failed {
 				err = errFailed
 			}
 			return err
@@ -72,6 +84,7 @@ func newTrace() *cobra.Command {
 	f.StringVar(&dir, "release", "", "folder of the release")
 	f.StringVar(&o.Lock, "lock", "", "lock to hold packages against (default: the one in the release)")
 	f.StringArrayVar(&keyFiles, "key", nil, "attest key, public, to check the statements' signatures by (repeatable)")
+	f.StringVar(&policyFile, "policy", "", "`FILE` that says whose the keys are (attest policy)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.BoolVar(&draws, "tree", false, "draw it")
 	cobra.CheckErr(c.MarkFlagRequired("release"))
