@@ -221,13 +221,18 @@ func (m *image) pcrKey(trust *policy.Image) ([]byte, error) {
 	return nil, fmt.Errorf("the image's PCR key (%s) is not one of the policy's", pcr.Fingerprint(key))
 }
 
-// readSignatures reads a .pcrsig section that nobody can read in another way.
+// readSignatures reads a .pcrsig section that nobody can read in another way. It
+// has the bank that is checked and no other: a TPM may be asked for any that is
+// signed.
 func readSignatures(section []byte) ([]pcr.Signature, error) {
 	signatures, err := pcr.ParseSignatures(section)
 	if err != nil {
 		return nil, err
 	}
-	if err := strictjson.Unmarshal(bytes.TrimRight(section, "\x00"), new(map[string][]pcr.Signature)); err != nil {
+	var banks struct {
+		SHA256 []pcr.Signature `json:"sha256"`
+	}
+	if err := strictjson.UnmarshalKnown(bytes.TrimRight(section, "\x00"), &banks); err != nil {
 		return nil, fmt.Errorf("PCR signatures: %w", err)
 	}
 	return signatures, nil

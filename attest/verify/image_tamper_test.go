@@ -12,6 +12,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/verify/verifytest"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/format/xz"
@@ -42,6 +43,9 @@ func TestImageTampering(t *testing.T) {
 		{"another certificate in the kernel", func(c *copied) { c.trustOther("verity.crt") }, "kernel", ""},
 		{"programs for the firmware that another key signed", func(c *copied) { c.trustOther("secure-boot.crt") }, "secure-boot", ""},
 		{"a PCR policy that another key signed", func(c *copied) { c.trustOther("pcr.pub") }, "pcr-signatures", ""},
+		{"PCR policies of another bank", func(c *copied) {
+			c.become(verifytest.New(c.t, c.t.TempDir(), "Example", "hello", verifytest.Bank("sha1")))
+		}, "pcr-signatures", `unknown key…"sha1"`},
 		{"checksums that another key signed", func(c *copied) { c.trustOther("release.pub") }, "checksums-signature", ""},
 		{"a mark of a try-out build that is not right", func(c *copied) {
 			// The policy of a real one, which is a try-out build, no longer accepts that.

@@ -19,6 +19,9 @@ func TestReadSignatures(t *testing.T) {
 		"in another case":    `{"sha256":[{"pcrs":[11],"pkfp":"","Pol":"","sig":""}]}`,
 		"something behind":   good + "{}",
 		"no bank of SHA-256": `{"sha1":[]}`,
+		"another bank":       `{"sha1":[{"pcrs":[11],"pkfp":"","pol":"","sig":""}],` + good[1:],
+		"an empty bank":      `{"sha384":[],` + good[1:],
+		"another member":     `{"sha256":[{"pcrs":[11],"pkfp":"","pol":"","sig":"","pol2":""}]}`,
 	} {
 		if list, err := readSignatures([]byte(text)); err == nil {
 			t.Errorf("%s: %v", name, list)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1" //nolint:gosec // SPDX wants it
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path"
@@ -394,7 +395,11 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	must(t, err)
 	signatures, err := sign.Policies(ctx, phases, key, o.PCRPublic)
 	must(t, err)
-	pcrsig, err := pcr.EncodeSignatures(signatures)
+	banks := map[string][]pcr.Signature{"sha256": signatures}
+	if w.bank != "" {
+		banks[w.bank] = signatures
+	}
+	pcrsig, err := json.Marshal(banks)
 	must(t, err)
 	w.sign(t, "signed.efi", sections(o.Kernel, ukitest.Parts(".pcrpkey", string(o.PCRPublic), ".pcrsig", string(pcrsig))...))
 	w.sign(t, "boot.efi", ukitest.Image())

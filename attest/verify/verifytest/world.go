@@ -46,6 +46,7 @@ type World struct {
 	// extension is the folder of the keys that sign the extension; empty: there is
 	// none.
 	extension string
+	bank      string // of PCRs, that the kernel image signs policies for besides SHA-256's
 
 	items map[string]record.Item
 	bytes map[string][]byte
@@ -63,6 +64,9 @@ func Extended(keys string) Option {
 		}
 	}
 }
+
+// Bank gives the kernel image signed PCR policies for this bank as well.
+func Bank(name string) Option { return func(w *World) { w.bank = name } }
 
 // New makes the release of an organisation, whose name is in the certificates,
 // with all that it is made of in the new folder dir. The root file system holds
