@@ -39,6 +39,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -98,6 +99,30 @@ type Image struct {
 	TryOut             bool
 	SecureBoot, Verity []*x509.Certificate
 	PCR                []*rsa.PublicKey
+
+	files map[string]bool // NAME SHA-256, see HasFile
+}
+
+// HasFile reports whether a file with this SHA-256, in hexadecimal, holds a
+// certificate or key of the policy for the role that the file's name tells
+// ([keys.PublicName]): with the bytes that the policy has, or in DER or plain PEM.
+func (i *Image) HasFile(name, digest string) bool { return i.files[name+" "+digest] }
+
+// addFile adds what files with a certificate or key may hold, which stands in the
+// policy as text.
+func (i *Image) addFile(role keys.Role, text string) {
+	if i.files == nil {
+		i.files = map[string]bool{}
+	}
+	trimmed := strings.TrimSpace(text)
+	contents := [][]byte{[]byte(text), []byte(trimmed), []byte(trimmed + "\n")}
+	if block, _ := pem.Decode([]byte(text)); block != nil {
+		contents = append(contents, block.Bytes, pem.EncodeToMemory(block))
+	}
+	for _, content := range contents {
+		sum := sha256.Sum256(content)
+		i.files[keys.PublicName(role)+" "+hex.EncodeToString(sum[:])] = true
+	}
 }
 
 // Suite tells who signs a Release of the distribution.
@@ -294,6 +319,7 @@ func (p *Policy) fillImage(d *document) error {
 				return fmt.Errorf("%s certificate %d: %w", c.role, i+1, err)
 			}
 			*c.list = append(*c.list, certificate)
+			p.Image.addFile(c.role, text)
 		}
 		if len(*c.list) == 0 {
 			return fmt.Errorf("no %s certificate", c.role)
@@ -308,6 +334,7 @@ func (p *Policy) fillImage(d *document) error {
 			return fmt.Errorf("PCR key %d: %w", i+1, err)
 		}
 		p.Image.PCR = append(p.Image.PCR, k.(*rsa.PublicKey))
+		p.Image.addFile(keys.PCR, text)
 	}
 	if len(p.Image.PCR) == 0 {
 		return errors.New("no PCR key")

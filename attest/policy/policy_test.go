@@ -3,7 +3,9 @@ package policy
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"strings"
@@ -82,6 +84,29 @@ func TestWhose(t *testing.T) {
 	}
 	if _, ok := s.Whose(""); ok {
 		t.Error("no key is one of the policy")
+	}
+}
+
+// TestHasFile: the same certificate in any of its forms, under the name of its role.
+func TestHasFile(t *testing.T) {
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: []byte("DER")}
+	plain := string(pem.EncodeToMemory(block))
+	digest := func(s string) string { sum := sha256.Sum256([]byte(s)); return hex.EncodeToString(sum[:]) }
+	var i Image
+	if i.HasFile("verity.crt", digest(plain)) {
+		t.Error("an empty policy has a file")
+	}
+	i.addFile(keys.Verity, "\nby hand\n"+plain)
+	for form, text := range map[string]string{"plain": plain, "DER": "DER", "as it stands": "by hand\n" + plain, "cut": strings.TrimSpace("by hand\n" + plain)} {
+		if !i.HasFile("verity.crt", digest(text)) {
+			t.Errorf("not there: %s", form)
+		}
+		if i.HasFile("secure-boot.crt", digest(text)) {
+			t.Errorf("for another role: %s", form)
+		}
+	}
+	if i.HasFile("verity.crt", digest(plain+"x")) {
+		t.Error("another file")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/layout"
+	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/modules/debian/origin"
 )
 
@@ -134,9 +135,9 @@ var organisationKeys = map[string]bool{
 }
 
 // checkInputs finds, for every input of every step, the step whose product it
-// is. What lies in a place of its own there (bootstrap/, device/) is a program
+// is. A public key of the organisation is one that the policy has. What lies in a place of its own there (bootstrap/, device/) is a program
 // under the same file name.
-func checkInputs(all statements) (string, error) {
+func checkInputs(all statements, trust *policy.Image) (string, error) {
 	made := map[string]bool{}
 	for _, s := range all {
 		for name, d := range s.products {
@@ -155,6 +156,9 @@ func checkInputs(all statements) (string, error) {
 				}
 				if known, ok := keys[name]; ok && known != d.SHA256() {
 					return "", fmt.Errorf("step %s used another %s than other steps", s.name, name)
+				}
+				if !trust.HasFile(path.Base(name), d.SHA256()) {
+					return "", fmt.Errorf("step %s used %s with SHA-256 %s, which the policy does not have", s.name, name, d.SHA256())
 				}
 				keys[name] = d.SHA256()
 				continue

@@ -18,8 +18,8 @@
 //     its rules, and say of each step what its statement says.
 //   - accounted: every file is a subject of a statement, and one that another
 //     check looks into, or it is evidence itself.
-//   - inputs: every input of a step is another's product, or the organisation's
-//     public key.
+//   - inputs: every input of a step is another's product, or a certificate or
+//     public key of the organisation, which the policy has.
 //   - lock: every file of the distribution stands in the lock with this digest,
 //     and every package of a set was fetched.
 //   - distribution: the lock's suites are Releases that the distribution signed,

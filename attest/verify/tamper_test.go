@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,6 +69,12 @@ func TestTampering(t *testing.T) {
 			c.restate("erofs", `"resolvedDependencies":[`, `"resolvedDependencies":[{"name":"a","digest":{"sha256":"`+zeros+`"}},`)
 			c.relink("erofs", func(l *in_toto.Link) { l.Materials["a"] = in_toto.HashObj{"sha256": zeros} })
 		}, "inputs", "step erofs used a …which no step made"},
+		{"another verity certificate as an input", func(c *copied) { c.swapKey("verity.crt") }, "inputs", "used keys/verity.crt with SHA-256 …which the policy does not have"},
+		{"another Secure Boot certificate as an input", func(c *copied) { c.swapKey("secure-boot.crt") }, "inputs", "used keys/secure-boot.crt with SHA-256 …which the policy does not have"},
+		{"another PCR key as an input", func(c *copied) { c.swapKey("pcr.pub") }, "inputs", "used keys/pcr.pub with SHA-256 …which the policy does not have"},
+		{"a certificate in the place of another as an input", func(c *copied) {
+			c.swapInput("keys/secure-boot.crt", digest(c.readFile(filepath.Join(c.keys, "verity.crt"))))
+		}, "inputs", "used keys/secure-boot.crt with SHA-256 …which the policy does not have"},
 		{"a statement of another release", func(c *copied) {
 			s, err := otherRecord(c, "erofs").Statement(provenance.Builder{ID: provenance.LocalBuilder})
 			if err != nil {
@@ -232,6 +239,35 @@ func lockEntry(c *copied) {
 	c.write(name, changed)
 	for _, step := range []string{"source", "lock"} {
 		c.restate(step, digest(text), digest(changed))
+	}
+}
+
+// swapKey has all steps that had a public key of the organisation have had one that
+// another organisation made.
+func (c *copied) swapKey(name string) {
+	c.t.Helper()
+	c.swapInput("keys/"+name, digest(c.readFile(filepath.Join(otherWorld(c).Keys, name))))
+}
+
+// swapInput has all steps that had an input have had it with another digest.
+func (c *copied) swapInput(name, digest string) {
+	c.t.Helper()
+	swapped := 0
+	for _, file := range c.list(c.dir) {
+		step, _, ok := layout.LinkStep(file)
+		if !ok || !bytes.Contains(c.read(file), []byte(name)) {
+			continue
+		}
+		var was string
+		c.relink(step, func(l *in_toto.Link) {
+			was = l.Materials[name]["sha256"]
+			l.Materials[name] = in_toto.HashObj{"sha256": digest}
+		})
+		c.restate(step, was, digest)
+		swapped++
+	}
+	if swapped == 0 {
+		c.t.Fatalf("no step had %s", name)
 	}
 }
 

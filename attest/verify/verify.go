@@ -145,7 +145,7 @@ func (v *verifier) checks() []check {
 		{"accounted", facts(), facts(&v.stated, &v.laidOut, &v.unpacked, &v.listed), func() (string, error) {
 			return checkAccounted(r, v.all, v.layout, m.understood(r))
 		}},
-		{"inputs", facts(), facts(&v.stated), func() (string, error) { return checkInputs(v.all) }},
+		{"inputs", facts(), facts(&v.stated), func() (string, error) { return checkInputs(v.all, trust) }},
 		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock) }},
 		{"distribution", facts(), facts(&v.locked), func() (string, error) { return checkDistribution(r, v.lock, v.policy.Suites) }},
 		{"disk", facts(&v.unpacked, &v.dissected), facts(), v.describeDisk},
