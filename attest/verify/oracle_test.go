@@ -19,10 +19,13 @@ import (
 	"github.com/in-toto/in-toto-golang/in_toto"
 
 	"github.com/mastercard/mangos/attest/bundle"
+	"github.com/mastercard/mangos/attest/dsse"
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/layout"
+	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/statement"
+	"github.com/mastercard/mangos/attest/verify"
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
 
@@ -199,6 +202,43 @@ func TestCosignRefuses(t *testing.T) {
 			oracle.Refuse(t, work, "cosign", oracle.Attestation(t, work, row.key, "slsaprovenance1", changed, row.file)...)
 		})
 	}
+}
+
+// TestCosignType: cosign takes a statement for what it is, and for no other kind of
+// statement, which it names. A statement that was signed as another type of payload it
+// does not take at all.
+func TestCosignType(t *testing.T) {
+	c, work := good(t)
+	name := c.statement("sign")
+	e, err := bundle.Read(c.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(e.Wire())
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope, file := put(t, work, "envelope", text), c.path(c.find(".efi"))
+	cosign := func(kind string) []string {
+		return oracle.Envelope(t, work, c.public("attest.pub"), kind, envelope, file)
+	}
+	for _, kind := range []string{"slsaprovenance1", provenance.PredicateType} {
+		oracle.Run(t, work, "cosign", cosign(kind)...)
+	}
+	for _, kind := range []string{"slsaprovenance", "spdxjson", "link", verify.SummaryType} {
+		if said := oracle.Refuse(t, work, "cosign", cosign(kind)...); !strings.Contains(said, "invalid predicate type") {
+			t.Errorf("as %s cosign refuses it for another reason: %s", kind, said)
+		}
+	}
+	other, err := dsse.Sign("application/vnd.in-toto+jsoo", e.Payload, c.key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := bundle.Encode(other, c.key().Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	oracle.Refuse(t, work, "cosign", oracle.Attestation(t, work, c.public("attest.pub"), "slsaprovenance1", put(t, work, "other", data), file)...)
 }
 
 // TestInToto: in-toto-golang, by itself, follows the whole layout.

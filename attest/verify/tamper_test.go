@@ -12,6 +12,7 @@ import (
 	"github.com/in-toto/in-toto-golang/in_toto"
 
 	"github.com/mastercard/mangos/attest/bundle"
+	"github.com/mastercard/mangos/attest/dsse"
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/layout"
 	"github.com/mastercard/mangos/attest/policy"
@@ -56,6 +57,20 @@ func TestTampering(t *testing.T) {
 		{"another payload type", func(c *copied) {
 			c.edit(c.statement("erofs"), "application/vnd.in-toto+json", "application/vnd.in-toto+jsox")
 		}, "statements", "erofs.sigstore.json…payload type"},
+		{"another payload type, signed", func(c *copied) {
+			e, err := dsse.Sign("application/vnd.in-toto+jsox", c.payload("erofs"), c.key())
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			data, err := bundle.Encode(e, c.key().Public())
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.write(c.statement("erofs"), data)
+		}, "statements", "erofs.sigstore.json…payload type"},
+		{"another predicate type", func(c *copied) {
+			c.restate("erofs", provenance.PredicateType, verify.SummaryType)
+		}, "statements", "erofs.sigstore.json…predicateType is"},
 		{"a field added to a bundle", func(c *copied) { c.edit(c.statement("erofs"), `{"mediaType"`, `{"extra":1,"mediaType"`) }, "statements", "erofs.sigstore.json…unknown key"},
 		{"a doubled key in a bundle", func(c *copied) { c.edit(c.statement("erofs"), `{"mediaType"`, `{"mediaType":"x","mediaType"`) }, "statements", "erofs.sigstore.json…duplicate key"},
 		{"a key in another case in a bundle", func(c *copied) { c.edit(c.statement("erofs"), `"mediaType"`, `"MediaType"`) }, "statements", "erofs.sigstore.json…wrong case"},
