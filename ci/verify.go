@@ -53,13 +53,42 @@ func (m *Mangos) Verify(
 	if asJSON {
 		command = append(command, "--json")
 	}
+	return m.verifying(release, policy).
+		WithExec(command).
+		Stdout(ctx)
+}
+
+// VerifySummary verifies a release and returns the Verification Summary
+// Attestation that it passed, signed. It fails when the release did not pass:
+// attest verify --summary writes one that says so, too.
+// +cache="never"
+func (m *Mangos) VerifySummary(
+	// The folder of the release.
+	release *dagger.Directory,
+	// Who is trusted (see policy).
+	policy *dagger.File,
+	// The verifier's own private key for attestations, PEM.
+	attestKey *dagger.Secret,
+	// The address of who verifies.
+	verifier string,
+	// When the layout must be in force, such as 2030-12-31T00:00:00Z; now by default.
+	// +optional
+	at string,
+) *dagger.File {
+	return m.verifying(release, policy).
+		WithMountedSecret("/key", attestKey).
+		WithExec([]string{"attest", "verify", "--release", "/release", "--policy", "/policy.toml", "--at", at,
+			"--summary", "/summary.json", "--summary-key", "/key", "--verifier", verifier}).
+		File("/summary.json")
+}
+
+// verifying returns a container with the attest program, a release and a policy.
+func (m *Mangos) verifying(release *dagger.Directory, policy *dagger.File) *dagger.Container {
 	return m.attest().
 		WithMountedDirectory("/release", release).
 		WithMountedFile("/policy.toml", policy).
 		// What was in force when the same was asked last need not be now.
-		WithEnvVariable("MANGOS_RUN", rand.Text()).
-		WithExec(command).
-		Stdout(ctx)
+		WithEnvVariable("MANGOS_RUN", rand.Text())
 }
 
 // attest returns a container with the attest program and nothing else.
