@@ -136,6 +136,10 @@ func (b *builder) source(key string) (common.ElementID, error) {
 	return p.PackageSPDXIdentifier, b.partOf(p.PackageSPDXIdentifier, s.Suite)
 }
 
+// DebianCommit is the comment of the reference to a commit that is Debian's, not
+// upstream's.
+const DebianCommit = "the package's commit in Debian's dgit history, by the field Dgit of its .dsc"
+
 // identify adds the identity of a source. One that was computed from other files
 // than the locked ones counts for nothing.
 func (b *builder) identify(p *spdx.Package, s *lock.Source) {
@@ -155,6 +159,12 @@ func (b *builder) identify(p *spdx.Package, s *lock.Source) {
 		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
 			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: "swh:1:rev:" + id.Commit,
 			ExternalRefComment: "proven by: " + id.CommitProof,
+		})
+	}
+	if id.DebianCommit != "" {
+		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
+			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: "swh:1:rev:" + id.DebianCommit,
+			ExternalRefComment: DebianCommit,
 		})
 	}
 	if id.VcsGit != "" {

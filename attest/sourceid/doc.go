@@ -4,13 +4,15 @@
 //
 // An identity has a level:
 //
-//   - commit: the source names a commit in a form that only who had it could
-//     make: the id that git archive writes into a tarball's header, or a Dgit
-//     or Git-Tag-Info field of a signed .dsc.
+//   - commit: the source names the commit that it was made from: upstream's by
+//     the id that git archive writes into a tarball's header, or that of the
+//     package in Debian's dgit history by the field Dgit of the .dsc. These are
+//     two different commits, and a source may name both.
 //   - tree: the upstream tree is identified by its content (swh:1:dir:), so
 //     that anyone can look for it in an archive of source code.
 //   - version: only the name, version and digests of the files are known.
 //
-// What is merely declared (the Vcs-Git field) is passed on as declared and
-// proves nothing. No commit is ever guessed from a version or a tag's name.
+// What is merely declared (the fields Vcs-Git and Git-Tag-Info, which names the
+// object of a tag and no commit) is passed on as declared and proves nothing. No
+// commit is ever guessed from a version or a tag's name.
 package sourceid

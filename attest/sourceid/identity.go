@@ -47,7 +47,10 @@ type Identity struct {
 	// Commit is the upstream commit, CommitProof what proves it.
 	Commit      string `json:"commit,omitempty"`
 	CommitProof string `json:"commitProof,omitempty"`
-	// VcsGit and Tag are declared by the package and prove nothing.
+	// DebianCommit is the commit of the package in Debian's dgit history, which the
+	// field Dgit of its description names. It is not upstream's.
+	DebianCommit string `json:"debianCommit,omitempty"`
+	// VcsGit and Tag (the id of a tag's object) are declared by the package and prove nothing.
 	VcsGit string `json:"vcsGit,omitempty"`
 	Tag    string `json:"tag,omitempty"`
 	// Missing names files that would have told more and were not to be had.
@@ -154,7 +157,7 @@ func Identify(src *lock.Source, open func(f lock.File) (io.ReadCloser, error)) (
 		}
 	}
 	switch {
-	case id.Commit != "":
+	case id.Commit != "" || id.DebianCommit != "":
 		id.Level = LevelCommit
 	case id.SWHID != "":
 		id.Level = LevelTree
@@ -162,15 +165,14 @@ func Identify(src *lock.Source, open func(f lock.File) (io.ReadCloser, error)) (
 	return id, nil
 }
 
-// readTree takes the tree of upstream's archive, and the commit that it names if
-// the description names none.
+// readTree takes the tree of upstream's archive, and the commit that it names.
 func (id *Identity) readTree(f lock.File, open func(lock.File) (io.ReadCloser, error)) error {
 	t, err := readArchive(f, open)
 	if err != nil {
 		return err
 	}
 	id.Tree, id.SWHID = path.Base(f.Path), t.SWHID()
-	if t.Commit != "" && id.Commit == "" {
+	if t.Commit != "" {
 		id.Commit, id.CommitProof = t.Commit, "git archive, header of "+id.Tree
 	}
 	return nil
@@ -224,7 +226,7 @@ func (id *Identity) readDSC(f lock.File, open func(lock.File) (io.ReadCloser, er
 	}
 	id.VcsGit = printable(p.Get("Vcs-Git"))
 	if commit, _, _ := strings.Cut(p.Get("Dgit"), " "); IsCommit(commit) {
-		id.Commit, id.CommitProof = commit, "field Dgit of the .dsc (the Debian commit)"
+		id.DebianCommit = commit
 	}
 	for word := range strings.FieldsSeq(p.Get("Git-Tag-Info")) {
 		if tag, ok := strings.CutPrefix(word, "tag="); ok && IsCommit(tag) {

@@ -161,7 +161,8 @@ func TestIdentify(t *testing.T) {
 	z = gzip.NewWriter(&plain)
 	z.Write(other)
 	z.Close()
-	commit := strings.Repeat("ab", 20)
+	commit, head := strings.Repeat("ab", 20), git(t, dir, "rev-parse", "HEAD")
+	dgit := "Dgit: " + commit + " debian archive/debian/1 https://example.com\n"
 	dsc := func(more string) string {
 		return "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nFormat: 3.0 (quilt)\nSource: p\nVcs-Git: https://example.com/p.git\n" + more + "\n-----BEGIN PGP SIGNATURE-----\n\nxx\n-----END PGP SIGNATURE-----\n"
 	}
@@ -170,11 +171,16 @@ func TestIdentify(t *testing.T) {
 		orig      []byte
 		level     Level
 		commit    string
+		debian    string
+		tag       string
 	}{
-		{"git archive", dsc(""), zipped.Bytes(), LevelCommit, git(t, dir, "rev-parse", "HEAD")},
-		{"plain", dsc(""), plain.Bytes(), LevelTree, ""},
-		{"dgit", dsc("Dgit: " + commit + " debian archive/debian/1 https://example.com\n"), plain.Bytes(), LevelCommit, commit},
-		{"forged dgit", dsc("Dgit: HEAD debian\n"), plain.Bytes(), LevelTree, ""},
+		{"git archive", dsc(""), zipped.Bytes(), LevelCommit, head, "", ""},
+		{"plain", dsc(""), plain.Bytes(), LevelTree, "", "", ""},
+		{"dgit", dsc(dgit), plain.Bytes(), LevelCommit, "", commit, ""},
+		{"git archive and dgit", dsc(dgit), zipped.Bytes(), LevelCommit, head, commit, ""},
+		{"forged dgit", dsc("Dgit: HEAD debian\n"), plain.Bytes(), LevelTree, "", "", ""},
+		{"a tag", dsc("Git-Tag-Info: tag=" + commit + " fp=0123\n"), plain.Bytes(), LevelTree, "", "", commit},
+		{"a tag that is none", dsc("Git-Tag-Info: tag=v1 fp=0123\n"), plain.Bytes(), LevelTree, "", "", ""},
 	}
 	for _, c := range cases {
 		files := map[string][]byte{"p_1.dsc": []byte(c.dsc), "p_1.orig.tar.gz": c.orig, "p_1-1.debian.tar.gz": []byte("not looked at"), "p_1.orig-doc.tar.gz": []byte("nor this")}
@@ -188,7 +194,7 @@ func TestIdentify(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		if id.Level != c.level || id.Commit != c.commit || !strings.HasPrefix(id.SWHID, "swh:1:dir:") || id.VcsGit == "" {
+		if id.Level != c.level || id.Commit != c.commit || id.DebianCommit != c.debian || id.Tag != c.tag || (id.CommitProof != "") != (c.commit != "") || !strings.HasPrefix(id.SWHID, "swh:1:dir:") || id.VcsGit == "" {
 			t.Errorf("%s: %+v", c.name, id)
 		}
 	}
@@ -256,7 +262,7 @@ func FuzzDescription(f *testing.F) {
 		if err := id.readDSC(lock.File{Path: "a.dsc"}, open); err != nil {
 			return
 		}
-		if id.Commit != "" && !IsCommit(id.Commit) || strings.ContainsAny(id.VcsGit, "\n\x1b") {
+		if id.Commit != "" || id.DebianCommit != "" && !IsCommit(id.DebianCommit) || id.Tag != "" && !IsCommit(id.Tag) || strings.ContainsAny(id.VcsGit, "\n\x1b") {
 			t.Errorf("%+v", id)
 		}
 	})

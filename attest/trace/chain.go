@@ -262,10 +262,13 @@ func (x *Source) identity(s *spdx.Package) {
 		if ref.RefType != common.TypePersistentIdSwh {
 			continue
 		}
-		if commit, ok := strings.CutPrefix(ref.Locator, "swh:1:rev:"); ok {
-			x.Commit, x.Proof = commit, strings.TrimPrefix(ref.ExternalRefComment, "proven by: ")
-		} else {
+		switch commit, ok := strings.CutPrefix(ref.Locator, "swh:1:rev:"); {
+		case !ok:
 			x.SWHID, x.Tree = ref.Locator, strings.TrimPrefix(ref.ExternalRefComment, "the tree in ")
+		case ref.ExternalRefComment == sbom.DebianCommit:
+			x.DebianCommit = commit
+		default:
+			x.Commit, x.Proof = commit, strings.TrimPrefix(ref.ExternalRefComment, "proven by: ")
 		}
 	}
 }

@@ -77,6 +77,8 @@ type Source struct {
 	// Commit is the upstream commit, Proof what proves it.
 	Commit string `json:"commit,omitempty"`
 	Proof  string `json:"proof,omitempty"`
+	// DebianCommit is the commit of the package in Debian's dgit history.
+	DebianCommit string `json:"debianCommit,omitempty"`
 	// Declared is what the package says of its repository, and proves nothing.
 	Declared []string `json:"declared,omitempty"`
 }

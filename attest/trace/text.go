@@ -142,12 +142,17 @@ func (t *text) source(s *Source) {
 	}
 	switch {
 	case s.Commit != "":
-		t.row("identity", "commit "+s.Commit+" proven")
+		t.row("identity", "upstream commit "+s.Commit+" proven")
 		t.row(" ", "by: "+s.Proof)
+	case s.DebianCommit != "":
+		t.row("identity", "of Debian's history only; no upstream commit is proven")
 	case s.SWHID != "":
 		t.row("identity", s.Level+" only")
 	default:
 		t.row("identity", "version only: its tree was not identified")
+	}
+	if s.DebianCommit != "" {
+		t.row(" ", "Debian's (dgit) commit "+s.DebianCommit)
 	}
 	if s.SWHID != "" {
 		t.row(" ", s.SWHID)

@@ -186,14 +186,14 @@ func TestScreen(t *testing.T) {
 		Asked: "/" + strings.Repeat("x", 300), Component: "root", Title: "root", Path: "/x", SHA256: digest("x"), Origin: long,
 		Links: []Link{{"/a", "/b", "p", ""}, {"/b", "/c", "p", ""}}, Elsewhere: []string{"initrd:/x", "boot:/x", "kernel:/x"},
 		Package: &Package{Name: "p", Version: "1", PURL: "pkg:deb/p", Licence: long},
-		Source: &Source{Name: "p", Version: "1", Commit: "c", Proof: "proof", SWHID: "swh:1:dir:x", Tree: "p.tar", Declared: []string{"one", "two"},
+		Source: &Source{Name: "p", Version: "1", Commit: "c", Proof: "proof", DebianCommit: "d", SWHID: "swh:1:dir:x", Tree: "p.tar", Declared: []string{"one", "two"},
 			Files: []SourceFile{{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}, {"e", "5"}}},
 		Locked: &Locked{Name: "p.deb", SHA256: digest("deb"), Suite: "s", Signed: "F1, F2"},
 		Built:  []Built{{Step: "erofs", Builder: "https://builder.example.com/"}},
 	}
 	text := r.Text()
 	onScreen(t, "much", text)
-	for _, want := range []string{"signed by F1", "signed by F2", "by https://builder.example.com/", "see --json", "commit c proven", digest("deb")} {
+	for _, want := range []string{"signed by F1", "signed by F2", "by https://builder.example.com/", "see --json", "upstream commit c proven", "Debian's (dgit) commit d", digest("deb")} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not on the screen:\n%s", want, text)
 		}
@@ -370,6 +370,45 @@ func TestHostile(t *testing.T) {
 		if strings.HasPrefix(row, " built    erofs") || strings.ContainsRune(row, 0x1b) {
 			t.Errorf("a document forged a line: %q", row)
 		}
+	}
+}
+
+// TestDebianCommit: a commit of Debian's history is called that, beside upstream's or
+// alone.
+func TestDebianCommit(t *testing.T) {
+	good, _ := release(t)
+	text, err := os.ReadFile(filepath.Join(good, document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream, debian := strings.Repeat("ab", 20), strings.Repeat("cd", 20)
+	own := fmt.Sprintf(`{"referenceCategory":"PERSISTENT-ID","referenceType":"swh","referenceLocator":"swh:1:rev:%s","comment":"proven by: git archive"}`, upstream)
+	if strings.Count(string(text), own) != 1 {
+		t.Fatalf("the sample has no %s", own)
+	}
+	others := strings.Replace(strings.Replace(own, upstream, debian, 1), "proven by: git archive", sbom.DebianCommit, 1)
+	for name, row := range map[string]struct{ refs, commit, says string }{
+		"both":          {own + "," + others, upstream, "upstream commit " + upstream + " proven"},
+		"both, swapped": {others + "," + own, upstream, "upstream commit " + upstream + " proven"},
+		"Debian's":      {others, "", "no upstream commit is proven"},
+	} {
+		dir := t.TempDir()
+		write(t, dir, document, strings.Replace(string(text), own, row.refs, 1))
+		x, err := open(t, dir, Options{}).Trace("/usr/bin/bash")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if x.Source.Commit != row.commit || x.Source.DebianCommit != debian || (x.Source.Proof != "") != (row.commit != "") {
+			t.Errorf("%s: %+v", name, x.Source)
+		}
+		if out := x.Text(); !strings.Contains(out, row.says) || !strings.Contains(out, "Debian's (dgit) commit "+debian) {
+			t.Errorf("%s:\n%s", name, out)
+		}
+		if out := x.Tree(); !strings.Contains(out, "Debian's (dgit) commit "+debian) || strings.Contains(out, "upstream commit") != (row.commit != "") {
+			t.Errorf("%s:\n%s", name, out)
+		}
+		onScreen(t, name, x.Text())
 	}
 }
 

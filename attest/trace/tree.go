@@ -50,7 +50,10 @@ func (s *Source) draw(under *branch) {
 	}
 	identity := source.add("identity: " + s.Level)
 	if s.Commit != "" {
-		identity.add("commit " + s.Commit).add("proven by " + s.Proof)
+		identity.add("upstream commit " + s.Commit).add("proven by " + s.Proof)
+	}
+	if s.DebianCommit != "" {
+		identity.add("Debian's (dgit) commit " + s.DebianCommit)
 	}
 	if s.SWHID != "" {
 		identity.add(join(s.SWHID, s.Tree))
