@@ -21,7 +21,8 @@
 //   - inputs: every input of a step is another's product, or a certificate or
 //     public key of the organisation, which the policy has.
 //   - lock: every file of the distribution stands in the lock with this digest,
-//     and every package of a set was fetched.
+//     and every package of a set was fetched; every Go module stands in go.sum, by its
+//     name, or by its content where the archives are given ([Modules]).
 //   - distribution: the lock's suites are Releases that the distribution signed,
 //     and what the lock names stands in their indexes.
 //   - disk, root-hash, root-hash-signature, update-files: partitions, hash tree

@@ -35,17 +35,18 @@ func readLock(r *folder) (*lock.Lock, error) {
 
 // checkLock holds every file of the distribution that a step used or fetched
 // against the lock, every set that was fetched against the lock's, and every Go
-// module against go.sum.
-func checkLock(r *folder, all statements, l *lock.Lock) (string, error) {
+// module against go.sum: by its name, and by its content where the folder of the
+// archives is given.
+func checkLock(r *folder, all statements, l *lock.Lock, archives string) (string, error) {
 	locked := map[string]record.Item{}
 	for _, item := range record.Items(l) {
 		locked[item.Name] = item
 	}
-	modules, err := readGoSum(r)
+	sums, err := readGoSum(r)
 	if err != nil {
 		return "", err
 	}
-	files := map[string]bool{}
+	files, used := map[string]bool{}, modules{}
 	for _, s := range all.sorted() {
 		for _, side := range []map[string]descriptor{s.inputs, s.products} {
 			for name, d := range side {
@@ -60,8 +61,9 @@ func checkLock(r *folder, all statements, l *lock.Lock) (string, error) {
 					}
 					files[name] = true
 				case "go":
-					if path, version, _ := strings.Cut(strings.TrimSuffix(rest, ".zip"), "@"); modules[module.Version{Path: path, Version: version}] == "" {
-						return "", fmt.Errorf("step %s: %s is not in go.sum", s.name, name)
+					path, version, _ := strings.Cut(strings.TrimSuffix(rest, ".zip"), "@")
+					if err := used.add(module.Version{Path: path, Version: version}, d.SHA256(), sums); err != nil {
+						return "", fmt.Errorf("step %s: Go module %w", s.name, err)
 					}
 				}
 			}
@@ -71,7 +73,14 @@ func checkLock(r *folder, all statements, l *lock.Lock) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d files of the distribution, %d sets, %d Go modules", len(files), sets, len(modules)), nil
+	how := "names"
+	if archives != "" {
+		if err := used.check(archives, sums); err != nil {
+			return "", fmt.Errorf("Go module %w", err)
+		}
+		how = "content"
+	}
+	return fmt.Sprintf("%d files of the distribution, %d sets, %d Go modules by their %s", len(files), sets, len(used), how), nil
 }
 
 // checkDistribution holds the lock against the distribution's word: the signed

@@ -1,8 +1,14 @@
 package verify
 
 import (
+	"archive/zip"
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/dirhash"
 
 	"github.com/mastercard/mangos/attest/provenance"
 )
@@ -35,6 +41,37 @@ func FuzzReadSignatures(f *testing.F) {
 	f.Fuzz(func(t *testing.T, section []byte) {
 		if list, err := readSignatures(section); err == nil && len(list) == 0 {
 			t.Error("no signature, and no error")
+		}
+	})
+}
+
+// FuzzHashModule: the sum of an archive is the go command's, or there is none.
+func FuzzHashModule(f *testing.F) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range []string{"m@v1/go.mod", "m@v1/a.go"} {
+		if w, err := z.Create(name); err != nil {
+			f.Fatal(err)
+		} else if _, err := w.Write([]byte(name)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add([]byte("PK"))
+	path := filepath.Join(f.TempDir(), "m.zip")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := hashModule(data)
+		if err != nil {
+			return
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if want, err := dirhash.HashZip(path, dirhash.Hash1); err == nil && got != want {
+			t.Errorf("%s, the go command says %s", got, want)
 		}
 	})
 }

@@ -14,10 +14,13 @@ import (
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
 
+// Option makes a verification another one than most.
+type Option func(*verifier)
+
 // Release verifies the release in the folder dir. The layout must be in force at
 // the time at. What is wrong with the release is in the report; an error tells
 // that there is no report.
-func Release(ctx context.Context, dir string, p *policy.Policy, at time.Time) (*Report, error) {
+func Release(ctx context.Context, dir string, p *policy.Policy, at time.Time, options ...Option) (*Report, error) {
 	start := time.Now()
 	r, err := openFolder(dir)
 	if err != nil {
@@ -25,6 +28,9 @@ func Release(ctx context.Context, dir string, p *policy.Policy, at time.Time) (*
 	}
 	defer r.close()
 	v := newVerifier(ctx, r, p, at)
+	for _, o := range options {
+		o(v)
+	}
 	report := &Report{Policy: p.SHA256, At: at.UTC().Format(time.RFC3339), Bytes: r.bytes, Files: map[string]string{}}
 	report.Checks = v.run()
 	if v.image.disk != nil {
@@ -56,6 +62,8 @@ type verifier struct {
 	r      *folder
 	policy *policy.Policy
 	at     time.Time
+	// modules is the folder of Go modules' archives; empty: there is none.
+	modules string
 
 	image  image
 	all    statements
@@ -146,7 +154,7 @@ func (v *verifier) checks() []check {
 			return checkAccounted(r, v.all, v.layout, m.understood(r))
 		}},
 		{"inputs", facts(), facts(&v.stated), func() (string, error) { return checkInputs(v.all, trust) }},
-		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock) }},
+		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock, v.modules) }},
 		{"distribution", facts(), facts(&v.locked), func() (string, error) { return checkDistribution(r, v.lock, v.policy.Suites) }},
 		{"disk", facts(&v.unpacked, &v.dissected), facts(), v.describeDisk},
 		{"root-hash", facts(&v.opened), facts(), m.checkRootHash},

@@ -37,12 +37,12 @@ func TestScripts(t *testing.T) {
 }
 
 // TestReleaseScripts runs the scripts that need a release. In their folder they
-// find it as release, and what it was made of: keys, records and definition.
+// find it as release, and what it was made of: keys, records, modules and definition.
 func TestReleaseScripts(t *testing.T) {
 	w := verifytest.New(t, t.TempDir(), "Example", "hello", verifytest.Extended(""))
 	release := w.Release(t)
 	testscript.Run(t, testscript.Params{Dir: "testdata/release", Cmds: commands, Setup: func(e *testscript.Env) error {
-		for name, from := range map[string]string{"release": release, "keys": w.Keys, "definition": filepath.Join(w.Work, "definition")} {
+		for name, from := range map[string]string{"release": release, "keys": w.Keys, "modules": w.Modules, "definition": filepath.Join(w.Work, "definition")} {
 			if err := os.CopyFS(filepath.Join(e.WorkDir, name), os.DirFS(from)); err != nil {
 				return err
 			}

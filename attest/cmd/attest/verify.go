@@ -18,6 +18,7 @@ import (
 // verifyOptions are the flags of attest verify.
 type verifyOptions struct {
 	release, policy, at    string
+	modules                string
 	summary, key, verifier string
 	resource, policyURI    string
 	asJSON                 bool
@@ -35,6 +36,7 @@ func newVerify() *cobra.Command {
 	f.StringVar(&o.release, "release", "", "`DIR` of the release")
 	f.StringVar(&o.policy, "policy", "", "`FILE` that says who is trusted (attest policy)")
 	f.StringVar(&o.at, "at", "", "`TIME` at which the layout must be in force (default now)")
+	f.StringVar(&o.modules, "modules", "", "`DIR` of the Go modules' archives, to hold their content against go.sum (cache/download of a module cache)")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	f.StringVar(&o.summary, "summary", "", "`FILE` to write a signed Verification Summary Attestation to, whatever the verdict")
 	f.StringVar(&o.key, "summary-key", "", "`FILE` of the verifier's own attest key")
@@ -60,7 +62,11 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	report, err := verify.Release(cmd.Context(), o.release, p, at)
+	var options []verify.Option
+	if o.modules != "" {
+		options = append(options, verify.Modules(o.modules))
+	}
+	report, err := verify.Release(cmd.Context(), o.release, p, at, options...)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,14 @@
 package verifytest
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/sha1" //nolint:gosec // SPDX wants it
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -14,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/mod/sumdb/dirhash"
 
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/record"
@@ -67,7 +71,7 @@ func (w *World) steps(t testing.TB, content string) {
 		"source/attest/cmd/record/main.go":      []byte("package main\n"),
 	})
 	w.step(t, "toolchain", []string{"source/go.mod"}, map[string][]byte{"toolchain.tree": []byte("go")})
-	w.step(t, "modules", []string{"source/go.mod", "source/go.sum"}, map[string][]byte{"go/example.org/m@v1.0.0.zip": []byte("PK")})
+	w.step(t, "modules", []string{"source/go.mod", "source/go.sum"}, map[string][]byte{"go/example.org/M@v1.0.0.zip": w.read(t, w.path(moduleArchive))})
 	w.programs(t)
 	selections := map[string][]byte{}
 	for _, set := range append([]string{"source-linux"}, sets...) {
@@ -150,8 +154,25 @@ func (w *World) lock(t testing.TB) *lock.Lock {
 	text, err := l.Encode()
 	must(t, err)
 	w.Files[Name+"_"+Version+".lock.json"] = text
-	w.Files[Name+"_"+Version+".go.sum"] = []byte("example.org/m v1.0.0 h1:x=\nexample.org/m v1.0.0/go.mod h1:y=\n")
+	w.Files[Name+"_"+Version+".go.sum"] = fmt.Appendf(nil, "example.org/M v1.0.0 %s\nexample.org/M v1.0.0/go.mod h1:y=\n", w.module(t))
 	return l
+}
+
+// moduleArchive is the archive of a Go module.
+const moduleArchive = "modules/example.org/!m/@v/v1.0.0.zip"
+
+// module writes the archive, and returns the sum of what is in it.
+func (w *World) module(t testing.TB) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	f, err := z.Create("example.org/M@v1.0.0/go.mod")
+	must(t, err)
+	_, err = f.Write([]byte("module example.org/M\n"))
+	must(t, errors.Join(err, z.Close()))
+	sum, err := dirhash.HashZip(w.write(t, moduleArchive, b.Bytes()), dirhash.Hash1)
+	must(t, err)
+	return sum
 }
 
 // publish signs a Release with these indexes, as the archive of the definition.
@@ -196,7 +217,7 @@ func (w *World) programs(t testing.TB) {
 	} {
 		w.item(to, products["program/"+from])
 	}
-	w.step(t, "programs", append(w.below("source/attest/"), "source/go.mod", "go/example.org/m@v1.0.0.zip", "toolchain.tree", "bootstrap/record", "bootstrap/sandbox"), products)
+	w.step(t, "programs", append(w.below("source/attest/"), "source/go.mod", "go/example.org/M@v1.0.0.zip", "toolchain.tree", "bootstrap/record", "bootstrap/sandbox"), products)
 }
 
 // packages fetches and unpacks.

@@ -37,6 +37,8 @@ type World struct {
 	Keys, Work string
 	Names      release.Names
 	Records    []*record.Record
+	// Modules is the folder of Go modules' archives.
+	Modules string
 	// Files are the release's, before evidence and checksums.
 	Files map[string][]byte
 	// Policy is what the release is verified against.
@@ -74,7 +76,7 @@ func Bank(name string) Option { return func(w *World) { w.bank = name } }
 func New(t testing.TB, dir, organisation, content string, options ...Option) *World {
 	t.Helper()
 	w := &World{
-		Keys: filepath.Join(dir, "keys"), Work: filepath.Join(dir, "work"), Files: map[string][]byte{},
+		Keys: filepath.Join(dir, "keys"), Work: filepath.Join(dir, "work"), Modules: filepath.Join(dir, "work", "modules"), Files: map[string][]byte{},
 		items: map[string]record.Item{}, bytes: map[string][]byte{},
 	}
 	for _, o := range options {
