@@ -34,13 +34,18 @@ type builder struct {
 	levels map[sourceid.Level]int
 }
 
-// Build makes the document. The same input gives the same document.
-func Build(in Input) (*spdx.Document, error) {
+func newBuilder(in Input) *builder {
 	b := &builder{
 		in: in, packages: map[string]*lock.Package{}, sources: map[string]*lock.Source{}, archives: map[string]lock.Archive{},
 		made: map[common.ElementID]bool{}, texts: map[string]bool{}, levels: map[sourceid.Level]int{},
 	}
 	b.indexLock()
+	return b
+}
+
+// Build makes the document. The same input gives the same document.
+func Build(in Input) (*spdx.Document, error) {
+	b := newBuilder(in)
 	b.doc = spdx.Document{
 		SPDXVersion: spdx.Version, DataLicense: spdx.DataLicense, SPDXIdentifier: documentID,
 		DocumentName: in.Name + "_" + in.Version,

@@ -1,145 +1,182 @@
 package sbom
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"runtime"
+	"maps"
 	"slices"
 	"strings"
 
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/mastercard/mangos/format/erofs"
+	"github.com/mastercard/mangos/format/cpio"
+	"github.com/mastercard/mangos/modules/image/initrd"
 )
 
-// ErrDiffers says that an image and its bill of materials do not fit together.
-var ErrDiffers = errors.New("image and bill of materials differ")
+// ErrDiffers says that a document and what it describes do not fit together.
+var ErrDiffers = errors.New("bill of materials differs from what it describes")
 
-// maxDepth bounds how deep an image's folders may be nested.
-const maxDepth = 256
+// listing is what a document says of the files of one component.
+type listing struct {
+	files map[string]*spdx.File // by name, "./" before it
+	seen  map[string]bool
+}
 
-// CheckImage holds the files of a document's component against an image: every
-// regular file and symbolic link of the image is listed with its digest, and
-// everything listed is there; but for what the document says it leaves out. It
-// returns how many files that were. Errors wrap [ErrDiffers] or tell what could
-// not be read.
-func CheckImage(ctx context.Context, doc *spdx.Document, component string, img *erofs.Image) (int, error) {
-	listed := map[string]*spdx.File{}
+// listingOf returns the files of a component. The document must leave out none, and
+// none may stand there twice.
+func listingOf(doc *spdx.Document, component string) (*listing, error) {
+	c := componentOf(doc, component)
+	if c == nil || c.PackageVerificationCode == nil {
+		return nil, fmt.Errorf("the document has no component %s with files: %w", component, ErrDiffers)
+	}
+	if left := c.PackageVerificationCode.ExcludedFiles; len(left) > 0 {
+		return nil, fmt.Errorf("the document leaves out %.200q: %w", left, ErrDiffers)
+	}
+	l := &listing{files: map[string]*spdx.File{}, seen: map[string]bool{}}
 	for _, f := range doc.Files {
-		if ComponentOf(f.FileSPDXIdentifier) == component {
-			listed[f.FileName] = f
+		if ComponentOf(f.FileSPDXIdentifier) != component {
+			continue
 		}
-	}
-	leftOut, err := leftOut(doc, component)
-	if err != nil {
-		return 0, fmt.Errorf("check image: %w", err)
-	}
-	root, err := img.Root()
-	if err != nil {
-		return 0, fmt.Errorf("check image: %w", err)
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	seen := map[string]bool{}
-	err = walkImage(img, root, ".", 0, func(name string, inode *erofs.Inode) error {
-		if err := ctx.Err(); err != nil {
-			return err
+		if l.files[f.FileName] != nil || f.FileSPDXIdentifier != fileID(component, strings.TrimPrefix(f.FileName, "./")) {
+			return nil, fmt.Errorf("%s is listed twice, or under a wrong identifier: %w", f.FileName, ErrDiffers)
 		}
-		if slices.Contains(leftOut, name) {
-			return nil
-		}
-		f := listed[name]
-		if f == nil || seen[name] {
-			return fmt.Errorf("%s is in the image, and not listed once: %w", name, ErrDiffers)
-		}
-		seen[name] = true
-		g.Go(func() error { return same(f, inode) })
-		return nil
-	})
-	if other := g.Wait(); other != nil {
-		err = other
+		l.files[f.FileName] = f
 	}
-	if err != nil {
-		return 0, fmt.Errorf("check image: %w", err)
-	}
-	for name := range listed {
-		if !seen[name] {
-			return 0, fmt.Errorf("check image: %s is listed, and not in the image: %w", name, ErrDiffers)
-		}
-	}
-	if len(seen) == 0 {
-		return 0, fmt.Errorf("check image: the document lists no file of %s: %w", component, ErrDiffers)
-	}
-	return len(seen), nil
+	return l, nil
 }
 
-// leftOut are the files that a component's package excludes.
-func leftOut(doc *spdx.Document, component string) ([]string, error) {
+// componentOf is the document's element of a component; nil if there is none.
+func componentOf(doc *spdx.Document, name string) *spdx.Package {
 	for _, p := range doc.Packages {
-		if p.PackageSPDXIdentifier == componentID(component) && p.PackageVerificationCode != nil {
-			return p.PackageVerificationCode.ExcludedFiles, nil
-		}
-	}
-	return nil, fmt.Errorf("the document has no component %s with files: %w", component, ErrDiffers)
-}
-
-// walkImage calls visit for each file and link below a folder.
-func walkImage(img *erofs.Image, dir *erofs.Inode, at string, depth int, visit func(string, *erofs.Inode) error) error {
-	if depth > maxDepth {
-		return fmt.Errorf("%s: nested deeper than %d: %w", at, maxDepth, ErrDiffers)
-	}
-	entries, err := dir.ReadDir()
-	if err != nil {
-		return fmt.Errorf("%s: %w", at, err)
-	}
-	for _, e := range entries {
-		name := at + "/" + e.Name
-		inode, err := img.Inode(e.NID)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if inode.IsDir() {
-			err = walkImage(img, inode, name, depth+1, visit)
-		} else {
-			err = visit(name, inode)
-		}
-		if err != nil {
-			return err
+		if p.PackageSPDXIdentifier == componentID(name) {
+			return p
 		}
 	}
 	return nil
 }
 
-// same holds a file against its entry.
-func same(f *spdx.File, inode *erofs.Inode) error {
-	target, isLink := Target(f)
-	switch {
-	case inode.IsSymlink():
-		got, err := inode.Readlink()
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.FileName, err)
-		}
-		sum := sha256.Sum256([]byte(got))
-		if !isLink || got != target || hex.EncodeToString(sum[:]) != SHA256(f.Checksums) {
-			return fmt.Errorf("%s leads to %.200q in the image: %w", f.FileName, got, ErrDiffers)
-		}
-		return nil
-	case !inode.IsRegular() || isLink:
-		return fmt.Errorf("%s is of another type in the image (%s): %w", f.FileName, inode.TypeName(), ErrDiffers)
+// find is the entry of a file that is there.
+func (l *listing) find(name string) (*spdx.File, error) {
+	f := l.files[name]
+	if f == nil || l.seen[name] {
+		return nil, fmt.Errorf("%s is there, and not listed once: %w", name, ErrDiffers)
 	}
+	l.seen[name] = true
+	return f, nil
+}
+
+// complete returns how many files there were, if that is all that are listed.
+func (l *listing) complete() (int, error) {
+	for _, name := range slices.Sorted(maps.Keys(l.files)) {
+		if !l.seen[name] {
+			return 0, fmt.Errorf("%s is listed, and not there: %w", name, ErrDiffers)
+		}
+	}
+	if len(l.seen) == 0 {
+		return 0, fmt.Errorf("no file is listed: %w", ErrDiffers)
+	}
+	return len(l.seen), nil
+}
+
+// sameLink holds a symbolic link against its entry.
+func sameLink(f *spdx.File, got string) error {
+	target, isLink := Target(f)
+	sum := sha256.Sum256([]byte(got))
+	if !isLink || got != target || hex.EncodeToString(sum[:]) != SHA256(f.Checksums) {
+		return fmt.Errorf("%s leads to %.200q: %w", f.FileName, got, ErrDiffers)
+	}
+	return nil
+}
+
+// sameFile holds a regular file against its entry.
+func sameFile(f *spdx.File, r io.Reader) error {
 	h := sha256.New()
-	r := io.NewSectionReader(inode.Open(), 0, inode.Size)
 	if _, err := io.CopyBuffer(h, struct{ io.Reader }{r}, make([]byte, 256<<10)); err != nil {
 		return fmt.Errorf("%s: %w", f.FileName, err)
 	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != SHA256(f.Checksums) {
-		return fmt.Errorf("%s has SHA-256 %s in the image, and %s in the list: %w", path.Clean(strings.TrimPrefix(f.FileName, ".")), got, SHA256(f.Checksums), ErrDiffers)
+	return sameDigest(f, hex.EncodeToString(h.Sum(nil)))
+}
+
+func sameDigest(f *spdx.File, got string) error {
+	if _, isLink := Target(f); isLink {
+		return fmt.Errorf("%s is a file, and a symbolic link in the list: %w", f.FileName, ErrDiffers)
+	}
+	if want := SHA256(f.Checksums); got != want {
+		return fmt.Errorf("%s has SHA-256 %s, and %s in the list: %w", strings.TrimPrefix(f.FileName, "."), got, want, ErrDiffers)
+	}
+	return nil
+}
+
+// CheckInitrd holds the files of the component "initrd" against the initrd of a
+// kernel image, to which the command line was appended: all of them, and no other.
+// It returns how many files that were.
+func CheckInitrd(doc *spdx.Document, image []byte, commandLine string) (int, error) {
+	l, err := listingOf(doc, "initrd")
+	if err != nil {
+		return 0, fmt.Errorf("check initrd: %w", err)
+	}
+	err = initrd.Read(image, commandLine, func(h *cpio.Header, content io.Reader) error {
+		kind := h.Mode & cpio.TypeMask
+		if kind == cpio.TypeDir {
+			return nil
+		}
+		f, err := l.find("./" + h.Name)
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case cpio.TypeRegular:
+			return sameFile(f, content)
+		case cpio.TypeSymlink:
+			target, err := io.ReadAll(io.LimitReader(content, cpio.MaxName))
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.FileName, err)
+			}
+			return sameLink(f, string(target))
+		}
+		return fmt.Errorf("%s is neither a file nor a symbolic link: %w", f.FileName, ErrDiffers)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("check initrd: %w", err)
+	}
+	n, err := l.complete()
+	if err != nil {
+		return 0, fmt.Errorf("check initrd: %w", err)
+	}
+	return n, nil
+}
+
+// CheckFiles holds the files of a component against the SHA-256 that each of them
+// has: all of them, and no other. It returns how many files that were.
+func CheckFiles(doc *spdx.Document, component string, digests map[string]string) (int, error) {
+	l, err := listingOf(doc, component)
+	if err != nil {
+		return 0, fmt.Errorf("check %s: %w", component, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(digests)) {
+		f, err := l.find("./" + name)
+		if err == nil {
+			err = sameDigest(f, digests[name])
+		}
+		if err != nil {
+			return 0, fmt.Errorf("check %s: %w", component, err)
+		}
+	}
+	n, err := l.complete()
+	if err != nil {
+		return 0, fmt.Errorf("check %s: %w", component, err)
+	}
+	return n, nil
+}
+
+// CheckArtifact holds the file that a component is shipped as against its SHA-256.
+func CheckArtifact(doc *spdx.Document, component, digest string) error {
+	c := componentOf(doc, component)
+	if c == nil || SHA256(c.PackageChecksums) != digest {
+		return fmt.Errorf("check %s: its image has SHA-256 %s, and another in the list: %w", component, digest, ErrDiffers)
 	}
 	return nil
 }

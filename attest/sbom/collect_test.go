@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 	"golang.org/x/sys/unix"
 
 	"github.com/mastercard/mangos/attest/internal/oracle"
@@ -240,6 +241,7 @@ func TestKernel(t *testing.T) {
 // same tree, and of others.
 func TestCheckImage(t *testing.T) {
 	p := product(t)
+	p.Document = lay(t, t.TempDir(), map[string]string{InstalledPath: "document"})
 	list, err := p.Components(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +254,7 @@ func TestCheckImage(t *testing.T) {
 	for _, f := range list[0].Files {
 		content := "-> " + f.Target
 		if !f.Link {
-			for _, dir := range []string{p.Root.Tree, p.Root.Overlay, p.Root.Programs} {
+			for _, dir := range []string{p.Root.Tree, p.Root.Overlay, p.Root.Programs, p.Document} {
 				name := strings.Replace(f.Path, "usr/lib/dpkg-db", "var/lib/dpkg", 1)
 				if text, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
 					content = string(text)
@@ -267,7 +269,6 @@ func TestCheckImage(t *testing.T) {
 		}
 		lay(t, tree, map[string]string{f.Path: content})
 	}
-	lay(t, tree, map[string]string{InstalledPath: "left out"})
 	check := func() (int, error) {
 		name := filepath.Join(t.TempDir(), "x.erofs")
 		oracle.Run(t, "", "mkfs.erofs", "-zlz4hc", name, tree)
@@ -313,13 +314,33 @@ func TestCheckImage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, f := range doc.Files {
-		if f.FileName == "./bin" {
-			f.FileComment = strings.Replace(f.FileComment, "usr/bin", "usr/other", 1) // with the digest of usr/bin
+	for name, change := range map[string]func(*spdx.Document){
+		"a comment that contradicts the digest": func(doc *spdx.Document) {
+			for _, f := range doc.Files {
+				if f.FileName == "./bin" {
+					f.FileComment = strings.Replace(f.FileComment, "usr/bin", "usr/other", 1) // with the digest of usr/bin
+				}
+			}
+		},
+		"a file that is left out": func(doc *spdx.Document) {
+			componentOf(doc, "root").PackageVerificationCode.ExcludedFiles = []string{"./etc/ours"}
+		},
+		"a file that is listed twice":     func(doc *spdx.Document) { doc.Files = append(doc.Files, doc.Files[0]) },
+		"a file under another identifier": func(doc *spdx.Document) { doc.Files[0].FileSPDXIdentifier = "root-file-0" },
+	} {
+		text, err := Encode(doc)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, err := check(); !errors.Is(err, ErrDiffers) {
-		t.Errorf("a comment that contradicts the digest: %v", err)
+		good := doc
+		if doc, err = Parse(text); err != nil {
+			t.Fatal(err)
+		}
+		change(doc)
+		if _, err := check(); !errors.Is(err, ErrDiffers) {
+			t.Errorf("%s: %v", name, err)
+		}
+		doc = good
 	}
 	if _, err := CheckImage(context.Background(), doc, "nothing", nil); !errors.Is(err, ErrDiffers) {
 		t.Errorf("a component that is not there: %v", err)

@@ -21,11 +21,7 @@ func (b *builder) debs(c *Component, groups map[common.ElementID][]*spdx.File) e
 		if locked == nil || locked.Version != installed.Version {
 			return fmt.Errorf("%s %s: %w", installed.Name, installed.Version, ErrUnlocked)
 		}
-		p := b.locked(locked.Name, locked.Version, locked.Suite, locked.Path, locked.SHA256)
-		p.PackageSPDXIdentifier = packageID(c.Name, locked.Name)
-		p.PackageExternalReferences = []*spdx.PackageExternalReference{
-			purlRef(purl.Deb(b.in.Lock.Distribution, locked.Name, locked.Version, locked.Architecture)),
-		}
+		p := b.deb(c.Name, locked)
 		b.licence(p, c.Copyright[locked.Name])
 		if err := analysed(p, groups[p.PackageSPDXIdentifier], ""); err != nil {
 			return err
@@ -53,6 +49,50 @@ func (b *builder) locked(name, version, suite, file, sha256 string) *spdx.Packag
 		PackageChecksums:        []common.Checksum{{Algorithm: common.SHA256, Value: sha256}},
 		PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
 	}
+}
+
+// deb makes the element of a package of a component.
+func (b *builder) deb(component string, l *lock.Package) *spdx.Package {
+	p := b.locked(l.Name, l.Version, l.Suite, l.Path, l.SHA256)
+	p.PackageSPDXIdentifier = packageID(component, l.Name)
+	p.PackageExternalReferences = []*spdx.PackageExternalReference{
+		purlRef(purl.Deb(b.in.Lock.Distribution, l.Name, l.Version, l.Architecture)),
+	}
+	return p
+}
+
+// sourcePackage makes the element of a source package.
+func (b *builder) sourcePackage(s *lock.Source) *spdx.Package {
+	description := s.Files[0]
+	for _, f := range s.Files {
+		if strings.HasSuffix(f.Path, ".dsc") {
+			description = f
+		}
+	}
+	p := b.locked(s.Name, s.Version, s.Suite, description.Path, description.SHA256)
+	p.PackageSPDXIdentifier, p.PrimaryPackagePurpose = sourceID(s.Name, s.Version), "SOURCE"
+	p.PackageExternalReferences = []*spdx.PackageExternalReference{
+		purlRef(purl.Deb(b.in.Lock.Distribution, s.Name, s.Version, "source")),
+	}
+	return p
+}
+
+// sourceFile makes the element of a file of a source package.
+func (b *builder) sourceFile(s *lock.Source, f lock.File) *spdx.Package {
+	p := b.locked(path.Base(f.Path), s.Version, s.Suite, f.Path, f.SHA256)
+	p.PackageSPDXIdentifier, p.PrimaryPackagePurpose = sourceFileID(f.Path), "ARCHIVE"
+	if strings.HasSuffix(f.Path, ".dsc") || strings.HasSuffix(f.Path, ".asc") {
+		p.PrimaryPackagePurpose = "FILE"
+	}
+	return p
+}
+
+// suite makes the element of a suite.
+func (b *builder) suite(s *lock.Suite) *spdx.Package {
+	p := b.locked(s.Name, s.Date, s.Name, "dists/"+s.Name+"/Release", s.Release)
+	p.PackageSPDXIdentifier, p.PrimaryPackagePurpose = suiteID(s.Name), "OTHER"
+	p.PackageComment = signedBy + strings.Join(s.Signers, ", ")
+	return p
 }
 
 // licence takes the declared licence from a copyright file.
@@ -83,14 +123,11 @@ func (b *builder) licence(p *spdx.Package, text []byte) {
 
 // partOf relates an element to its suite, the signed Release that names it.
 func (b *builder) partOf(id common.ElementID, name string) error {
-	for _, s := range b.in.Lock.Suites {
-		if s.Name != name {
+	for i := range b.in.Lock.Suites {
+		if b.in.Lock.Suites[i].Name != name {
 			continue
 		}
-		p := b.locked(s.Name, s.Date, s.Name, "dists/"+s.Name+"/Release", s.Release)
-		p.PackageSPDXIdentifier = suiteID(s.Name)
-		p.PrimaryPackagePurpose = "OTHER"
-		p.PackageComment = signedBy + strings.Join(s.Signers, ", ")
+		p := b.suite(&b.in.Lock.Suites[i])
 		b.add(p)
 		b.relate(id, common.TypeRelationshipPackageOf, p.PackageSPDXIdentifier)
 		return nil
@@ -108,28 +145,13 @@ func (b *builder) source(key string) (common.ElementID, error) {
 	if s == nil {
 		return "", fmt.Errorf("source %s: %w", key, ErrUnlocked)
 	}
-	description := s.Files[0]
-	for _, f := range s.Files {
-		if strings.HasSuffix(f.Path, ".dsc") {
-			description = f
-		}
-	}
-	p := b.locked(s.Name, s.Version, s.Suite, description.Path, description.SHA256)
-	p.PackageSPDXIdentifier = sourceID(s.Name, s.Version)
-	p.PrimaryPackagePurpose = "SOURCE"
-	p.PackageExternalReferences = []*spdx.PackageExternalReference{
-		purlRef(purl.Deb(b.in.Lock.Distribution, s.Name, s.Version, "source")),
-	}
+	p := b.sourcePackage(s)
 	if !b.add(p) {
 		return p.PackageSPDXIdentifier, nil
 	}
 	b.identify(p, s)
 	for _, f := range s.Files {
-		x := b.locked(path.Base(f.Path), s.Version, s.Suite, f.Path, f.SHA256)
-		x.PackageSPDXIdentifier, x.PrimaryPackagePurpose = sourceFileID(f.Path), "ARCHIVE"
-		if strings.HasSuffix(f.Path, ".dsc") || strings.HasSuffix(f.Path, ".asc") {
-			x.PrimaryPackagePurpose = "FILE"
-		}
+		x := b.sourceFile(s, f)
 		b.add(x)
 		b.relate(p.PackageSPDXIdentifier, common.TypeRelationshipContains, x.PackageSPDXIdentifier)
 	}

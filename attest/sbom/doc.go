@@ -24,6 +24,9 @@
 // the initrd does not change the root. The release's lists every file of every
 // part, that document among them.
 //
+// [CheckImage], [CheckInitrd], [CheckFiles] and [CheckLock] hold a document against
+// what it describes.
+//
 // The same inputs give the same bytes: the namespace is made from the content,
 // the date is the epoch of the image, everything is sorted, and each element is
 // a line of its own, so that a difference is easy to read and an element easy to

@@ -66,14 +66,7 @@ func buildSettings(info *buildinfo.BuildInfo) string {
 
 // modules adds the modules of a program, the standard library among them.
 func (b *builder) modules(program common.ElementID, info *buildinfo.BuildInfo) error {
-	version := strings.TrimPrefix(info.GoVersion, "go")
-	std := &spdx.Package{
-		PackageName: "stdlib", PackageSPDXIdentifier: moduleID("stdlib", version), PackageVersion: info.GoVersion,
-		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
-		PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "LIBRARY",
-		PackageSourceInfo:         "the standard library of the Go toolchain " + info.GoVersion,
-		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(purl.Golang("stdlib", version))},
-	}
+	std := stdlib(strings.TrimPrefix(info.GoVersion, "go"))
 	b.add(std)
 	b.relate(program, common.TypeRelationshipStaticLink, std.PackageSPDXIdentifier)
 	for _, m := range info.Deps {
@@ -83,17 +76,30 @@ func (b *builder) modules(program common.ElementID, info *buildinfo.BuildInfo) e
 		if err := b.checkSum(m); err != nil {
 			return err
 		}
-		p := &spdx.Package{
-			PackageName: m.Path, PackageSPDXIdentifier: moduleID(m.Path, m.Version), PackageVersion: m.Version,
-			PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
-			PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "LIBRARY",
-			PackageSourceInfo:         "go.sum: " + m.Sum + moduleRevision(m.Version),
-			PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(purl.Golang(m.Path, m.Version))},
-		}
+		p := goModule(m.Path, m.Version, m.Sum)
 		b.add(p)
 		b.relate(program, common.TypeRelationshipStaticLink, p.PackageSPDXIdentifier)
 	}
 	return nil
+}
+
+// goModule makes the element of a module.
+func goModule(path, version, sum string) *spdx.Package {
+	return &spdx.Package{
+		PackageName: path, PackageSPDXIdentifier: moduleID(path, version), PackageVersion: version,
+		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
+		PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "LIBRARY",
+		PackageSourceInfo:         "go.sum: " + sum + moduleRevision(version),
+		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(purl.Golang(path, version))},
+	}
+}
+
+// stdlib makes the element of the standard library of a Go version, without "go".
+func stdlib(version string) *spdx.Package {
+	p := goModule("stdlib", version, "")
+	p.PackageVersion = "go" + version
+	p.PackageSourceInfo = "the standard library of the Go toolchain " + p.PackageVersion
+	return p
 }
 
 // moduleRevision is the commit that a pseudo-version names. A version that is a

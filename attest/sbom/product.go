@@ -225,8 +225,13 @@ func (p *Product) kernel(_ context.Context, _ map[string][]byte) (*Component, er
 			return nil, fmt.Errorf("kernel: %w", err)
 		}
 	}
-	c.CPE = "cpe:2.3:o:linux:linux_kernel:" + c.Version + ":*:*:*:*:*:*:*"
+	c.CPE = kernelCPE(c.Version)
 	return c, nil
+}
+
+// kernelCPE names a version of the kernel to those who look for vulnerabilities.
+func kernelCPE(version string) string {
+	return "cpe:2.3:o:linux:linux_kernel:" + version + ":*:*:*:*:*:*:*"
 }
 
 // kernelFiles lists the files of a compiled kernel.
