@@ -2,15 +2,12 @@ package verify
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 
 	"github.com/mastercard/mangos/attest/policy"
-	"github.com/mastercard/mangos/attest/sbom"
-	"github.com/mastercard/mangos/format/erofs"
 	"github.com/mastercard/mangos/modules/image/unified"
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
@@ -31,9 +28,6 @@ var makers = map[string]struct{ step, name string }{
 	unsigned.UKI:         {"uki", "uki.efi"},
 	unsigned.SBOM:        {"sbom", ""}, // the release's file
 }
-
-// bill is the name of the bill of materials in the release.
-func (m *image) bill() string { return m.manifest.Name + "_" + m.manifest.Version + ".spdx.json" }
 
 // listed compares content with what the list of the unsigned set says of a file.
 func (m *image) listed(name string, content []byte) error {
@@ -129,25 +123,4 @@ func (m *image) unsignedContents(trust *policy.Image) (map[string][]byte, error)
 		return nil, fmt.Errorf("the command line does not begin with the root hash %s", m.root)
 	}
 	return contents, nil
-}
-
-// checkSBOM holds the bill of materials against the files of the root.
-func (m *image) checkSBOM(ctx context.Context, r *folder) (string, error) {
-	text, err := r.small(m.bill())
-	if err != nil {
-		return "", err
-	}
-	doc, err := sbom.Parse(text)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.bill(), err)
-	}
-	root, err := erofs.Open(m.volume.data, m.volume.data.Size())
-	if err != nil {
-		return "", err
-	}
-	n, err := sbom.CheckImage(ctx, doc, "root", root)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.bill(), err)
-	}
-	return fmt.Sprintf("%d files of the root, all and no other", n), nil
 }

@@ -33,8 +33,18 @@
 //   - unsigned-set: what should be the same for everybody is what the list says.
 //   - pcr-values, pcr-signatures: what the TPM will measure, computed anew, and
 //     the signatures over it.
-//   - sbom: it lists exactly the root's files.
+//   - sbom: it lists exactly the files of the root on the disk, of the initrd in
+//     the kernel image, and of the kernel as its step made it.
+//   - sbom-lock: its packages, their sources with each file, the kernel's source and
+//     the suites are what the lock says of them; its Go modules have the sums of
+//     go.sum; each file is in one element.
 //   - extension: the organisation's configuration, where there is one, is signed,
 //     whole, and what a device takes for it.
 //   - try-out: what try-out keys have signed says so, and the policy accepts it.
+//
+// What the bill of materials says and nothing here holds against anything: the files
+// of its components "boot" and "microcode", which package a file is of, that no package
+// is missing, that the modules of a Go program are those that are linked into it, and
+// licences.
+// For these stands the statement of the step that wrote it.
 package verify

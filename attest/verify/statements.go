@@ -169,3 +169,16 @@ func (all statements) product(step, name string) (string, error) {
 	}
 	return d.SHA256(), nil
 }
+
+// folder are the digests of what a step made in a folder, by the names in it.
+func (all statements) folder(step, prefix string) map[string]string {
+	digests := map[string]string{}
+	if s, ok := all[step]; ok {
+		for name, d := range s.products {
+			if rest, ok := strings.CutPrefix(name, prefix); ok {
+				digests[rest] = d.SHA256()
+			}
+		}
+	}
+	return digests
+}

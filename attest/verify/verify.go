@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/layout"
 	"github.com/mastercard/mangos/attest/policy"
@@ -70,8 +72,9 @@ type verifier struct {
 	layout *layout.Result
 	lock   *lock.Lock
 	esp    map[string][]byte
+	bill   *spdx.Document
 
-	loaded, unpacked, stated, laidOut, listed, dissected, opened, booted, locked fact
+	loaded, unpacked, stated, laidOut, listed, dissected, opened, booted, locked, billed fact
 }
 
 // errNeeds: a check could not be made because another failed.
@@ -128,6 +131,10 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 		v.lock, err = readLock(r)
 		return err
 	}, &v.loaded)
+	v.billed = after(func() (err error) {
+		v.bill, err = v.image.readBill(r)
+		return err
+	}, &v.listed)
 	return v
 }
 
@@ -166,7 +173,8 @@ func (v *verifier) checks() []check {
 		{"unsigned-set", facts(&v.listed), facts(&v.opened, &v.stated), func() (string, error) { return m.checkUnsigned(r, v.all, trust) }},
 		{"pcr-values", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRs(r, trust) }},
 		{"pcr-signatures", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRSignatures(trust) }},
-		{"sbom", facts(), facts(&v.opened), func() (string, error) { return m.checkSBOM(v.ctx, r) }},
+		{"sbom", facts(&v.billed), facts(&v.opened, &v.stated), func() (string, error) { return m.checkSBOM(v.ctx, v.all, v.bill) }},
+		{"sbom-lock", facts(), facts(&v.billed, &v.locked), func() (string, error) { return m.checkSBOMLock(r, v.bill, v.lock) }},
 		{"extension", facts(), facts(&v.listed), func() (string, error) { return m.checkExtension(r, trust) }},
 		{"try-out", facts(), facts(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
 	}

@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // SPDX wants it
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/record"
-	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/format/uki"
@@ -33,6 +31,7 @@ import (
 	"github.com/mastercard/mangos/modules/debian/origin"
 	"github.com/mastercard/mangos/modules/image/disk"
 	"github.com/mastercard/mangos/modules/image/extension"
+	"github.com/mastercard/mangos/modules/image/initrd"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
 	"github.com/mastercard/mangos/modules/image/unified"
@@ -89,41 +88,6 @@ func (w *World) steps(t testing.TB, content string) {
 	w.boot(t, root)
 	w.disk(t, root)
 }
-
-// bill is what makes a bill of materials.
-func (w *World) bill() []string {
-	return append(w.tools("imagetools"), "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
-		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/usr/lib/mangos/extension", "program/attest")
-}
-
-// sbom makes the bill of materials of the release.
-func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
-	t.Helper()
-	file := func(path, content string) sbom.File {
-		//nolint:gosec // SPDX 2.3 wants it
-		//nolint:gosec // SPDX wants it
-		one, two := sha1.Sum([]byte(content)), sha256.Sum256([]byte(content))
-		return sbom.File{Path: path, SHA1: hex.EncodeToString(one[:]), SHA256: hex.EncodeToString(two[:]), Origin: "test"}
-	}
-	link := file("etc/link", programLink)
-	link.Link, link.Target = true, programLink
-	doc, err := sbom.Build(sbom.Input{Name: Name, Version: Version, Epoch: Epoch, Lock: l, Components: []sbom.Component{{
-		Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM",
-		Files: []sbom.File{link, file("etc/x", "x"), file("usr/bin/program", program(content))},
-	}}})
-	must(t, err)
-	w.Files[bill], err = sbom.Encode(doc)
-	must(t, err)
-	w.step(t, "sbom", append(w.bill(), "root.erofs"), map[string][]byte{bill: w.Files[bill]})
-}
-
-// The files of the root, and the name of what lists them.
-const (
-	programLink = "../usr/bin/program"
-	bill        = Name + "_" + Version + ".spdx.json"
-)
-
-func program(content string) string { return strings.Repeat(content+"\n", 1000) }
 
 // lock makes the lock of an archive with a package for each set, go.sum, and the
 // indexes that the archive signed.
@@ -380,20 +344,22 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	ctx := context.Background()
 	line, err := unified.CommandLine(root, "quiet panic=10")
 	must(t, err)
-	initrd := []byte("initrd " + line)
-	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/usr/lib/mangos/gate"), map[string][]byte{"initrd.cpio": []byte("initrd ")})
+	base := packInitrd(t)
+	var appended bytes.Buffer
+	must(t, initrd.Append(&appended, bytes.NewReader(base), line))
+	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/usr/lib/mangos/gate"), map[string][]byte{"initrd.cpio": base})
 	w.step(t, "microcode", append(w.tools("imagetools"), "microcode.tree"), map[string][]byte{"microcode.cpio": []byte("microcode")})
 	sections := func(kernel []byte, more ...ukitest.Part) []byte {
 		parts := ukitest.Parts(
 			".osrel", string(w.bytes["os-release"]), ".cmdline", line, ".uname", "6.12.0-test", ".ucode", "microcode",
-			".linux", string(kernel), ".initrd", string(initrd),
+			".linux", string(kernel), ".initrd", appended.String(),
 		)
 		return ukitest.Image(append(parts, more...)...)
 	}
 	normal := sections(w.bytes["kernel/bzImage"])
 	files := map[string]string{}
 	for name, content := range map[string][]byte{
-		unsigned.Initrd: initrd, unsigned.CommandLine: []byte(line), unsigned.UKI: normal, unsigned.Microcode: []byte("microcode"),
+		unsigned.Initrd: appended.Bytes(), unsigned.CommandLine: []byte(line), unsigned.UKI: normal, unsigned.Microcode: []byte("microcode"),
 		unsigned.Root: w.bytes["root.erofs"], unsigned.Tree: w.bytes["root.verity"], unsigned.RootHash: w.bytes["roothash"],
 		unsigned.OSRelease: w.bytes["os-release"], unsigned.Vmlinux: w.bytes["kernel/vmlinux"], unsigned.BzImage: w.bytes["kernel/bzImage"],
 		unsigned.Uname: w.bytes["kernel/release"], unsigned.SBOM: w.Files[bill],
@@ -405,7 +371,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	w.Files[w.Names.Unsigned], err = m.JSON()
 	must(t, err)
 	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", bill),
-		map[string][]byte{"initrd": initrd, "cmdline": []byte(line), "uki.efi": normal, w.Names.Unsigned: w.Files[w.Names.Unsigned]})
+		map[string][]byte{"initrd": appended.Bytes(), "cmdline": []byte(line), "uki.efi": normal, w.Names.Unsigned: w.Files[w.Names.Unsigned]})
 
 	parsed, err := uki.Parse(normal)
 	must(t, err)

@@ -1,0 +1,219 @@
+package verify_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/in-toto/in-toto-golang/in_toto"
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
+	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/modules/image/unsigned"
+)
+
+// TestBillTampering: the bill of materials says something else, and statements,
+// links, the list of the unsigned set and checksums agree with it. One check finds it,
+// and no other.
+func TestBillTampering(t *testing.T) {
+	o := newOriginal(t)
+	for _, row := range []struct {
+		name   string
+		change func(b *bill)
+		check  string
+		detail string
+	}{
+		{"another digest of a file of the root", func(b *bill) { b.anotherFile("root") }, "sbom", "check image: …in the list"},
+		{"another digest of a file of the initrd", func(b *bill) { b.anotherFile("initrd") }, "sbom", "check initrd: …in the list"},
+		{"another digest of a file of the kernel", func(b *bill) { b.anotherFile("kernel") }, "sbom", "check kernel: …in the list"},
+		{"another target of a link of the initrd", func(b *bill) { b.file("initrd", true).FileComment = "symbolic link to /" }, "sbom", "check initrd: …leads to"},
+		{"a file of the initrd less", func(b *bill) { b.withoutFile("initrd") }, "sbom", "check initrd: …not listed once"},
+		{"a file of the kernel less", func(b *bill) { b.withoutFile("kernel") }, "sbom", "check kernel: …not listed once"},
+		{"a file of the initrd more", func(b *bill) { b.file("initrd", false).FileName += "x" }, "sbom", "check initrd: …wrong identifier"},
+		{"files of the root that are left out", func(b *bill) {
+			b.pkg("component-root").PackageVerificationCode.ExcludedFiles = []string{"./etc/x"}
+		}, "sbom", "check image: the document leaves out"},
+		{"another image of the root", func(b *bill) { b.pkg("component-root").PackageChecksums[0].Value = zeros }, "sbom", "check root: its image"},
+		{"another version of a package", func(b *bill) { b.pkg("root-deb-").PackageVersion += "1" }, "sbom-lock", "check root-deb-…and should be"},
+		{"another digest of a package of the initrd", func(b *bill) { b.pkg("initrd-deb-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check initrd-deb-…and should be"},
+		{"another package URL", func(b *bill) { b.pkg("root-deb-").PackageExternalReferences[0].Locator += "1" }, "sbom-lock", "check root-deb-…and should be"},
+		{"a package that is not locked", func(b *bill) { b.pkg("root-deb-").PackageName = "unlocked" }, "sbom-lock", "no package \"unlocked\""},
+		{"another source of a package", func(b *bill) { b.related("root-deb-", "GENERATED_FROM", "source-linux-") }, "sbom-lock", "check root-deb-…of the sources"},
+		{"a package of no suite", func(b *bill) { b.related("root-deb-", "PACKAGE_OF", "") }, "sbom-lock", "check root-deb-…of the suites"},
+		{"another digest of a source", func(b *bill) { b.pkg("source-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check source-…and should be"},
+		{"another digest of a file of the kernel's source", func(b *bill) {
+			b.containedBy("source-linux-").PackageChecksums[0].Value = zeros
+		}, "sbom-lock", "check sourcefile-…and should be"},
+		{"a file less of the kernel's source", func(b *bill) { b.related("source-linux-", "CONTAINS", "") }, "sbom-lock", "check source-linux-…it contains"},
+		{"another version of the kernel", func(b *bill) { b.pkg("component-kernel").PackageVersion += "1" }, "sbom-lock", "check component-kernel: version"},
+		{"a kernel of a source that was not built", func(b *bill) {
+			b.related("component-kernel", "GENERATED_FROM", string(b.pkg("source-b").PackageSPDXIdentifier))
+		}, "sbom-lock", "check component-kernel: version"},
+		{"another Release of a suite", func(b *bill) { b.pkg("suite-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check suite-…and should be"},
+		{"another signer of a suite", func(b *bill) { b.pkg("suite-").PackageComment += "0" }, "sbom-lock", "check suite-…and should be"},
+		{"another sum of a Go module", func(b *bill) {
+			b.module().PackageSourceInfo = strings.Replace(b.module().PackageSourceInfo, "h1:", "h1:0", 1)
+		}, "sbom-lock", "check module-…go.sum has"},
+		{"an element of another kind", func(b *bill) { b.pkg("suite-").PackageSPDXIdentifier = "other-x" }, "sbom-lock", "check other-x: "},
+		{"a file in two packages", func(b *bill) {
+			b.Relationships = append(b.Relationships, &spdx.Relationship{
+				RefA: ref("component-root"), Relationship: "CONTAINS", RefB: ref(string(b.file("initrd", false).FileSPDXIdentifier)),
+			})
+		}, "sbom-lock", "and not by one element"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := o.copy(t)
+			c.rebill(row.change)
+			c.seal()
+			got := failed(t, c.run())
+			if detail, ok := got[row.check]; !ok || !says(detail, row.detail) || len(got) != 1 {
+				t.Errorf("the check %s alone should say %q; failed: %q", row.check, row.detail, got)
+			}
+		})
+	}
+}
+
+// bill is a bill of materials to be changed.
+type bill struct {
+	*spdx.Document
+	t *testing.T
+}
+
+// file is a file of a component, or a link.
+func (b *bill) file(component string, link bool) *spdx.File {
+	b.t.Helper()
+	for _, f := range b.Files {
+		if _, isLink := sbom.Target(f); sbom.ComponentOf(f.FileSPDXIdentifier) == component && isLink == link {
+			return f
+		}
+	}
+	b.t.Fatalf("the component %s has no such file", component)
+	return nil
+}
+
+func (b *bill) anotherFile(component string) {
+	for i, sum := range b.file(component, false).Checksums {
+		if sum.Algorithm == common.SHA256 {
+			b.file(component, false).Checksums[i].Value = zeros
+		}
+	}
+}
+
+// withoutFile takes out a file, and what is said of it.
+func (b *bill) withoutFile(component string) {
+	f := b.file(component, false)
+	b.Files = slices.DeleteFunc(b.Files, func(x *spdx.File) bool { return x == f })
+	b.Relationships = slices.DeleteFunc(b.Relationships, func(r *spdx.Relationship) bool {
+		return r.RefB.ElementRefID == f.FileSPDXIdentifier
+	})
+}
+
+// pkg is the first package whose identifier begins so.
+func (b *bill) pkg(prefix string) *spdx.Package {
+	b.t.Helper()
+	for _, p := range b.Packages {
+		if strings.HasPrefix(string(p.PackageSPDXIdentifier), prefix) {
+			return p
+		}
+	}
+	b.t.Fatalf("there is no %s", prefix)
+	return nil
+}
+
+// related relates an element in a way to another one only, or to none.
+func (b *bill) related(prefix, kind, to string) {
+	id := b.pkg(prefix).PackageSPDXIdentifier
+	b.Relationships = slices.DeleteFunc(b.Relationships, func(r *spdx.Relationship) bool {
+		return r.RefA.ElementRefID == id && r.Relationship == kind
+	})
+	if to != "" {
+		b.Relationships = append(b.Relationships, &spdx.Relationship{
+			RefA: ref(string(id)), Relationship: kind, RefB: ref(string(b.pkg(to).PackageSPDXIdentifier)),
+		})
+	}
+}
+
+func ref(id string) common.DocElementID {
+	return common.DocElementID{ElementRefID: common.ElementID(id)}
+}
+
+// containedBy is a package that an element contains.
+func (b *bill) containedBy(prefix string) *spdx.Package {
+	b.t.Helper()
+	id := b.pkg(prefix).PackageSPDXIdentifier
+	for _, r := range b.Relationships {
+		if r.RefA.ElementRefID == id && r.Relationship == "CONTAINS" {
+			return b.pkg(string(r.RefB.ElementRefID))
+		}
+	}
+	b.t.Fatalf("%s contains nothing", prefix)
+	return nil
+}
+
+// module is a Go module that has a sum.
+func (b *bill) module() *spdx.Package {
+	b.t.Helper()
+	for _, p := range b.Packages {
+		if strings.HasPrefix(p.PackageSourceInfo, "go.sum: ") {
+			return p
+		}
+	}
+	b.t.Fatal("there is no Go module")
+	return nil
+}
+
+// rebill changes the bill of materials, and all that is said of it.
+func (c *copied) rebill(change func(*bill)) {
+	c.t.Helper()
+	name := c.find(".spdx.json")
+	was := c.read(name)
+	doc, err := sbom.Parse(was)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	change(&bill{doc, c.t})
+	is := c.encodeBill(doc)
+	c.write(name, is)
+
+	list := c.find(".unsigned.json")
+	wasList := c.read(list)
+	m, err := unsigned.Read(bytes.NewReader(wasList))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for i := range m.Files {
+		if m.Files[i].Name == unsigned.SBOM {
+			m.Files[i].SHA256, m.Files[i].Size = digest(is), int64(len(is))
+		}
+	}
+	isList, err := m.JSON()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write(list, isList)
+	c.restate("sbom", digest(was), digest(is))
+	c.restate("uki", digest(was), digest(is))
+	c.restate("uki", digest(wasList), digest(isList))
+	c.relink("sbom", func(l *in_toto.Link) { l.Products[name] = in_toto.HashObj{"sha256": digest(is)} })
+	c.relink("uki", func(l *in_toto.Link) {
+		l.Materials[name], l.Products[list] = in_toto.HashObj{"sha256": digest(is)}, in_toto.HashObj{"sha256": digest(isList)}
+	})
+}
+
+// encodeBill spells a document, with the namespace of its content.
+func (c *copied) encodeBill(doc *spdx.Document) []byte {
+	c.t.Helper()
+	namespace, _, _ := strings.Cut(doc.DocumentNamespace, doc.DocumentName+"/")
+	encode := func() []byte {
+		text, err := sbom.Encode(doc)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return text
+	}
+	doc.DocumentNamespace = ""
+	doc.DocumentNamespace = namespace + doc.DocumentName + "/" + digest(encode())
+	return encode()
+}

@@ -1,0 +1,125 @@
+package verifytest
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // SPDX 2.3 wants it
+	"crypto/sha256"
+	"debug/buildinfo"
+	"encoding/hex"
+	"io"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/format/cpio"
+	"github.com/mastercard/mangos/format/dpkg"
+	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/kernel/artifact"
+)
+
+// The files of the root, and the name of what lists them.
+const (
+	programLink = "../usr/bin/program"
+	bill        = Name + "_" + Version + ".spdx.json"
+)
+
+func program(content string) string { return strings.Repeat(content+"\n", 1000) }
+
+// bill is what makes a bill of materials.
+func (w *World) bill() []string {
+	return append(w.tools("imagetools"), "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
+		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/usr/lib/mangos/extension", "program/attest")
+}
+
+// sbom makes the bill of materials of the release.
+func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
+	t.Helper()
+	doc, err := sbom.Build(w.input(l, content))
+	must(t, err)
+	w.Files[bill], err = sbom.Encode(doc)
+	must(t, err)
+	w.step(t, "sbom", append(append(w.bill(), w.below("kernel/")...), "root.erofs"), map[string][]byte{bill: w.Files[bill]})
+}
+
+// input is what the bill of materials is made of.
+func (w *World) input(l *lock.Lock, content string) sbom.Input {
+	root := sbom.Component{
+		Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM",
+		Packages: []dpkg.Package{{Name: "base-root", Version: "1:2+b1"}},
+		Files:    []sbom.File{linkTo("etc/link", programLink), file("etc/x", "x"), file("usr/bin/program", program(content))},
+		Artifact: &sbom.Artifact{Name: "root.erofs", SHA256: w.items["root.erofs"].SHA256},
+	}
+	root.Files[2].Package, root.Files[2].Origin = "base-root", ""
+	initrd := sbom.Component{
+		Name: "initrd", Title: "initrd", Purpose: "OPERATING-SYSTEM", Packages: []dpkg.Package{{Name: "base-initrd", Version: "1:2+b1"}},
+	}
+	for _, m := range initrdMembers {
+		if m.name == gate {
+			f := file(m.name, m.content)
+			f.Origin, f.Program = "", &buildinfo.BuildInfo{
+				GoVersion: "go1.26.8", Path: "example.org/x/gate", Main: debug.Module{Path: "example.org/x"},
+				Deps: []*debug.Module{{Path: "example.org/m", Version: "v1.0.0", Sum: "h1:x="}},
+			}
+			initrd.Files = append(initrd.Files, f)
+			continue
+		}
+		switch m.mode & cpio.TypeMask {
+		case cpio.TypeRegular:
+			initrd.Files = append(initrd.Files, file(m.name, m.content))
+		case cpio.TypeSymlink:
+			initrd.Files = append(initrd.Files, linkTo(m.name, m.content))
+		}
+	}
+	kernel := sbom.Component{Name: "kernel", Title: "kernel", Purpose: "OPERATING-SYSTEM", Version: "6.12", Source: "linux=6.12-1"}
+	for _, name := range []string{artifact.BzImage, artifact.SystemMap, artifact.Config, artifact.Ranges, artifact.Release, artifact.Vmlinux} {
+		kernel.Files = append(kernel.Files, file(name, string(w.bytes["kernel/"+name])))
+	}
+	return sbom.Input{Name: Name, Version: Version, Epoch: Epoch, Lock: l, Components: []sbom.Component{root, initrd, kernel}}
+}
+
+func file(path, content string) sbom.File {
+	//nolint:gosec // SPDX 2.3 wants it
+	one, two := sha1.Sum([]byte(content)), sha256.Sum256([]byte(content))
+	return sbom.File{Path: path, SHA1: hex.EncodeToString(one[:]), SHA256: hex.EncodeToString(two[:]), Origin: "test"}
+}
+
+func linkTo(path, target string) sbom.File {
+	f := file(path, target)
+	f.Link, f.Target = true, target
+	return f
+}
+
+// gate is a program of the initrd.
+const gate = "usr/gate"
+
+// initrdMembers are what the initrd holds.
+var initrdMembers = []struct {
+	name, content string
+	mode          uint32
+}{
+	{"etc", "", cpio.TypeDir | 0o755},
+	{"etc/initrd-release", "ID=mangos\n", cpio.TypeRegular | 0o644},
+	{"init", "usr/lib/systemd/systemd", cpio.TypeSymlink | 0o777},
+	{"usr", "", cpio.TypeDir | 0o755},
+	{gate, "program gate", cpio.TypeRegular | 0o755},
+}
+
+// packInitrd makes the initrd, without a command line.
+func packInitrd(t testing.TB) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := cpio.NewWriter(&b)
+	for _, m := range initrdMembers {
+		must(t, w.WriteHeader(&cpio.Header{Name: m.name, Mode: m.mode, Size: int64(len(m.content))}))
+		_, err := io.WriteString(w, m.content)
+		must(t, err)
+	}
+	must(t, w.Close())
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	must(t, err)
+	defer z.Close()
+	return z.EncodeAll(b.Bytes(), nil)
+}
