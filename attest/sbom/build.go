@@ -108,8 +108,12 @@ func (b *builder) component(c *Component) error {
 	id := componentID(c.Name)
 	p := &spdx.Package{
 		PackageName: b.in.Name + " " + c.Title, PackageSPDXIdentifier: id, PackageVersion: c.Version,
-		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
+		PackageSupplier: unknown(), PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
+		PackageLicenseDeclared: c.Licence, PackageLicenseComments: c.LicenceComment,
 		PackageCopyrightText: noAssertion, PackageComment: c.Comment, PrimaryPackagePurpose: c.Purpose,
+	}
+	if p.PackageLicenseDeclared == "" {
+		p.PackageLicenseDeclared = noAssertion
 	}
 	if p.PackageVersion == "" {
 		p.PackageVersion = b.in.Version
@@ -143,6 +147,9 @@ func (b *builder) component(c *Component) error {
 	b.relate(id, common.TypeRelationshipGeneratedFrom, source)
 	return err
 }
+
+// unknown is the supplier of what no distribution has supplied.
+func unknown() *common.Supplier { return &common.Supplier{Supplier: noAssertion} }
 
 // files adds the files of a component, whose package is p, and returns those of
 // each element.

@@ -44,6 +44,9 @@ type Component struct {
 	Version string
 	// CPE names it to those who look for vulnerabilities; it may be empty.
 	CPE string
+	// Licence is what it declares, as an expression, and LicenceComment where; both
+	// may be empty.
+	Licence, LicenceComment string
 	// Source is the locked source package that it was built from, "name=version".
 	Source string
 	// Files are sorted by path.

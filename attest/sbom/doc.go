@@ -19,6 +19,15 @@
 // keys. A symbolic link is a file whose content is its target; its comment says
 // so. A comment says, too, where a file is not as its package brought it.
 //
+// A supplier and a licence are said where something proves or declares them. The
+// distribution supplies its packages and sources; their licences are those of the
+// packages' copyright files. Linux declares its licence in COPYING, which is said of
+// the kernel; in the locked source it is not read. The rest is NOASSERTION: of a Go module the
+// step that writes the document has the sum, not the files, and a module's path names
+// no supplier; of the image's parts and our own programs the supplier is whoever
+// builds them, and the document is the same for all who do; the repository declares no
+// licence.
+//
 // There are two documents. The image holds one, without itself; of the parts
 // beside the root it tells what they are made of, but lists no file: so a change of
 // the initrd does not change the root. The release's lists every file of every

@@ -24,9 +24,9 @@ func (b *builder) programs(c *Component, groups map[common.ElementID][]*spdx.Fil
 		}
 		id := programID(c.Name, f.Path)
 		p := &spdx.Package{
-			PackageName: path.Base(f.Path), PackageSPDXIdentifier: id, PackageVersion: b.in.Version,
+			PackageName: path.Base(f.Path), PackageSPDXIdentifier: id, PackageVersion: b.in.Version, PackageSupplier: unknown(),
 			PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
-			PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "APPLICATION",
+			PackageLicenseComments: noOwnLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "APPLICATION",
 			PackageSourceInfo: buildSettings(f.Program),
 			PackageExternalReferences: []*spdx.PackageExternalReference{
 				purlRef(purl.Golang(f.Program.Main.Path, "") + "#" + strings.TrimPrefix(strings.TrimPrefix(f.Program.Path, f.Program.Main.Path), "/")),
@@ -44,7 +44,11 @@ func (b *builder) programs(c *Component, groups map[common.ElementID][]*spdx.Fil
 	return nil
 }
 
-const noModuleLicence = "Go modules do not declare their licence in a form that a program can read"
+// Why no licence is declared.
+const (
+	noModuleLicence = "Go modules do not declare their licence in a form that a program can read"
+	noOwnLicence    = "the repository that the program is built from declares no licence"
+)
 
 // buildSettings says how a program was compiled.
 func buildSettings(info *buildinfo.BuildInfo) string {
@@ -86,7 +90,7 @@ func (b *builder) modules(program common.ElementID, info *buildinfo.BuildInfo) e
 // goModule makes the element of a module.
 func goModule(path, version, sum string) *spdx.Package {
 	return &spdx.Package{
-		PackageName: path, PackageSPDXIdentifier: moduleID(path, version), PackageVersion: version,
+		PackageName: path, PackageSPDXIdentifier: moduleID(path, version), PackageVersion: version, PackageSupplier: unknown(),
 		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
 		PackageLicenseComments: noModuleLicence, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "LIBRARY",
 		PackageSourceInfo:         "go.sum: " + sum + moduleRevision(version),

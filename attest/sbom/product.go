@@ -211,6 +211,7 @@ func (p *Product) kernel(_ context.Context, _ map[string][]byte) (*Component, er
 	c := &Component{
 		Name: "kernel", Title: "kernel", Purpose: "OPERATING-SYSTEM",
 		Comment: "Linux, compiled from source without an organisation's certificate.",
+		Licence: kernelLicence, LicenceComment: kernelLicenceComment,
 	}
 	for _, key := range p.Lock.Build {
 		if name, version, _ := strings.Cut(key, "="); name == p.KernelSource {
@@ -228,6 +229,13 @@ func (p *Product) kernel(_ context.Context, _ map[string][]byte) (*Component, er
 	c.CPE = kernelCPE(c.Version)
 	return c, nil
 }
+
+// What Linux declares. The step that writes the document does not have the source.
+const (
+	kernelLicence        = "GPL-2.0-only WITH Linux-syscall-note"
+	kernelLicenceComment = "what Linux declares of the whole in its file COPYING; known beforehand, not read in the locked source. " +
+		"Single files of the source have other licences, and say so."
+)
 
 // kernelCPE names a version of the kernel to those who look for vulnerabilities.
 func kernelCPE(version string) string {

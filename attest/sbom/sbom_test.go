@@ -97,7 +97,10 @@ func sample() Input {
 				},
 				Artifact: &Artifact{Name: "root.erofs", SHA256: digest("root.erofs")},
 			},
-			{Name: "kernel", Title: "kernel", Version: "6.12.1", Source: "linux=6.12.1-1", CPE: "cpe:2.3:o:linux:linux_kernel:6.12.1:*:*:*:*:*:*:*"},
+			{
+				Name: "kernel", Title: "kernel", Version: "6.12.1", Source: "linux=6.12.1-1", CPE: "cpe:2.3:o:linux:linux_kernel:6.12.1:*:*:*:*:*:*:*",
+				Licence: kernelLicence, LicenceComment: kernelLicenceComment,
+			},
 		},
 	}
 }
@@ -134,6 +137,36 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	checkSchema(t, got)
+}
+
+// TestSaid: each package says its supplier and licence, or that nobody has proven
+// them; and why, of a licence.
+func TestSaid(t *testing.T) {
+	doc, err := Build(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range doc.Packages {
+		if p.PackageSupplier == nil || p.PackageSupplier.Supplier == "" || p.PackageLicenseDeclared == "" {
+			t.Errorf("%s: supplier %v, licence %q", p.PackageSPDXIdentifier, p.PackageSupplier, p.PackageLicenseDeclared)
+		}
+		kind, _, _ := strings.Cut(string(p.PackageSPDXIdentifier), "-")
+		if (kind == "module" || kind == "root") && p.PackageLicenseDeclared == noAssertion && p.PackageLicenseComments == "" {
+			t.Errorf("%s does not say why it declares no licence", p.PackageSPDXIdentifier)
+		}
+	}
+	if k := componentOf(doc, "kernel"); k.PackageLicenseDeclared != kernelLicence || k.PackageLicenseComments == "" {
+		t.Errorf("kernel: %q, %q", k.PackageLicenseDeclared, k.PackageLicenseComments)
+	}
+}
+
+// TestNoOwnLicence: what is said of our own programs is so.
+func TestNoOwnLicence(t *testing.T) {
+	for _, pattern := range []string{"LICEN*", "COPYING*"} {
+		if found, err := filepath.Glob("../../" + pattern); err != nil || len(found) > 0 {
+			t.Errorf("the repository has %q (%v): the programs' elements must declare its licence", found, err)
+		}
+	}
 }
 
 func at(lines []string, i int) string {

@@ -41,7 +41,7 @@ var documentRules = map[string]rule{
 	"packages": {each: map[string]rule{
 		"SPDXID": {must: true, value: id}, "downloadLocation": {must: true, value: regexp.MustCompile(`^(NOASSERTION|https?://[^ ]+)$`)},
 		"name": {must: true, value: text}, "versionInfo": {value: text}, "packageFileName": {value: text},
-		"supplier": {value: regexp.MustCompile(`^(Organization|Person): .+$`)}, "filesAnalyzed": {flag: true},
+		"supplier": {value: regexp.MustCompile(`^(NOASSERTION|(Organization|Person): .+)$`)}, "filesAnalyzed": {flag: true},
 		"packageVerificationCode": {each: map[string]rule{
 			"packageVerificationCodeValue": {must: true, value: regexp.MustCompile(`^[0-9a-f]{40}$`)}, "packageVerificationCodeExcludedFiles": {},
 		}},
