@@ -3,6 +3,7 @@ package sbom
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -285,7 +286,14 @@ func TestCheckImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return CheckImage(context.Background(), doc, "root", img)
+		n, err := CheckImage(context.Background(), doc, "root", img)
+		if err != nil {
+			return n, err
+		}
+		if p, err := CheckOwners(doc, "root", img); err != nil || p != 2 {
+			return n, fmt.Errorf("%d packages: %w", p, err)
+		}
+		return n, nil
 	}
 	if n, err := check(); err != nil || n != len(list[0].Files) {
 		t.Fatalf("%d of %d files, %v", n, len(list[0].Files), err)

@@ -22,19 +22,19 @@
 // A supplier and a licence are said where something proves or declares them. The
 // distribution supplies its packages and sources; their licences are those of the
 // packages' copyright files. Linux declares its licence in COPYING, which is said of
-// the kernel; in the locked source it is not read. The rest is NOASSERTION: of a Go module the
-// step that writes the document has the sum, not the files, and a module's path names
-// no supplier; of the image's parts and our own programs the supplier is whoever
-// builds them, and the document is the same for all who do; the repository declares no
-// licence.
+// the kernel; in the locked source it is not read. The rest is NOASSERTION. Of a Go
+// module the step that writes the document has the sum, not the files, and a module's
+// path names no supplier. Of the image's parts and our own programs the supplier is
+// whoever builds them, and the document is the same for all who do; the repository
+// declares no licence.
 //
 // There are two documents. The image holds one, without itself; of the parts
 // beside the root it tells what they are made of, but lists no file: so a change of
 // the initrd does not change the root. The release's lists every file of every
 // part, that document among them.
 //
-// [CheckImage], [CheckInitrd], [CheckFiles] and [CheckLock] hold a document against
-// what it describes.
+// [CheckImage], [CheckOwners], [CheckInitrd], [CheckFiles], [CheckArtifact] and
+// [CheckLock] hold a document against what it describes.
 //
 // The same inputs give the same bytes: the namespace is made from the content,
 // the date is the epoch of the image, everything is sorted, and each element is

@@ -169,13 +169,6 @@ func TestNoOwnLicence(t *testing.T) {
 	}
 }
 
-func at(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
-	}
-	return "(nothing)"
-}
-
 // TestTools: the library of the specification's authors reads the document, finds
 // every element that a relationship names, and writes the same again.
 func TestTools(t *testing.T) {

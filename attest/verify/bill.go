@@ -47,7 +47,8 @@ func (m *image) checkSBOM(ctx context.Context, all statements, doc *spdx.Documen
 	return fmt.Sprintf("%d files of the root, %d of the initrd, %d of the kernel, all and no other", rootFiles, initrdFiles, kernelFiles), nil
 }
 
-// checkListedRoot holds the files of the root, and its image, against the list.
+// checkListedRoot holds the files of the root, their packages, and its image against
+// the list.
 func (m *image) checkListedRoot(ctx context.Context, doc *spdx.Document) (int, error) {
 	root, err := erofs.Open(m.volume.data, m.volume.data.Size())
 	if err != nil {
@@ -55,6 +56,9 @@ func (m *image) checkListedRoot(ctx context.Context, doc *spdx.Document) (int, e
 	}
 	n, err := sbom.CheckImage(ctx, doc, "root", root)
 	if err != nil {
+		return 0, err
+	}
+	if _, err := sbom.CheckOwners(doc, "root", root); err != nil {
 		return 0, err
 	}
 	for _, f := range m.manifest.Files {

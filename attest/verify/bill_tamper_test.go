@@ -36,10 +36,14 @@ func TestBillTampering(t *testing.T) {
 			b.pkg("component-root").PackageVerificationCode.ExcludedFiles = []string{"./etc/x"}
 		}, "sbom", "check image: the document leaves out"},
 		{"another image of the root", func(b *bill) { b.pkg("component-root").PackageChecksums[0].Value = zeros }, "sbom", "check root: its image"},
-		{"another version of a package", func(b *bill) { b.pkg("root-deb-").PackageVersion += "1" }, "sbom-lock", "check root-deb-…and should be"},
+		{"a file in a package that does not own it", func(b *bill) { b.move("component-root", "root-deb-") }, "sbom", "check owners: …is in root-deb-"},
+		{"a file of a package in none", func(b *bill) { b.move("root-deb-", "component-root") }, "sbom", "check owners: …is in component-root"},
+		{"an installed package less", func(b *bill) { b.withoutPackage("root-deb-") }, "sbom", "check owners: …is installed where"},
+		{"another version of a package of the initrd", func(b *bill) { b.pkg("initrd-deb-").PackageVersion += "1" }, "sbom-lock", "check initrd-deb-…and should be"},
+
 		{"another digest of a package of the initrd", func(b *bill) { b.pkg("initrd-deb-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check initrd-deb-…and should be"},
 		{"another package URL", func(b *bill) { b.pkg("root-deb-").PackageExternalReferences[0].Locator += "1" }, "sbom-lock", "check root-deb-…and should be"},
-		{"a package that is not locked", func(b *bill) { b.pkg("root-deb-").PackageName = "unlocked" }, "sbom-lock", "no package \"unlocked\""},
+		{"a package that is not locked", func(b *bill) { b.pkg("initrd-deb-").PackageName = "unlocked" }, "sbom-lock", "no package \"unlocked\""},
 		{"another source of a package", func(b *bill) { b.related("root-deb-", "GENERATED_FROM", "source-linux-") }, "sbom-lock", "check root-deb-…of the sources"},
 		{"a package of no suite", func(b *bill) { b.related("root-deb-", "PACKAGE_OF", "") }, "sbom-lock", "check root-deb-…of the suites"},
 		{"another digest of a source", func(b *bill) { b.pkg("source-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check source-…and should be"},
@@ -120,6 +124,35 @@ func (b *bill) pkg(prefix string) *spdx.Package {
 	}
 	b.t.Fatalf("there is no %s", prefix)
 	return nil
+}
+
+// move puts a file of the root from one element into another.
+func (b *bill) move(from, to string) {
+	b.t.Helper()
+	id := b.pkg(from).PackageSPDXIdentifier
+	for _, r := range b.Relationships {
+		if r.RefA.ElementRefID == id && r.Relationship == "CONTAINS" && strings.HasPrefix(string(r.RefB.ElementRefID), "root-file-") {
+			r.RefA = ref(string(b.pkg(to).PackageSPDXIdentifier))
+			return
+		}
+	}
+	b.t.Fatalf("%s contains no file", from)
+}
+
+// withoutPackage takes out a package. Its files are left to its component.
+func (b *bill) withoutPackage(prefix string) {
+	p := b.pkg(prefix)
+	id := p.PackageSPDXIdentifier
+	component := ref("component-" + sbom.ComponentOf(id))
+	b.Packages = slices.DeleteFunc(b.Packages, func(x *spdx.Package) bool { return x == p })
+	b.Relationships = slices.DeleteFunc(b.Relationships, func(r *spdx.Relationship) bool {
+		return r.RefB.ElementRefID == id || r.RefA.ElementRefID == id && r.Relationship != "CONTAINS"
+	})
+	for _, r := range b.Relationships {
+		if r.RefA.ElementRefID == id {
+			r.RefA = component
+		}
+	}
 }
 
 // related relates an element in a way to another one only, or to none.

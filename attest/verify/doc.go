@@ -34,7 +34,9 @@
 //   - pcr-values, pcr-signatures: what the TPM will measure, computed anew, and
 //     the signatures over it.
 //   - sbom: it lists exactly the files of the root on the disk, of the initrd in
-//     the kernel image, and of the kernel as its step made it.
+//     the kernel image, and of the kernel as its step made it. The root's packages
+//     are those that dpkg's database in it has, and its files are in the packages
+//     that own them there.
 //   - sbom-lock: its packages, their sources with each file, the kernel's source and
 //     the suites are what the lock says of them; its Go modules have the sums of
 //     go.sum; each file is in one element.
@@ -43,8 +45,8 @@
 //   - try-out: what try-out keys have signed says so, and the policy accepts it.
 //
 // What the bill of materials says and nothing here holds against anything: the files
-// of its components "boot" and "microcode", which package a file is of, that no package
-// is missing, that the modules of a Go program are those that are linked into it, and
-// licences.
-// For these stands the statement of the step that wrote it.
+// of its components "boot" and "microcode"; which package a file of the initrd is of,
+// and that none of its packages is missing; that the modules of a Go program are those
+// that are linked into it; trees and commits of sources; licences; where a file of no
+// package is from. For these stands the statement of the step that wrote it.
 package verify

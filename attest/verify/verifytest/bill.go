@@ -26,6 +26,14 @@ const (
 	bill        = Name + "_" + Version + ".spdx.json"
 )
 
+// dpkg's database in the root.
+const (
+	rootStatus    = "usr/lib/dpkg-db/status"
+	rootList      = "usr/lib/dpkg-db/info/base-root.list"
+	rootInstalled = "Package: base-root\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2+b1\n"
+	rootOwns      = "/.\n/usr\n/usr/bin\n/usr/bin/program\n"
+)
+
 func program(content string) string { return strings.Repeat(content+"\n", 1000) }
 
 // bill is what makes a bill of materials.
@@ -49,10 +57,14 @@ func (w *World) input(l *lock.Lock, content string) sbom.Input {
 	root := sbom.Component{
 		Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM",
 		Packages: []dpkg.Package{{Name: "base-root", Version: "1:2+b1"}},
-		Files:    []sbom.File{linkTo("etc/link", programLink), file("etc/x", "x"), file("usr/bin/program", program(content))},
+		Files: []sbom.File{
+			linkTo("etc/link", programLink), file("etc/x", "x"), file("usr/bin/program", program(content)),
+			file(rootList, rootOwns), file(rootStatus, rootInstalled),
+		},
 		Artifact: &sbom.Artifact{Name: "root.erofs", SHA256: w.items["root.erofs"].SHA256},
 	}
 	root.Files[2].Package, root.Files[2].Origin = "base-root", ""
+	root.Files[3].Package = "base-root"
 	initrd := sbom.Component{
 		Name: "initrd", Title: "initrd", Purpose: "OPERATING-SYSTEM", Packages: []dpkg.Package{{Name: "base-initrd", Version: "1:2+b1"}},
 	}

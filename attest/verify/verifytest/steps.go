@@ -320,6 +320,8 @@ func (w *World) root(t testing.TB, content string) verity.RootHash {
 	t.Helper()
 	w.write(t, "tree/usr/bin/program", []byte(program(content)))
 	w.write(t, "tree/etc/x", []byte("x"))
+	w.write(t, "tree/"+rootStatus, []byte(rootInstalled))
+	w.write(t, "tree/"+rootList, []byte(rootOwns))
 	must(t, os.Symlink(programLink, w.path("tree/etc/link")))
 	oracle.Run(t, w.Work, "mkfs.erofs", "--quiet", "-T0", "--all-root", "-U", "00000000-0000-0000-0000-000000000000", w.path("root.erofs"), w.path("tree"))
 	image := w.read(t, w.path("root.erofs"))
