@@ -38,7 +38,9 @@ type Input struct {
 type Component struct {
 	// Name is a word: root, initrd, kernel, boot or microcode.
 	Name string
-	// Title and Comment are for people. Purpose is SPDX's primaryPackagePurpose.
+	// Title and Comment are for people. Purpose is SPDX's primaryPackagePurpose,
+	// which may be empty. An operating system has none: the JSON schemas of SPDX 2.3
+	// and 2.3.1 spell it differently, and a document with it breaks one of them.
 	Title, Comment, Purpose string
 	// Version is the image's where it is empty.
 	Version string

@@ -106,7 +106,7 @@ func (p *Product) root(ctx context.Context, copyrights map[string][]byte) (*Comp
 	}
 	t.Tree = files
 	c := &Component{
-		Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM", Copyright: copyrights,
+		Name: "root", Title: "root file system", Copyright: copyrights,
 		Comment: "The read-only root of the device. /dev, /proc, /run, /sys, /tmp and /var are empty folders in it.",
 	}
 	if (files.Get(InstalledPath) != nil) != (p.Document != "") {
@@ -139,7 +139,7 @@ func (p *Product) initrd(ctx context.Context, copyrights map[string][]byte) (*Co
 	}
 	t.Tree = files
 	c := &Component{
-		Name: "initrd", Title: "initrd", Purpose: "OPERATING-SYSTEM", Copyright: copyrights,
+		Name: "initrd", Title: "initrd", Copyright: copyrights,
 		Comment: "The initial RAM file system, as it is before the kernel command line with the root hash is appended (/" +
 			initrd.CommandLinePath + ").",
 	}
@@ -209,7 +209,7 @@ func (p *Product) kernel(_ context.Context, _ map[string][]byte) (*Component, er
 		return nil, nil
 	}
 	c := &Component{
-		Name: "kernel", Title: "kernel", Purpose: "OPERATING-SYSTEM",
+		Name: "kernel", Title: "kernel",
 		Comment: "Linux, compiled from source without an organisation's certificate.",
 		Licence: kernelLicence, LicenceComment: kernelLicenceComment,
 	}

@@ -86,7 +86,7 @@ func sample() Input {
 		}},
 		Components: []Component{
 			{
-				Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM", LeftOut: InstalledPath,
+				Name: "root", Title: "root file system", LeftOut: InstalledPath,
 				Packages: []dpkg.Package{{Name: "bash", Version: "5.2-2+b1"}, {Name: "libstdc++6", Version: "14"}},
 				Copyright: map[string][]byte{
 					"bash": []byte("Format: x\n\nFiles: *\nLicense: GPL-3+ and own\n\nLicense: own\n Do <as> you like.\n"),

@@ -9,7 +9,11 @@ import (
 
 // What the JSON schema of SPDX 2.3 demands of the kinds of elements that we write:
 // the keys that may be there, those that must ("!"), patterns and sets of values;
-// and what only the specification's text says ("!" on the SHA-1 of a file, 8.4).
+// and what only the specification's text says ("!" on the SHA-1 of a file, 8.4). It is
+// a table of our own, narrower than the schema, whose text is not in the repository: it
+// was held against that by reading. The purpose that the schema of 2.3 spells
+// OPERATING_SYSTEM, and that of 2.3.1 and the text OPERATING-SYSTEM, may not stand
+// there.
 var (
 	id   = regexp.MustCompile(`^SPDXRef-[a-zA-Z0-9.-]+$`)
 	date = regexp.MustCompile(`^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]|23:59:60)Z$`)
@@ -47,7 +51,7 @@ var documentRules = map[string]rule{
 		}},
 		"checksums": {each: checksums}, "sourceInfo": {value: text}, "comment": {value: text},
 		"licenseConcluded": {value: licence}, "licenseDeclared": {value: licence}, "licenseComments": {value: text}, "copyrightText": {value: text},
-		"primaryPackagePurpose": {is: []string{"OTHER", "INSTALL", "ARCHIVE", "FIRMWARE", "APPLICATION", "FRAMEWORK", "LIBRARY", "CONTAINER", "SOURCE", "DEVICE", "OPERATING-SYSTEM", "FILE"}},
+		"primaryPackagePurpose": {is: []string{"OTHER", "INSTALL", "ARCHIVE", "FIRMWARE", "APPLICATION", "FRAMEWORK", "LIBRARY", "CONTAINER", "SOURCE", "DEVICE", "FILE"}},
 		"externalRefs": {each: map[string]rule{
 			"referenceCategory": {must: true, is: []string{"OTHER", "PERSISTENT-ID", "SECURITY", "PACKAGE-MANAGER"}},
 			"referenceLocator":  {must: true, value: regexp.MustCompile(`^[^ ]+$`)},

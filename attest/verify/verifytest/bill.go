@@ -55,7 +55,7 @@ func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
 // input is what the bill of materials is made of.
 func (w *World) input(l *lock.Lock, content string) sbom.Input {
 	root := sbom.Component{
-		Name: "root", Title: "root file system", Purpose: "OPERATING-SYSTEM",
+		Name: "root", Title: "root file system",
 		Packages: []dpkg.Package{{Name: "base-root", Version: "1:2+b1"}},
 		Files: []sbom.File{
 			linkTo("etc/link", programLink), file("etc/x", "x"), file("usr/bin/program", program(content)),
@@ -66,7 +66,7 @@ func (w *World) input(l *lock.Lock, content string) sbom.Input {
 	root.Files[2].Package, root.Files[2].Origin = "base-root", ""
 	root.Files[3].Package = "base-root"
 	initrd := sbom.Component{
-		Name: "initrd", Title: "initrd", Purpose: "OPERATING-SYSTEM", Packages: []dpkg.Package{{Name: "base-initrd", Version: "1:2+b1"}},
+		Name: "initrd", Title: "initrd", Packages: []dpkg.Package{{Name: "base-initrd", Version: "1:2+b1"}},
 	}
 	for _, m := range initrdMembers {
 		if m.name == gate {
@@ -85,7 +85,7 @@ func (w *World) input(l *lock.Lock, content string) sbom.Input {
 			initrd.Files = append(initrd.Files, linkTo(m.name, m.content))
 		}
 	}
-	kernel := sbom.Component{Name: "kernel", Title: "kernel", Purpose: "OPERATING-SYSTEM", Version: "6.12", Source: "linux=6.12-1"}
+	kernel := sbom.Component{Name: "kernel", Title: "kernel", Version: "6.12", Source: "linux=6.12-1"}
 	for _, name := range []string{artifact.BzImage, artifact.SystemMap, artifact.Config, artifact.Ranges, artifact.Release, artifact.Vmlinux} {
 		kernel.Files = append(kernel.Files, file(name, string(w.bytes["kernel/"+name])))
 	}
