@@ -29,7 +29,7 @@ func (m *Mangos) MkosiImage(ctx context.Context) (*dagger.Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	configuration := "[Distribution]\nDistribution=debian\nRelease=trixie\n" +
+	configuration := "[Distribution]\nDistribution=debian\nRelease=trixie\nRepositories=main,non-free-firmware\n" +
 		"[Output]\nFormat=disk\nOutput=image\nOutputDirectory=/out\nCacheDirectory=/cache\nSplitArtifacts=uki,partitions\n" +
 		"[Content]\nBootable=yes\nBootloader=systemd-boot\nWithDocs=no\nSourceDateEpoch=" + epoch + "\n" +
 		"Packages=linux-image-amd64," + strings.Join(packages, ",") + "\n"
