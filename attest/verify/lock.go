@@ -76,7 +76,7 @@ func checkLock(r *folder, all statements, l *lock.Lock, archives string) (string
 	how := "names"
 	if archives != "" {
 		if err := used.check(archives, sums); err != nil {
-			return "", fmt.Errorf("Go module %w", err)
+			return "", fmt.Errorf("module %w", err)
 		}
 		how = "content"
 	}

@@ -43,9 +43,9 @@ func TestModules(t *testing.T) {
 		says    string // empty: it passes
 	}{
 		"the module":                           {nil, nil, ""},
-		"another archive than the steps had":   {nil, evil, "Go module example.org/M@v1.0.0: its archive has SHA-256 …the steps had one with"},
-		"an archive swapped in the build":      {swapped, evil, "Go module example.org/M@v1.0.0: the archive that the steps had is h1:…go.sum says h1:"},
-		"an archive swapped, and put back":     {swapped, nil, "Go module example.org/M@v1.0.0: its archive has SHA-256 …the steps had one with"},
+		"another archive than the steps had":   {nil, evil, "module example.org/M@v1.0.0: its archive has SHA-256 …the steps had one with"},
+		"an archive swapped in the build":      {swapped, evil, "module example.org/M@v1.0.0: the archive that the steps had is h1:…go.sum says h1:"},
+		"an archive swapped, and put back":     {swapped, nil, "module example.org/M@v1.0.0: its archive has SHA-256 …the steps had one with"},
 		"no archive":                           {nil, []byte{}, "no such file or directory"},
 		"another archive, in one of two steps": {func(c *copied) { c.swapIn("programs", name, digest(evil)) }, nil, "in another step"},
 		"something that is no archive":         {func(c *copied) { c.swap(name, digest([]byte("PK"))) }, []byte("PK"), "zip: not a valid zip file"},

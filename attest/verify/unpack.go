@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -50,6 +49,11 @@ func (f *file) unpack(ctx context.Context) (*sparse, error) {
 }
 
 func decompress(ctx context.Context, in io.Reader) (*sparse, error) {
+	z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
 	f, err := os.CreateTemp("", "attest-verify-*")
 	if err != nil {
 		return nil, err
@@ -59,72 +63,37 @@ func decompress(ctx context.Context, in io.Reader) (*sparse, error) {
 		return nil, err
 	}
 	s := &sparse{File: f}
-	buffered := bufio.NewReaderSize(in, 1<<20)
-	if err = s.fillFrames(ctx, buffered); err == nil {
-		err = s.fillRest(ctx, buffered)
-	}
-	if err != nil {
+	if err := s.fill(ctx, whole{z}); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// fillRest writes what follows the frames that could be decompressed at once, as one
-// stream.
-func (s *sparse) fillRest(ctx context.Context, in *bufio.Reader) error {
-	if _, err := in.Peek(1); err == io.EOF && s.size > 0 {
-		return s.Truncate(s.size)
-	}
-	z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow))
-	if err != nil {
-		return err
-	}
-	defer z.Close()
-	return s.fill(ctx, whole{z})
-}
-
-// whole is a stream whose early end is not taken for the end of the content.
+// whole is a stream whose early end is not taken for the end of its content.
 type whole struct{ io.Reader }
 
 func (w whole) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
-	if err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("it ends early")
 	}
 	return n, err
 }
 
-// put writes data to its place, but for blocks of zeros, and tells how many bytes it
-// wrote.
-func (s *sparse) put(data []byte, at int64) (content int64, err error) {
-	for len(data) > 0 {
-		block := data[:min(len(data), unpackUnit)]
-		if !bytes.Equal(block, zeros[:len(block)]) {
-			if _, err := s.WriteAt(block, at); err != nil {
-				return content, err
-			}
-			content += int64(len(block))
-		}
-		data, at = data[len(block):], at+int64(len(block))
-	}
-	return content, nil
-}
-
-var zeros [unpackUnit]byte
-
 // fill writes what r holds, but for blocks of zeros.
 func (s *sparse) fill(ctx context.Context, r io.Reader) error {
-	block := make([]byte, unpackUnit)
+	block, zeros := make([]byte, unpackUnit), make([]byte, unpackUnit)
 	var content int64
 	for {
 		n, err := io.ReadFull(r, block)
-		written, failed := s.put(block[:n], s.size)
-		if failed != nil {
-			return failed
-		}
-		if content += written; content > maxContent {
-			return fmt.Errorf("it has more than %d bytes of content", int64(maxContent))
+		if n > 0 && !bytes.Equal(block[:n], zeros[:n]) {
+			if content += int64(n); content > maxContent {
+				return fmt.Errorf("it has more than %d bytes of content", int64(maxContent))
+			}
+			if _, err := s.WriteAt(block[:n], s.size); err != nil {
+				return err
+			}
 		}
 		if s.size += int64(n); s.size > maxDisk {
 			return fmt.Errorf("it has more than %d bytes, unpacked", int64(maxDisk))
