@@ -73,7 +73,7 @@ func (w *World) input(l *lock.Lock, content string) sbom.Input {
 			f := file(m.name, m.content)
 			f.Origin, f.Program = "", &buildinfo.BuildInfo{
 				GoVersion: "go1.26.8", Path: "example.org/x/gate", Main: debug.Module{Path: "example.org/x"},
-				Deps: []*debug.Module{{Path: "example.org/m", Version: "v1.0.0", Sum: "h1:x="}},
+				Deps: []*debug.Module{{Path: "example.org/M", Version: "v1.0.0", Sum: w.sum}},
 			}
 			initrd.Files = append(initrd.Files, f)
 			continue

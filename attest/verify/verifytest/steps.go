@@ -118,7 +118,8 @@ func (w *World) lock(t testing.TB) *lock.Lock {
 	text, err := l.Encode()
 	must(t, err)
 	w.Files[Name+"_"+Version+".lock.json"] = text
-	w.Files[Name+"_"+Version+".go.sum"] = fmt.Appendf(nil, "example.org/M v1.0.0 %s\nexample.org/M v1.0.0/go.mod h1:y=\n", w.module(t))
+	w.sum = w.module(t)
+	w.Files[Name+"_"+Version+".go.sum"] = fmt.Appendf(nil, "example.org/M v1.0.0 %s\nexample.org/M v1.0.0/go.mod h1:y=\n", w.sum)
 	return l
 }
 

@@ -48,6 +48,7 @@ type World struct {
 	// extension is the folder of the keys that sign the extension; empty: there is
 	// none.
 	extension string
+	sum       string // of the Go module, as in go.sum
 	bank      string // of PCRs, that the kernel image signs policies for besides SHA-256's
 
 	items map[string]record.Item
