@@ -99,24 +99,10 @@ func (s *snapshot) checkVersion(minimum string) error {
 // tagVersion is the version that a tag is for: v1.2 is 1.2.
 func tagVersion(tag string) string { return strings.TrimPrefix(tag, "v") }
 
-// bestBefore begins the name of an entry that says until which day, UTC, the
-// manifest counts: systemd's sysupdate.d(5), from version 260 on.
-const bestBefore = "BEST-BEFORE-"
-
 // checkExpiry refuses a manifest whose day is over.
 func (s *snapshot) checkExpiry(now time.Time) error {
-	for name := range s.listed {
-		text, ok := strings.CutPrefix(name, bestBefore)
-		if !ok {
-			continue
-		}
-		day, err := time.Parse(time.DateOnly, text)
-		if err != nil {
-			return fmt.Errorf("%w: %.60q is no date", ErrRefused, name)
-		}
-		if now.After(day.AddDate(0, 0, 1)) {
-			return fmt.Errorf("%w: it was good until %s", ErrRefused, text)
-		}
+	if err := release.CheckExpiry(s.listed, now); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ var (
 	ErrManifest = errors.New("not the manifest of a release")
 	// ErrOld: a release is older than the least version.
 	ErrOld = errors.New("older than the least version that is allowed")
+	// ErrExpired: the manifest's last day is over.
+	ErrExpired = errors.New("the manifest is out of date")
 )
 
 // Files with the sums of a release's files, and the signature over it; and the
@@ -59,11 +61,20 @@ type Wanted struct {
 	Least string
 }
 
-// Find fetches the manifest and its signature, checks it with the release
-// key (an OpenPGP public key, armored), and finds the release that is wanted.
-// Errors wrap ErrSignature, ErrManifest, ErrOld or
-// fetch.ErrSource.
+// Find reads the manifest and finds the release that is wanted. Errors wrap
+// ErrOld or are those of Read.
 func Find(ctx context.Context, source fetch.Source, key []byte, want Wanted, p fetch.Patience) (*Release, error) {
+	all, err := Read(ctx, source, key, p)
+	if err != nil {
+		return nil, err
+	}
+	return Choose(all, want)
+}
+
+// Read fetches the manifest and its signature, checks it with the release key (an
+// OpenPGP public key, armored), and returns the files that it lists. Errors wrap
+// ErrSignature, ErrManifest or fetch.ErrSource.
+func Read(ctx context.Context, source fetch.Source, key []byte, p fetch.Patience) (map[string][sha256.Size]byte, error) {
 	sums, err := fetch.All(ctx, source, SumsFile, MaxSums, p)
 	if err != nil {
 		return nil, err
@@ -75,11 +86,7 @@ func Find(ctx context.Context, source fetch.Source, key []byte, want Wanted, p f
 	if err := keys.VerifySums(key, signature, bytes.NewReader(sums)); err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrSignature, err)
 	}
-	all, err := ParseSums(sums)
-	if err != nil {
-		return nil, err
-	}
-	return Choose(all, want)
+	return ParseSums(sums)
 }
 
 // ParseSums reads the lines of sha256sum, strictly: 64 lower-case digits, a
