@@ -181,6 +181,17 @@ func (d *Download) open() error {
 	})
 }
 
+// Size returns a file's size in bytes, -1 if the source does not say. Nothing is
+// read but what is on its way already.
+func Size(ctx context.Context, source Source, name string, p Patience) (int64, error) {
+	d, err := NewDownload(ctx, source, name, p)
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	return d.Size(), nil
+}
+
 // All reads a small file.
 func All(ctx context.Context, source Source, name string, limit int64, p Patience) ([]byte, error) {
 	d, err := NewDownload(ctx, source, name, p)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -89,6 +91,36 @@ func TestNewSource(t *testing.T) {
 	for _, name := range []string{"../x", "/etc/passwd", "", ".", "a/b", "a\x00b"} {
 		if _, err := folder.Open(t.Context(), name, 0); !errors.Is(err, ErrSource) {
 			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), make([]byte, 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/endless" {
+			w.(http.Flusher).Flush() // so that no length is known
+			return
+		}
+		http.ServeFile(w, r, dir+r.URL.Path)
+	}))
+	defer server.Close()
+	for _, c := range []struct {
+		place, name string
+		want        int64
+	}{{dir, "a", 1000}, {server.URL, "a", 1000}, {server.URL, "endless", -1}} {
+		s, err := NewSource(c.place, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := Size(t.Context(), s, c.name, DefaultPatience); n != c.want || err != nil {
+			t.Errorf("%s in %s: %d, %v", c.name, c.place, n, err)
+		}
+		if n, err := Size(t.Context(), s, "b", DefaultPatience); !errors.Is(err, ErrSource) {
+			t.Errorf("what is not there: %d, %v", n, err)
 		}
 	}
 }
