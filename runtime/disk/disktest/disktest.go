@@ -12,7 +12,7 @@ import (
 
 // Add shows a disk with its partitions in the tree at root, as one on a PCI bus,
 // and writes its partition table to its device file, which is returned.
-func Add(t *testing.T, root, name string, table *gpt.Table) (node string) {
+func Add(t testing.TB, root, name string, table *gpt.Table) (node string) {
 	t.Helper()
 	node = filepath.Join(root, "dev", name)
 	write(t, node, "")
@@ -42,7 +42,7 @@ func Add(t *testing.T, root, name string, table *gpt.Table) (node string) {
 }
 
 // Link makes the entry of /sys/class/block that points to a device.
-func Link(t *testing.T, root, name, device string) {
+func Link(t testing.TB, root, name, device string) {
 	t.Helper()
 	class := filepath.Join(root, "sys/class/block")
 	if err := os.MkdirAll(class, 0o755); err != nil {
@@ -53,7 +53,7 @@ func Link(t *testing.T, root, name, device string) {
 	}
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
