@@ -201,7 +201,7 @@ func TestApplyFails(t *testing.T) {
 	src, _ := published(t, "0.2", nil)
 	for program, want := range map[string]string{
 		script(t, "echo no room >&2; exit 1\n"): "exit status 1, it says why above; version 0.1 stays",
-		"/nowhere/systemd-sysupdate":             "systemd-container",
+		"/nowhere/systemd-sysupdate":            "systemd-container",
 	} {
 		m := updatetest.New(t, slots("0.1", ""), "mangos_0.1.efi")
 		var all told

@@ -125,12 +125,14 @@ func TestReadRefuses(t *testing.T) {
 		change func(*updatetest.Machine)
 		want   string
 	}{
-		"no ESP":           {func(m *updatetest.Machine) { _ = os.RemoveAll(filepath.Join(m.Root, "efi")) }, "mount it"},
-		"no root hash":     {func(m *updatetest.Machine) { m.Write("proc/cmdline", "quiet\n") }, "roothash="},
-		"no version":       {func(m *updatetest.Machine) { m.Write("usr/lib/os-release", "IMAGE_ID=mangos\n") }, "IMAGE_VERSION"},
-		"another version":  {func(m *updatetest.Machine) { m.Write("usr/lib/os-release", "IMAGE_ID=mangos\nIMAGE_VERSION=9\n") }, "label"},
-		"no such disk":     {func(m *updatetest.Machine) { _ = os.Truncate(m.Disk, 0) }, "find the disk"},
-		"a broken setting": {func(m *updatetest.Machine) { m.Write("sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", "x") }, "LoaderEntryDefault"},
+		"no ESP":          {func(m *updatetest.Machine) { _ = os.RemoveAll(filepath.Join(m.Root, "efi")) }, "mount it"},
+		"no root hash":    {func(m *updatetest.Machine) { m.Write("proc/cmdline", "quiet\n") }, "roothash="},
+		"no version":      {func(m *updatetest.Machine) { m.Write("usr/lib/os-release", "IMAGE_ID=mangos\n") }, "IMAGE_VERSION"},
+		"another version": {func(m *updatetest.Machine) { m.Write("usr/lib/os-release", "IMAGE_ID=mangos\nIMAGE_VERSION=9\n") }, "label"},
+		"no such disk":    {func(m *updatetest.Machine) { _ = os.Truncate(m.Disk, 0) }, "find the disk"},
+		"a broken setting": {func(m *updatetest.Machine) {
+			m.Write("sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", "x")
+		}, "LoaderEntryDefault"},
 	} {
 		m := updatetest.New(t, slots("0.1", ""), "mangos_0.1.efi")
 		c.change(m)
