@@ -191,3 +191,23 @@ func TestLock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What came to be meanwhile is not replaced.
+func TestRenameReplacesNothing(t *testing.T) {
+	m := updatetest.New(t, slots("0.1", ""), "mangos_0.1.efi", "mangos_0.1+0-0.efi")
+	before := contents(t, m)
+	dir, err := os.Open(m.Entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := (names{dir}).Rename("mangos_0.1.efi", "mangos_0.1+0-0.efi"); !errors.Is(err, os.ErrExist) {
+		t.Errorf("to a name that is taken: %v", err)
+	}
+	if err := (names{dir}).Rename("mangos_0.2.efi", "mangos_0.2+0-0.efi"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("from a name that is gone: %v", err)
+	}
+	if after := contents(t, m); !maps.Equal(before, after) {
+		t.Errorf("%q became %q", before, after)
+	}
+}
