@@ -146,7 +146,7 @@ func TestApplyNotNow(t *testing.T) {
 		want    string
 	}{
 		{slots("0.1", "0.0"), []string{"mangos_0.0.efi", "mangos_0.1+2-1.efi"}, "did not prove good yet"},
-		{slots("0.1", "0.0"), []string{"mangos_0.0.efi", "mangos_0.1+0-0.efi"}, "set aside"},
+		{slots("0.1", "0.0"), []string{"mangos_0.0.efi", "mangos_0.1+0-0.efi"}, "is set aside, and the other one would be overwritten"},
 		{slots("0.1", "0.0"), []string{"mangos_0.0.efi"}, "no entry for the running version"},
 		{slots("0.1"), []string{"mangos_0.1.efi"}, "one slot alone"},
 	} {

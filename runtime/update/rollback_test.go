@@ -129,12 +129,13 @@ func (f *cutFolder) Sync() error {
 	return nil
 }
 
-// survivors are the folders that may be left: the name of a file on a vfat is written
-// as a new one and then deleted as the old one, in sectors whose order is not kept.
+// survivors are the folders that may be left: a vfat writes the new name and deletes the
+// old one, in sectors whose order is not kept. So there may be both, or neither.
 func (f *cutFolder) survivors() []map[string]string {
-	both := maps.Clone(f.synced)
+	both, neither := maps.Clone(f.synced), maps.Clone(f.synced)
 	maps.Copy(both, f.current)
-	return []map[string]string{f.synced, f.current, both}
+	maps.DeleteFunc(neither, func(name, _ string) bool { _, stays := f.current[name]; return !stays })
+	return []map[string]string{f.synced, f.current, both, neither}
 }
 
 // Wherever the power goes, one of the two versions is started next, and doing it again

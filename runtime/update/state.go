@@ -159,7 +159,7 @@ func (s *State) readSlots(ctx context.Context, root string) error {
 			slot.complete(d, p, v)
 		}
 		if slot.Running && slot.Version != s.Running {
-			return fmt.Errorf("version %s runs, and the label of its partition is %.60q", s.Running, p.Label)
+			return fmt.Errorf("version %s runs, and %s has not one root, hash tree and signature labelled so (its root is labelled %.60q)", s.Running, d.Name, p.Label)
 		}
 		slot.Entry = s.entry(slot.Version)
 		s.Slots = append(s.Slots, slot)
@@ -167,11 +167,13 @@ func (s *State) readSlots(ctx context.Context, root string) error {
 	return nil
 }
 
-// complete notes the version of a slot where all of it is there. systemd-sysupdate
+// complete notes the version of a slot where all of it is there, once. systemd-sysupdate
 // gives a partition its label when it is written.
 func (slot *Slot) complete(d *disk.Disk, root gpt.Partition, v string) {
-	trees, signatures := labelled(d, gpt.TypeRootVerity, root.Label+"_verity"), labelled(d, gpt.TypeRootVeritySig, root.Label+"_verity_sig")
-	if len(trees) != 1 || len(signatures) != 1 {
+	roots := labelled(d, gpt.TypeRoot, root.Label)
+	trees := labelled(d, gpt.TypeRootVerity, root.Label+"_verity")
+	signatures := labelled(d, gpt.TypeRootVeritySig, root.Label+"_verity_sig")
+	if len(roots) != 1 || len(trees) != 1 || len(signatures) != 1 {
 		return
 	}
 	slot.Version = v

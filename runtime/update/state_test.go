@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/runtime/update/updatetest"
 )
 
@@ -115,6 +116,41 @@ func TestChosen(t *testing.T) {
 		m.Write(strings.Replace(place, "%", name, 1), variable("other.efi"))
 		if s := read(t, m); s.Next().Version != "0.2" || s.Variable != "" || s.Chosen != "" {
 			t.Errorf("%s of another: %+v", name, s)
+		}
+	}
+}
+
+// A version counts as there when root, hash tree and signature are, once each.
+func TestNotWhole(t *testing.T) {
+	for _, kind := range []gpt.GUID{gpt.TypeRoot, gpt.TypeRootVerity, gpt.TypeRootVeritySig} {
+		for _, label := range []string{"_empty", "mangos_0.1", "mangos_0.1_verity", "mangos_0.1_verity_sig"} {
+			m := updatetest.New(t, slots("0.1", "0.2"), "mangos_0.1.efi", "mangos_0.2.efi")
+			if read(t, m).slot("0.2") == nil {
+				t.Fatal("it is not there at all")
+			}
+			table := updatetest.Table(slots("0.1", "0.2")...)
+			for i := range table.Partitions {
+				if p := &table.Partitions[i]; p.Type == kind && strings.HasPrefix(p.Label, "mangos_0.2") {
+					p.Label = label
+				}
+			}
+			f, err := os.OpenFile(m.Disk, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := table.Write(f); err != nil {
+				t.Fatal(err)
+			}
+			_ = f.Close()
+			s, err := Read(t.Context(), m.Root)
+			if err == nil && s.slot("0.2") != nil {
+				t.Errorf("whole, though %s is labelled %q", kind, label)
+			}
+			// Two of the running version: which of them runs?
+			twice := kind == gpt.TypeRoot && label == "mangos_0.1" || kind == gpt.TypeRootVerity && label == "mangos_0.1_verity" || kind == gpt.TypeRootVeritySig && label == "mangos_0.1_verity_sig"
+			if twice != errors.Is(err, ErrMachine) {
+				t.Errorf("%s labelled %q: %v", kind, label, err)
+			}
 		}
 	}
 }

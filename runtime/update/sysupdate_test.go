@@ -283,6 +283,11 @@ func TestSysupdateAfterRollback(t *testing.T) {
 func TestSysupdateOfInstalled(t *testing.T) {
 	d := newDevice(t, updatetest.New(t, slots("0.2", "0.1"), "mangos-tryout_0.2.efi", "mangos-tryout_0.1+3.efi"))
 	d.publish("0.3", nil)
+	// No counter is a part of a version, and nothing is wrong with the transfers.
+	out, err := exec.CommandContext(t.Context(), d.with.Program, "--definitions="+d.with.Definitions, "--no-pager", "list").CombinedOutput()
+	if text := string(out); err != nil || strings.Contains(text, "+") || strings.Contains(text, "ignoring") || !strings.Contains(text, " 0.1 ") {
+		t.Errorf("list: %v\n%s", err, text)
+	}
 	if o, err := d.apply(); err != nil || o.Verdict != New {
 		t.Fatalf("%+v, %v\n%s", o, err, d.log.String())
 	}
