@@ -51,7 +51,7 @@ func TestBillTampering(t *testing.T) {
 			b.containedBy("source-linux-").PackageChecksums[0].Value = zeros
 		}, "sbom-lock", "check sourcefile-…and should be"},
 		{"a file less of the kernel's source", func(b *bill) { b.related("source-linux-", "CONTAINS", "") }, "sbom-lock", "check source-linux-…it contains"},
-		{"another version of the kernel", func(b *bill) { b.pkg("component-kernel").PackageVersion += "1" }, "sbom-lock", "check component-kernel: version"},
+		{"another version of the kernel", func(b *bill) { b.pkg("component-kernel").PackageVersion += "1" }, "sbom-lock", "check component-kernel: "},
 		{"a kernel of a source that was not built", func(b *bill) {
 			b.related("component-kernel", "GENERATED_FROM", string(b.pkg("source-b").PackageSPDXIdentifier))
 		}, "sbom-lock", "check component-kernel: version"},
