@@ -208,7 +208,8 @@ func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run stri
 		WithMountedCache("/keys", keys).
 		WithEnvVariable("MANGOS_RELEASE", "/release").
 		WithEnvVariable("MANGOS_KEYS", "/keys/set").
-		WithExec([]string{"gotest", "-count=1", "-tags", "oracle", "./attest/verify", "./attest/trace"}, dagger.ContainerWithExecOpts{
+		// Each row of the tables verifies a whole release.
+		WithExec([]string{"gotest", "-count=1", "-timeout=30m", "-tags", "oracle", "./attest/verify", "./attest/trace"}, dagger.ContainerWithExecOpts{
 			InsecureRootCapabilities: true, // some tools mount
 			Expect:                   dagger.ReturnTypeAny,
 		}).
