@@ -89,7 +89,7 @@ func (m *Mangos) built() *dagger.GolangMade { return m.builtIn("") }
 
 // builtIn compiles them in another world, if it has a name.
 func (m *Mangos) builtIn(variation string) *dagger.GolangMade {
-	return m.golang().Build(m.Source, []string{
+	return m.golang().Build(m.kept(m.Source), []string{
 		"./attest/cmd/attest",
 		"./attest/cmd/record",
 		"./compare/cmd/compare",
