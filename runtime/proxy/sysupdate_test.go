@@ -3,11 +3,8 @@
 package proxy
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,10 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
-	"github.com/ulikunitz/xz"
-
-	"github.com/mastercard/mangos/runtime/install/installtest"
 	"github.com/mastercard/mangos/runtime/proxy/proxytest"
 )
 
@@ -54,16 +47,7 @@ func newDevice(t *testing.T, x *proxy) *device {
 		first, _, _ := strings.Cut(string(version), "\n")
 		t.Log(first)
 	}
-	block, err := armor.Decode(bytes.NewReader(installtest.ReleaseKey().Public))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := io.ReadAll(block.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.keyring = filepath.Join(t.TempDir(), "import-pubring.gpg")
-	write(t, d.keyring, string(key))
+	d.keyring = proxytest.Keyring(t)
 	for _, f := range transfers {
 		write(t, filepath.Join(d.transfers, f.name+".transfer"), fmt.Sprintf(`[Transfer]
 ProtectVersion=1.0
@@ -152,20 +136,13 @@ const (
 	plain = "4f68bce3e8cd4db196e7fbcaf984b709"
 )
 
-// noise is what does not become small by compression.
-var noise = func() string {
-	raw := make([]byte, 1<<20)
-	_, _ = rand.NewChaCha8([32]byte{1}).Read(raw)
-	return string(raw)
-}()
-
 // wanted are the files that a release puts onto the device.
 func wanted(versions ...string) map[string]string {
 	files := map[string]string{}
 	for _, v := range versions {
 		files["mangos_"+v+".verity-sig."+plain+".raw"] = "signature " + v
 		files["mangos_"+v+".verity."+plain+".raw"] = "hash tree " + v
-		files["mangos_"+v+".root."+plain+".raw"] = noise + v
+		files["mangos_"+v+".root."+plain+".raw"] = proxytest.Noise + v
 		files["mangos_"+v+"+3-0.efi"] = "kernel " + v
 	}
 	return files
@@ -178,27 +155,11 @@ func whole(t *testing.T, version string) proxytest.Release {
 	name := "mangos_" + version + ".root-x86-64"
 	return proxytest.Publish(t, "v"+version, map[string]string{
 		name + "-verity-sig." + uuid + ".raw": w["mangos_"+version+".verity-sig."+plain+".raw"],
-		name + "-verity." + uuid + ".raw.xz":  compressed(t, w["mangos_"+version+".verity."+plain+".raw"]),
-		name + "." + uuid + ".raw.xz":         compressed(t, w["mangos_"+version+".root."+plain+".raw"]),
+		name + "-verity." + uuid + ".raw.xz":  proxytest.Compressed(t, w["mangos_"+version+".verity."+plain+".raw"]),
+		name + "." + uuid + ".raw.xz":         proxytest.Compressed(t, w["mangos_"+version+".root."+plain+".raw"]),
 		"mangos_" + version + ".efi":          w["mangos_"+version+"+3-0.efi"],
 		"mangos_" + version + ".spdx.json":    "{}",
 	})
-}
-
-func compressed(t *testing.T, content string) string {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := xz.NewWriter(&b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(w, content); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 func (d *device) expect(versions ...string) {

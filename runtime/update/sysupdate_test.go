@@ -5,9 +5,7 @@ package update
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -16,9 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
-	"github.com/ulikunitz/xz"
 
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/runtime/fetch"
@@ -78,21 +73,9 @@ func newDevice(t *testing.T, m *updatetest.Machine) *device {
 // where it looks for them: in a mount namespace.
 func (d *device) program(sysupdate string) string {
 	d.t.Helper()
-	block, err := armor.Decode(bytes.NewReader(installtest.ReleaseKey().Public))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	key, err := io.ReadAll(block.Body)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	keyring := filepath.Join(d.t.TempDir(), "import-pubring.gpg")
-	if err := os.WriteFile(keyring, key, 0o600); err != nil {
-		d.t.Fatal(err)
-	}
 	return script(d.t, fmt.Sprintf(`exec unshare --mount sh -c 'mount -t tmpfs -o mode=755 tmpfs /etc/systemd &&
 	cp %s /etc/systemd/import-pubring.gpg && mount --bind %s /etc/os-release && exec %s "$@"' sh "$@"
-`, keyring, filepath.Join(d.machine.Root, "usr/lib/os-release"), sysupdate))
+`, proxytest.Keyring(d.t), filepath.Join(d.machine.Root, "usr/lib/os-release"), sysupdate))
 }
 
 func (d *device) definitions(url string) string {
@@ -126,8 +109,8 @@ func (d *device) publish(version string, change func(files map[string]string)) {
 	files := map[string]string{
 		name + ".raw.zst": "a disk image", name + ".spdx.json": "{}", name + ".efi": "kernel image " + version,
 		name + ".root-x86-64-verity-sig." + gpt.DeriveGUID("sig", version).String() + ".raw": "signature " + version,
-		name + ".root-x86-64-verity." + gpt.GUID(hash[16:]).String() + ".raw.xz":             compressed(d.t, "hash tree "+version),
-		name + ".root-x86-64." + gpt.GUID(hash[:16]).String() + ".raw.xz":                    compressed(d.t, "root "+version+noise),
+		name + ".root-x86-64-verity." + gpt.GUID(hash[16:]).String() + ".raw.xz":             proxytest.Compressed(d.t, "hash tree "+version),
+		name + ".root-x86-64." + gpt.GUID(hash[:16]).String() + ".raw.xz":                    proxytest.Compressed(d.t, "root "+version+proxytest.Noise),
 	}
 	if change != nil {
 		change(files)
@@ -135,28 +118,6 @@ func (d *device) publish(version string, change func(files map[string]string)) {
 	d.page.Change(func() {
 		d.page.Releases = append([]proxytest.Release{proxytest.Publish(d.t, "v"+version, files)}, d.page.Releases...)
 	})
-}
-
-// noise is what does not become small by compression.
-var noise = func() string {
-	raw := make([]byte, 1<<20)
-	_, _ = rand.NewChaCha8([32]byte{1}).Read(raw)
-	return string(raw)
-}()
-
-func compressed(t *testing.T, content string) string {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := xz.NewWriter(&b)
-	if err == nil {
-		if _, err = io.WriteString(w, content); err == nil {
-			err = w.Close()
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 func (d *device) apply() (*Offer, error) {
@@ -224,7 +185,7 @@ func TestSysupdate(t *testing.T) {
 		t.Fatalf("%+v, %v\n%s", o, err, d.log.String())
 	}
 	d.expect("A 0.1 running, good", "B 0.2 on trial, 3 starts left", "next start: 0.2, on trial, 3 starts left; falls back to 0.1")
-	for label, want := range map[string]string{"mangos_0.2_verity_sig": "signature 0.2", "mangos_0.2_verity": "hash tree 0.2", "mangos_0.2": "root 0.2" + noise} {
+	for label, want := range map[string]string{"mangos_0.2_verity_sig": "signature 0.2", "mangos_0.2_verity": "hash tree 0.2", "mangos_0.2": "root 0.2" + proxytest.Noise} {
 		if got := d.content(label, len(want)); got != want {
 			t.Errorf("%s holds %.20q", label, got)
 		}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,35 +12,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mastercard/mangos/runtime/proxy/proxytest"
+	"github.com/mastercard/mangos/runtime/service/servicetest"
 )
 
-const (
-	tree  = "../../../modules/image/tree/root"
-	units = "/usr/lib/systemd/system"
-	// program is where the image has it.
-	program = "/usr/lib/mangos/proxy"
-)
-
-// analyze calls systemd-analyze.
-func analyze(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	path, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skipf("systemd-analyze is not here: %v", err)
-	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
+var image = servicetest.Image{Tree: "../../../modules/image/tree/root"}
 
 // The real thing hands over a socket: systemd-socket-activate starts the program when
 // somebody connects.
@@ -157,35 +137,8 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// systemd finds no fault in the units: what they need is there, each setting is known.
 func TestUnits(t *testing.T) {
-	root := t.TempDir()
-	for _, from := range []string{units, filepath.Join(tree, units)} {
-		entries, err := os.ReadDir(from)
-		if err != nil {
-			t.Skipf("systemd's own units are not here: %v", err)
-		}
-		for _, e := range entries {
-			if !e.Type().IsRegular() || from == units && filepath.Ext(e.Name()) != ".target" && filepath.Ext(e.Name()) != ".slice" {
-				continue
-			}
-			text, err := os.ReadFile(filepath.Join(from, e.Name()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			put(t, filepath.Join(root, units, e.Name()), text, 0o644)
-		}
-	}
-	verify := func() (string, error) {
-		return analyze(t, "verify", "--root="+root, "--recursive-errors=one", name+".socket", name+".service")
-	}
-	if out, err := verify(); err == nil || !strings.Contains(out, program+" is not executable") {
-		t.Errorf("without the program: %v\n%s", err, out)
-	}
-	put(t, filepath.Join(root, program), []byte("#!/bin/sh\n"), 0o755)
-	if out, err := verify(); err != nil || out != "" {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
+	image.CheckUnits(t, "/usr/lib/mangos/proxy", nil, name+".socket", name+".service")
 }
 
 func put(t *testing.T, path string, content []byte, mode fs.FileMode) {
@@ -205,45 +158,6 @@ var open = []string{
 	"RestrictAddressFamilies_AF_UNIX", "RootDirectoryOrRootImage",
 }
 
-// The service may do nothing else that systemd knows to forbid.
-func TestExposure(t *testing.T) {
-	args := []string{"security", "--offline=yes", "--no-pager", "--threshold=11"}
-	service := filepath.Join(tree, units, name+".service")
-	if out, err := analyze(t, append(args, service)...); err != nil {
-		t.Errorf("systemd-analyze security: %v\n%s", err, out)
-	}
-	out, err := analyze(t, append(args, "--json=short", service)...)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	var settings []struct {
-		Set  *bool
-		Name string `json:"json_field"`
-	}
-	if err := json.Unmarshal([]byte(out), &settings); err != nil {
-		t.Fatal(err)
-	}
-	var free []string
-	for _, s := range settings {
-		if s.Set != nil && !*s.Set {
-			free = append(free, s.Name)
-		}
-	}
-	slices.Sort(free)
-	if len(settings) < 60 || !slices.Equal(free, open) {
-		t.Errorf("of %d, not forbidden: %q", len(settings), free)
-	}
-}
+func TestExposure(t *testing.T) { image.CheckExposure(t, name+".service", 11, open) }
 
-// Only an organisation's extension turns it on.
-func TestNotEnabled(t *testing.T) {
-	err := filepath.WalkDir(tree, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type()&fs.ModeSymlink != 0 && strings.Contains(e.Name(), name) {
-			t.Errorf("%s", path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func TestNotEnabled(t *testing.T) { image.CheckNotEnabled(t, name) }

@@ -1,19 +1,19 @@
 package main
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mastercard/mangos/runtime/service/servicetest"
 )
 
-// tree is what the image has besides its packages.
-const tree = "../../../modules/image/tree/root"
+var image = servicetest.Image{Tree: "../../../modules/image/tree/root"}
 
 // What is looked at before an update is what systemd-sysupdate fetches.
 func TestTransfersNameTheSource(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join(tree, "usr/lib/sysupdate.d/*.transfer"))
+	paths, err := filepath.Glob(filepath.Join(image.Tree, "usr/lib/sysupdate.d/*.transfer"))
 	if err != nil || len(paths) != 4 {
 		t.Fatalf("%q, %v", paths, err)
 	}
@@ -30,15 +30,4 @@ func TestTransfersNameTheSource(t *testing.T) {
 	}
 }
 
-// Only an organisation's extension turns them on.
-func TestNotEnabled(t *testing.T) {
-	err := filepath.WalkDir(tree, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type()&fs.ModeSymlink != 0 && strings.Contains(e.Name(), name) {
-			t.Errorf("%s", path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func TestNotEnabled(t *testing.T) { image.CheckNotEnabled(t, name) }
