@@ -53,7 +53,7 @@ func (m *Mangos) Verify(
 	if asJSON {
 		command = append(command, "--json")
 	}
-	return m.verifying(release, policy).
+	return m.verifyContainer(release, policy).
 		WithExec(command).
 		Stdout(ctx)
 }
@@ -75,15 +75,15 @@ func (m *Mangos) VerifySummary(
 	// +optional
 	at string,
 ) *dagger.File {
-	return m.verifying(release, policy).
+	return m.verifyContainer(release, policy).
 		WithMountedSecret("/key", attestKey).
 		WithExec([]string{"attest", "verify", "--release", "/release", "--policy", "/policy.toml", "--at", at,
 			"--summary", "/summary.json", "--summary-key", "/key", "--verifier", verifier}).
 		File("/summary.json")
 }
 
-// verifying returns a container with the attest program, a release and a policy.
-func (m *Mangos) verifying(release *dagger.Directory, policy *dagger.File) *dagger.Container {
+// verifyContainer returns a container with the attest program, a release and a policy.
+func (m *Mangos) verifyContainer(release *dagger.Directory, policy *dagger.File) *dagger.Container {
 	return m.attest().
 		WithMountedDirectory("/release", release).
 		WithMountedFile("/policy.toml", policy).

@@ -52,7 +52,7 @@ func Run(ctx context.Context, p Plan, run func(ctx context.Context, command []st
 		Format: Format, Step: p.Step, Command: p.Command, Parameters: p.Parameters,
 		SourceDateEpoch: p.SourceDateEpoch, Caches: used(p.Caches),
 	}
-	before, err := look(ctx, p.In)
+	before, err := takeSnapshot(ctx, p.In)
 	if err != nil {
 		return fail(fmt.Errorf("inputs: %w", err))
 	}

@@ -74,7 +74,7 @@ func (m *image) understood(r *folder) map[string]bool {
 	n := m.names
 	known := map[string]bool{
 		n.Disk: true, n.Image: true, n.PCRs: true, n.Unsigned: true, n.Org: true, n.Signature: true, n.Tree: true, n.Root: true,
-		m.bill(): true,
+		m.sbomName(): true,
 	}
 	for _, suffix := range []string{".lock.json", ".go.sum", origin.Suffix} {
 		if name, err := r.one(suffix); err == nil {

@@ -55,7 +55,7 @@ func (m *image) checkUnsigned(r *folder, all statements, trust *policy.Image) (s
 	if err != nil {
 		return "", err
 	}
-	if contents[unsigned.SBOM], err = r.small(m.bill()); err != nil {
+	if contents[unsigned.SBOM], err = r.small(m.sbomName()); err != nil {
 		return "", err
 	}
 	for name, content := range contents {
@@ -78,7 +78,7 @@ func (m *image) checkUnsigned(r *folder, all statements, trust *policy.Image) (s
 		}
 		seen[f.Name] = true
 		if from.name == "" {
-			from.name = m.bill()
+			from.name = m.sbomName()
 		}
 		made, err := all.product(from.step, from.name)
 		if err != nil {

@@ -72,9 +72,9 @@ type verifier struct {
 	layout *layout.Result
 	lock   *lock.Lock
 	esp    map[string][]byte
-	bill   *spdx.Document
+	sbom   *spdx.Document
 
-	loaded, unpacked, stated, laidOut, listed, dissected, opened, booted, locked, billed fact
+	loaded, unpacked, stated, laidOut, listed, dissected, opened, booted, locked, sbomRead fact
 }
 
 // errNeeds: a check could not be made because another failed.
@@ -131,8 +131,8 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 		v.lock, err = readLock(r)
 		return err
 	}, &v.loaded)
-	v.billed = after(func() (err error) {
-		v.bill, err = v.image.readBill(r)
+	v.sbomRead = after(func() (err error) {
+		v.sbom, err = v.image.readSBOM(r)
 		return err
 	}, &v.listed)
 	return v
@@ -173,8 +173,8 @@ func (v *verifier) checks() []check {
 		{"unsigned-set", facts(&v.listed), facts(&v.opened, &v.stated), func() (string, error) { return m.checkUnsigned(r, v.all, trust) }},
 		{"pcr-values", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRs(r, trust) }},
 		{"pcr-signatures", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRSignatures(trust) }},
-		{"sbom", facts(&v.billed), facts(&v.opened, &v.stated), func() (string, error) { return m.checkSBOM(v.ctx, v.all, v.bill) }},
-		{"sbom-lock", facts(), facts(&v.billed, &v.locked), func() (string, error) { return m.checkSBOMLock(r, v.bill, v.lock) }},
+		{"sbom", facts(&v.sbomRead), facts(&v.opened, &v.stated), func() (string, error) { return m.checkSBOM(v.ctx, v.all, v.sbom) }},
+		{"sbom-lock", facts(), facts(&v.sbomRead, &v.locked), func() (string, error) { return m.checkSBOMLock(r, v.sbom, v.lock) }},
 		{"extension", facts(), facts(&v.listed), func() (string, error) { return m.checkExtension(r, trust) }},
 		{"try-out", facts(), facts(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
 	}

@@ -334,7 +334,7 @@ func (w *World) root(t testing.TB, content string) verity.RootHash {
 	w.write(t, "root.verity", tree.Bytes())
 	w.write(t, "roothash", []byte(tree.Root.String()+"\n"))
 	const document = "document/usr/share/mangos/sbom.spdx.json.zst"
-	w.step(t, "sbom-device", w.bill(), map[string][]byte{document: []byte("bill of materials")})
+	w.step(t, "sbom-device", w.sbomInputs(), map[string][]byte{document: []byte("bill of materials")})
 	w.step(t, "erofs", append(w.tools("imagetools"), document, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/usr/lib/mangos/extension"),
 		map[string][]byte{"root.erofs": image, "os-release": osRelease})
 	w.step(t, "verity", append(w.tools("imagetools"), "root.erofs"), map[string][]byte{"root.verity": tree.Bytes(), "roothash": w.read(t, w.path("roothash"))})
@@ -365,7 +365,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 		unsigned.Initrd: appended.Bytes(), unsigned.CommandLine: []byte(line), unsigned.UKI: normal, unsigned.Microcode: []byte("microcode"),
 		unsigned.Root: w.bytes["root.erofs"], unsigned.Tree: w.bytes["root.verity"], unsigned.RootHash: w.bytes["roothash"],
 		unsigned.OSRelease: w.bytes["os-release"], unsigned.Vmlinux: w.bytes["kernel/vmlinux"], unsigned.BzImage: w.bytes["kernel/bzImage"],
-		unsigned.Uname: w.bytes["kernel/release"], unsigned.SBOM: w.Files[bill],
+		unsigned.Uname: w.bytes["kernel/release"], unsigned.SBOM: w.Files[sbomFile],
 	} {
 		files[name] = w.write(t, "unsigned/"+name, content)
 	}
@@ -373,7 +373,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	must(t, err)
 	w.Files[w.Names.Unsigned], err = m.JSON()
 	must(t, err)
-	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", bill),
+	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", sbomFile),
 		map[string][]byte{"initrd": appended.Bytes(), "cmdline": []byte(line), "uki.efi": normal, w.Names.Unsigned: w.Files[w.Names.Unsigned]})
 
 	parsed, err := uki.Parse(normal)

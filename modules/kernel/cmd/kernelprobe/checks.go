@@ -38,9 +38,9 @@ func checks() []check {
 		{"block devices", soon(blockDevices)},
 		{"certificate", certificate},
 		{"watchdogs", watchdogs},
-		{"network cards", cards},
-		{"virtual network devices", links},
-		{"nftables", filter},
+		{"network cards", networkCards},
+		{"virtual network devices", virtualDevices},
+		{"nftables", nftablesRules},
 	}
 	for _, kind := range []string{"erofs", "erofs-zstd", "ext4", "xfs", "vfat"} {
 		list = append(list, check{"mount " + kind, func() error { return disk(kind) }})

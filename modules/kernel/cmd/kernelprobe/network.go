@@ -13,8 +13,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// cards wants a device for each network card of the machine.
-func cards() error {
+// networkCards wants a device for each network card of the machine.
+func networkCards() error {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return err
@@ -34,8 +34,8 @@ func cards() error {
 	return nil
 }
 
-// links makes a virtual device of each kind that containers, bonds and tunnels need.
-func links() error {
+// virtualDevices makes a virtual device of each kind that containers, bonds and tunnels need.
+func virtualDevices() error {
 	named := func(name string, parent int) netlink.LinkAttrs {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.ParentIndex = name, parent
@@ -68,9 +68,9 @@ func links() error {
 	return nil
 }
 
-// filter adds a table with what a host of containers asks of nftables: masquerading by
+// nftablesRules adds a table with what a host of containers asks of nftables: masquerading by
 // nftables itself, and a match of xtables, as iptables-nft writes them for Docker.
-func filter() error {
+func nftablesRules() error {
 	c, err := nftables.New()
 	if err != nil {
 		return err

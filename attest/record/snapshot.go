@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 )
 
-// sight is what lay below a folder at a time: each file and link, also those in
+// snapshot is what lay below a folder at a time: each file and link, also those in
 // folders that count as one item, by what the kernel keeps of it. Hashing it all
 // once more would find no more, short of a command that sets times back.
-type sight []found
+type snapshot []found
 
 // found is a file as it was.
 type found struct {
@@ -20,9 +20,9 @@ type found struct {
 	info os.FileInfo
 }
 
-// look takes in what lies below root, which may be absent.
-func look(ctx context.Context, root string) (sight, error) {
-	var s sight
+// takeSnapshot notes what lies below root, which may be absent.
+func takeSnapshot(ctx context.Context, root string) (snapshot, error) {
+	var s snapshot
 	if root == "" {
 		return s, nil
 	}
@@ -44,7 +44,7 @@ func look(ctx context.Context, root string) (sight, error) {
 }
 
 // unchanged compares the files with what they were. Errors wrap [ErrChanged].
-func (s sight) unchanged() error {
+func (s snapshot) unchanged() error {
 	for _, f := range s {
 		now, err := os.Lstat(f.path)
 		if err != nil {

@@ -14,54 +14,54 @@ import (
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
 
-// TestBillTampering: the bill of materials says something else, and statements,
+// TestSBOMTampering: the bill of materials says something else, and statements,
 // links, the list of the unsigned set and checksums agree with it. One check finds it,
 // and no other.
-func TestBillTampering(t *testing.T) {
+func TestSBOMTampering(t *testing.T) {
 	o := newOriginal(t)
 	for _, row := range []struct {
 		name   string
-		change func(b *bill)
+		change func(b *document)
 		check  string
 		detail string
 	}{
-		{"another digest of a file of the root", func(b *bill) { b.anotherFile("root") }, "sbom", "check image: …in the list"},
-		{"another digest of a file of the initrd", func(b *bill) { b.anotherFile("initrd") }, "sbom", "check initrd: …in the list"},
-		{"another digest of a file of the kernel", func(b *bill) { b.anotherFile("kernel") }, "sbom", "check kernel: …in the list"},
-		{"another target of a link of the initrd", func(b *bill) { b.file("initrd", true).FileComment = "symbolic link to /" }, "sbom", "check initrd: …leads to"},
-		{"a file of the initrd less", func(b *bill) { b.withoutFile("initrd") }, "sbom", "check initrd: …not listed once"},
-		{"a file of the kernel less", func(b *bill) { b.withoutFile("kernel") }, "sbom", "check kernel: …not listed once"},
-		{"a file of the initrd more", func(b *bill) { b.file("initrd", false).FileName += "x" }, "sbom", "check initrd: …wrong identifier"},
-		{"files of the root that are left out", func(b *bill) {
+		{"another digest of a file of the root", func(b *document) { b.anotherFile("root") }, "sbom", "check image: …in the list"},
+		{"another digest of a file of the initrd", func(b *document) { b.anotherFile("initrd") }, "sbom", "check initrd: …in the list"},
+		{"another digest of a file of the kernel", func(b *document) { b.anotherFile("kernel") }, "sbom", "check kernel: …in the list"},
+		{"another target of a link of the initrd", func(b *document) { b.file("initrd", true).FileComment = "symbolic link to /" }, "sbom", "check initrd: …leads to"},
+		{"a file of the initrd less", func(b *document) { b.withoutFile("initrd") }, "sbom", "check initrd: …not listed once"},
+		{"a file of the kernel less", func(b *document) { b.withoutFile("kernel") }, "sbom", "check kernel: …not listed once"},
+		{"a file of the initrd more", func(b *document) { b.file("initrd", false).FileName += "x" }, "sbom", "check initrd: …wrong identifier"},
+		{"files of the root that are left out", func(b *document) {
 			b.pkg("component-root").PackageVerificationCode.ExcludedFiles = []string{"./etc/x"}
 		}, "sbom", "check image: the document leaves out"},
-		{"another image of the root", func(b *bill) { b.pkg("component-root").PackageChecksums[0].Value = zeros }, "sbom", "check root: its image"},
-		{"a file in a package that does not own it", func(b *bill) { b.move("component-root", "root-deb-") }, "sbom", "check owners: …is in root-deb-"},
-		{"a file of a package in none", func(b *bill) { b.move("root-deb-", "component-root") }, "sbom", "check owners: …is in component-root"},
-		{"an installed package less", func(b *bill) { b.withoutPackage("root-deb-") }, "sbom", "check owners: …is installed where"},
-		{"another version of a package of the initrd", func(b *bill) { b.pkg("initrd-deb-").PackageVersion += "1" }, "sbom-lock", "check initrd-deb-…and should be"},
+		{"another image of the root", func(b *document) { b.pkg("component-root").PackageChecksums[0].Value = zeros }, "sbom", "check root: its image"},
+		{"a file in a package that does not own it", func(b *document) { b.move("component-root", "root-deb-") }, "sbom", "check owners: …is in root-deb-"},
+		{"a file of a package in none", func(b *document) { b.move("root-deb-", "component-root") }, "sbom", "check owners: …is in component-root"},
+		{"an installed package less", func(b *document) { b.withoutPackage("root-deb-") }, "sbom", "check owners: …is installed where"},
+		{"another version of a package of the initrd", func(b *document) { b.pkg("initrd-deb-").PackageVersion += "1" }, "sbom-lock", "check initrd-deb-…and should be"},
 
-		{"another digest of a package of the initrd", func(b *bill) { b.pkg("initrd-deb-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check initrd-deb-…and should be"},
-		{"another package URL", func(b *bill) { b.pkg("root-deb-").PackageExternalReferences[0].Locator += "1" }, "sbom-lock", "check root-deb-…and should be"},
-		{"a package that is not locked", func(b *bill) { b.pkg("initrd-deb-").PackageName = "unlocked" }, "sbom-lock", "no package \"unlocked\""},
-		{"another source of a package", func(b *bill) { b.related("root-deb-", "GENERATED_FROM", "source-linux-") }, "sbom-lock", "check root-deb-…of the sources"},
-		{"a package of no suite", func(b *bill) { b.related("root-deb-", "PACKAGE_OF", "") }, "sbom-lock", "check root-deb-…of the suites"},
-		{"another digest of a source", func(b *bill) { b.pkg("source-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check source-…and should be"},
-		{"another digest of a file of the kernel's source", func(b *bill) {
+		{"another digest of a package of the initrd", func(b *document) { b.pkg("initrd-deb-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check initrd-deb-…and should be"},
+		{"another package URL", func(b *document) { b.pkg("root-deb-").PackageExternalReferences[0].Locator += "1" }, "sbom-lock", "check root-deb-…and should be"},
+		{"a package that is not locked", func(b *document) { b.pkg("initrd-deb-").PackageName = "unlocked" }, "sbom-lock", "no package \"unlocked\""},
+		{"another source of a package", func(b *document) { b.related("root-deb-", "GENERATED_FROM", "source-linux-") }, "sbom-lock", "check root-deb-…of the sources"},
+		{"a package of no suite", func(b *document) { b.related("root-deb-", "PACKAGE_OF", "") }, "sbom-lock", "check root-deb-…of the suites"},
+		{"another digest of a source", func(b *document) { b.pkg("source-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check source-…and should be"},
+		{"another digest of a file of the kernel's source", func(b *document) {
 			b.containedBy("source-linux-").PackageChecksums[0].Value = zeros
 		}, "sbom-lock", "check sourcefile-…and should be"},
-		{"a file less of the kernel's source", func(b *bill) { b.related("source-linux-", "CONTAINS", "") }, "sbom-lock", "check source-linux-…it contains"},
-		{"another version of the kernel", func(b *bill) { b.pkg("component-kernel").PackageVersion += "1" }, "sbom-lock", "check component-kernel: "},
-		{"a kernel of a source that was not built", func(b *bill) {
+		{"a file less of the kernel's source", func(b *document) { b.related("source-linux-", "CONTAINS", "") }, "sbom-lock", "check source-linux-…it contains"},
+		{"another version of the kernel", func(b *document) { b.pkg("component-kernel").PackageVersion += "1" }, "sbom-lock", "check component-kernel: "},
+		{"a kernel of a source that was not built", func(b *document) {
 			b.related("component-kernel", "GENERATED_FROM", string(b.pkg("source-b").PackageSPDXIdentifier))
 		}, "sbom-lock", "check component-kernel: version"},
-		{"another Release of a suite", func(b *bill) { b.pkg("suite-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check suite-…and should be"},
-		{"another signer of a suite", func(b *bill) { b.pkg("suite-").PackageComment += "0" }, "sbom-lock", "check suite-…and should be"},
-		{"another sum of a Go module", func(b *bill) {
+		{"another Release of a suite", func(b *document) { b.pkg("suite-").PackageChecksums[0].Value = zeros }, "sbom-lock", "check suite-…and should be"},
+		{"another signer of a suite", func(b *document) { b.pkg("suite-").PackageComment += "0" }, "sbom-lock", "check suite-…and should be"},
+		{"another sum of a Go module", func(b *document) {
 			b.module().PackageSourceInfo = strings.Replace(b.module().PackageSourceInfo, "h1:", "h1:0", 1)
 		}, "sbom-lock", "check module-…go.sum has"},
-		{"an element of another kind", func(b *bill) { b.pkg("suite-").PackageSPDXIdentifier = "other-x" }, "sbom-lock", "check other-x: "},
-		{"a file in two packages", func(b *bill) {
+		{"an element of another kind", func(b *document) { b.pkg("suite-").PackageSPDXIdentifier = "other-x" }, "sbom-lock", "check other-x: "},
+		{"a file in two packages", func(b *document) {
 			b.Relationships = append(b.Relationships, &spdx.Relationship{
 				RefA: ref("component-root"), Relationship: "CONTAINS", RefB: ref(string(b.file("initrd", false).FileSPDXIdentifier)),
 			})
@@ -69,7 +69,7 @@ func TestBillTampering(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := o.copy(t)
-			c.rebill(row.change)
+			c.replaceSBOM(row.change)
 			c.seal()
 			got := failed(t, c.run())
 			if detail, ok := got[row.check]; !ok || !says(detail, row.detail) || len(got) != 1 {
@@ -79,14 +79,14 @@ func TestBillTampering(t *testing.T) {
 	}
 }
 
-// bill is a bill of materials to be changed.
-type bill struct {
+// document is a bill of materials to be changed.
+type document struct {
 	*spdx.Document
 	t *testing.T
 }
 
 // file is a file of a component, or a link.
-func (b *bill) file(component string, link bool) *spdx.File {
+func (b *document) file(component string, link bool) *spdx.File {
 	b.t.Helper()
 	for _, f := range b.Files {
 		if _, isLink := sbom.Target(f); sbom.ComponentOf(f.FileSPDXIdentifier) == component && isLink == link {
@@ -97,7 +97,7 @@ func (b *bill) file(component string, link bool) *spdx.File {
 	return nil
 }
 
-func (b *bill) anotherFile(component string) {
+func (b *document) anotherFile(component string) {
 	for i, sum := range b.file(component, false).Checksums {
 		if sum.Algorithm == common.SHA256 {
 			b.file(component, false).Checksums[i].Value = zeros
@@ -106,7 +106,7 @@ func (b *bill) anotherFile(component string) {
 }
 
 // withoutFile takes out a file, and what is said of it.
-func (b *bill) withoutFile(component string) {
+func (b *document) withoutFile(component string) {
 	f := b.file(component, false)
 	b.Files = slices.DeleteFunc(b.Files, func(x *spdx.File) bool { return x == f })
 	b.Relationships = slices.DeleteFunc(b.Relationships, func(r *spdx.Relationship) bool {
@@ -115,7 +115,7 @@ func (b *bill) withoutFile(component string) {
 }
 
 // pkg is the first package whose identifier begins so.
-func (b *bill) pkg(prefix string) *spdx.Package {
+func (b *document) pkg(prefix string) *spdx.Package {
 	b.t.Helper()
 	for _, p := range b.Packages {
 		if strings.HasPrefix(string(p.PackageSPDXIdentifier), prefix) {
@@ -127,7 +127,7 @@ func (b *bill) pkg(prefix string) *spdx.Package {
 }
 
 // move puts a file of the root from one element into another.
-func (b *bill) move(from, to string) {
+func (b *document) move(from, to string) {
 	b.t.Helper()
 	id := b.pkg(from).PackageSPDXIdentifier
 	for _, r := range b.Relationships {
@@ -140,7 +140,7 @@ func (b *bill) move(from, to string) {
 }
 
 // withoutPackage takes out a package. Its files are left to its component.
-func (b *bill) withoutPackage(prefix string) {
+func (b *document) withoutPackage(prefix string) {
 	p := b.pkg(prefix)
 	id := p.PackageSPDXIdentifier
 	component := ref("component-" + sbom.ComponentOf(id))
@@ -156,7 +156,7 @@ func (b *bill) withoutPackage(prefix string) {
 }
 
 // related relates an element in a way to another one only, or to none.
-func (b *bill) related(prefix, kind, to string) {
+func (b *document) related(prefix, kind, to string) {
 	id := b.pkg(prefix).PackageSPDXIdentifier
 	b.Relationships = slices.DeleteFunc(b.Relationships, func(r *spdx.Relationship) bool {
 		return r.RefA.ElementRefID == id && r.Relationship == kind
@@ -173,7 +173,7 @@ func ref(id string) common.DocElementID {
 }
 
 // containedBy is a package that an element contains.
-func (b *bill) containedBy(prefix string) *spdx.Package {
+func (b *document) containedBy(prefix string) *spdx.Package {
 	b.t.Helper()
 	id := b.pkg(prefix).PackageSPDXIdentifier
 	for _, r := range b.Relationships {
@@ -186,7 +186,7 @@ func (b *bill) containedBy(prefix string) *spdx.Package {
 }
 
 // module is a Go module that has a sum.
-func (b *bill) module() *spdx.Package {
+func (b *document) module() *spdx.Package {
 	b.t.Helper()
 	for _, p := range b.Packages {
 		if strings.HasPrefix(p.PackageSourceInfo, "go.sum: ") {
@@ -197,8 +197,8 @@ func (b *bill) module() *spdx.Package {
 	return nil
 }
 
-// rebill changes the bill of materials, and all that is said of it.
-func (c *copied) rebill(change func(*bill)) {
+// replaceSBOM changes the bill of materials, and all that is said of it.
+func (c *copied) replaceSBOM(change func(*document)) {
 	c.t.Helper()
 	name := c.find(".spdx.json")
 	was := c.read(name)
@@ -206,8 +206,8 @@ func (c *copied) rebill(change func(*bill)) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	change(&bill{doc, c.t})
-	is := c.encodeBill(doc)
+	change(&document{doc, c.t})
+	is := c.encodeSBOM(doc)
 	c.write(name, is)
 
 	list := c.find(".unsigned.json")
@@ -235,8 +235,8 @@ func (c *copied) rebill(change func(*bill)) {
 	})
 }
 
-// encodeBill spells a document, with the namespace of its content.
-func (c *copied) encodeBill(doc *spdx.Document) []byte {
+// encodeSBOM spells a document, with the namespace of its content.
+func (c *copied) encodeSBOM(doc *spdx.Document) []byte {
 	c.t.Helper()
 	namespace, _, _ := strings.Cut(doc.DocumentNamespace, doc.DocumentName+"/")
 	encode := func() []byte {

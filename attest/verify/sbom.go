@@ -12,18 +12,18 @@ import (
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
 
-// bill is the name of the bill of materials in the release.
-func (m *image) bill() string { return m.manifest.Name + "_" + m.manifest.Version + ".spdx.json" }
+// sbomName is the name of the bill of materials in the release.
+func (m *image) sbomName() string { return m.manifest.Name + "_" + m.manifest.Version + ".spdx.json" }
 
-// readBill reads the bill of materials.
-func (m *image) readBill(r *folder) (*spdx.Document, error) {
-	text, err := r.small(m.bill())
+// readSBOM reads the bill of materials.
+func (m *image) readSBOM(r *folder) (*spdx.Document, error) {
+	text, err := r.small(m.sbomName())
 	if err != nil {
 		return nil, err
 	}
 	doc, err := sbom.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.bill(), err)
+		return nil, fmt.Errorf("%s: %w", m.sbomName(), err)
 	}
 	return doc, nil
 }
@@ -34,15 +34,15 @@ func (m *image) readBill(r *folder) (*spdx.Document, error) {
 func (m *image) checkSBOM(ctx context.Context, all statements, doc *spdx.Document) (string, error) {
 	rootFiles, err := m.checkListedRoot(ctx, doc)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.bill(), err)
+		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
 	}
 	initrdFiles, err := sbom.CheckInitrd(doc, m.uki.Section(".initrd"), string(m.uki.Section(".cmdline")))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.bill(), err)
+		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
 	}
 	kernelFiles, err := sbom.CheckFiles(doc, "kernel", all.folder("kernel-packed", "kernel/"))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.bill(), err)
+		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
 	}
 	return fmt.Sprintf("%d files of the root, %d of the initrd, %d of the kernel, all and no other", rootFiles, initrdFiles, kernelFiles), nil
 }
@@ -78,7 +78,7 @@ func (m *image) checkSBOMLock(r *folder, doc *spdx.Document, l *lock.Lock) (stri
 	}
 	found, err := sbom.CheckLock(doc, l, sums)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.bill(), err)
+		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
 	}
 	return fmt.Sprintf("%d packages and %d sources as the lock has them, %d Go modules", found.Packages, found.Sources, found.Modules), nil
 }

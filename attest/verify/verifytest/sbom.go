@@ -23,7 +23,7 @@ import (
 // The files of the root, and the name of what lists them.
 const (
 	programLink = "../usr/bin/program"
-	bill        = Name + "_" + Version + ".spdx.json"
+	sbomFile    = Name + "_" + Version + ".spdx.json"
 )
 
 // dpkg's database in the root.
@@ -36,8 +36,8 @@ const (
 
 func program(content string) string { return strings.Repeat(content+"\n", 1000) }
 
-// bill is what makes a bill of materials.
-func (w *World) bill() []string {
+// sbomInputs are what makes a bill of materials.
+func (w *World) sbomInputs() []string {
 	return append(w.tools("imagetools"), "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
 		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/usr/lib/mangos/extension", "program/attest")
 }
@@ -47,9 +47,9 @@ func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
 	t.Helper()
 	doc, err := sbom.Build(w.input(l, content))
 	must(t, err)
-	w.Files[bill], err = sbom.Encode(doc)
+	w.Files[sbomFile], err = sbom.Encode(doc)
 	must(t, err)
-	w.step(t, "sbom", append(append(w.bill(), w.below("kernel/")...), "root.erofs"), map[string][]byte{bill: w.Files[bill]})
+	w.step(t, "sbom", append(append(w.sbomInputs(), w.below("kernel/")...), "root.erofs"), map[string][]byte{sbomFile: w.Files[sbomFile]})
 }
 
 // input is what the bill of materials is made of.
