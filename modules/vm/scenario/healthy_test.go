@@ -136,6 +136,7 @@ func TestFaults(t *testing.T) {
 		"no certificate":     {"keyring", func(f *probe.Facts, _ *want) { f.Keys = "" }},
 		"foreign key":        {"keyring", func(f *probe.Facts, _ *want) { f.Keys = strings.ReplaceAll(f.Keys, "abcdef01", "00000000") }},
 		"one more key":       {"keyring", func(f *probe.Facts, _ *want) { f.Keys += "3 I--- 1 perm 1f 0 0 asymmetri other: X509.rsa 1 []\n" }},
+		"one without a name": {"keyring", func(f *probe.Facts, _ *want) { f.Keys += "3 I--- 1 perm 1f 0 0 asymmetri\n" }},
 		"platform ring":      {"keyring", func(f *probe.Facts, _ *want) { f.Keys += "3 I--- 1 perm 1f 0 0 keyring   .platform: 2\n" }},
 		"etc writable":       {"read-only", func(f *probe.Facts, _ *want) { f.Writes["/etc"] = "" }},
 		"usr not tried":      {"read-only", func(f *probe.Facts, _ *want) { delete(f.Writes, "/usr") }},
