@@ -29,7 +29,8 @@ type Job struct {
 	Log       io.Writer // gets what the tools print
 
 	// Check is a command that gets the configuration's file as its last
-	// argument before the long part of the work, and stops it by failing.
+	// argument, before the long part of the work or when the result comes from
+	// the store, and stops the work by failing.
 	Check []string
 
 	// Store is a folder that keeps results from run to run; empty for none.
@@ -78,7 +79,7 @@ func (j Job) fill(ctx context.Context, folder string) error {
 	switch err := take(entry, folder); {
 	case err == nil:
 		fmt.Fprintf(j.Log, "kernel: taken from the store: %s\n", key)
-		return nil
+		return j.checkStored(ctx, filepath.Join(folder, "config"))
 	case errors.Is(err, os.ErrNotExist):
 	case errors.Is(err, errDamaged):
 		fmt.Fprintf(j.Log, "kernel: %v; compiling again\n", err)
@@ -93,6 +94,19 @@ func (j Job) fill(ctx context.Context, folder string) error {
 	}
 	if err := keep(folder, entry); err != nil {
 		return fmt.Errorf("compile kernel: keep the result: %w", err)
+	}
+	return nil
+}
+
+// checkStored has the check look at a result that an earlier one let pass.
+func (j Job) checkStored(ctx context.Context, config string) error {
+	if len(j.Check) == 0 {
+		return nil
+	}
+	command := exec.CommandContext(ctx, j.Check[0], append(j.Check[1:], config)...)
+	command.Stdout, command.Stderr = j.Log, j.Log
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("compile kernel: check the stored configuration: %w", err)
 	}
 	return nil
 }

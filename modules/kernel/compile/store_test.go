@@ -127,3 +127,24 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// A check that has become stricter looks at what the store has, too.
+func TestCheckStored(t *testing.T) {
+	tools(t)
+	folder := t.TempDir()
+	write(t, folder+"/sources/linux.dsc", "dsc")
+	write(t, folder+"/fragments/a.config", "CONFIG_A=y\n")
+	job := Job{Sources: folder + "/sources", Fragments: folder + "/fragments", Out: folder + "/first", Log: io.Discard, Store: folder, Tools: "tools"}
+	if err := job.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for check, want := range map[string]bool{`grep A=y "$0"`: true, `grep GONE "$0"`: false} {
+		job.Out, job.Check = t.TempDir()+"/out", []string{"sh", "-c", check}
+		if err := job.Run(context.Background()); (err == nil) != want {
+			t.Errorf("%s: %v", check, err)
+		}
+		if _, err := os.Lstat(job.Out); (err == nil) != want {
+			t.Errorf("%s: output: %v", check, err)
+		}
+	}
+}
