@@ -135,11 +135,26 @@ func (c *Checker) remember(store Store, id ID, n uint64) error {
 	return nil
 }
 
-// Required says which of the extensions that the policy requires were not
-// admitted; the error wraps ErrRequired.
-func (c *Checker) Required() error {
+// Required says which of the extensions that this machine must have were not admitted:
+// those that the policy requires, and the organisation's, once the machine has seen one.
+// The error wraps ErrRequired. Who takes the organisation's extension away must not get a
+// machine without it: a newer one that changes nothing takes its place.
+func (c *Checker) Required(store Store) error {
+	wanted := slices.Clone(c.Policy.Required)
+	org := ID{Confext, Organisation}
+	raw, err := store.Read()
+	if err != nil {
+		return fmt.Errorf("required extensions: the TPM does not tell which were seen: %w", err)
+	}
+	counters, err := parseCounters(raw)
+	if err != nil {
+		return fmt.Errorf("required extensions: %w", err)
+	}
+	if counters.Seen(org) > 0 && !slices.Contains(wanted, org) {
+		wanted = append(wanted, org)
+	}
 	var missing []string
-	for _, id := range c.Policy.Required {
+	for _, id := range wanted {
 		if ok, err := c.isApproved(id); err != nil || !ok {
 			missing = append(missing, id.String())
 		}
@@ -148,5 +163,5 @@ func (c *Checker) Required() error {
 		return nil
 	}
 	slices.Sort(missing)
-	return fmt.Errorf("%w: %s", ErrRequired, strings.Join(missing, ", "))
+	return fmt.Errorf("%w: %s; put a signed one to /%s on the EFI system partition", ErrRequired, strings.Join(missing, ", "), Source)
 }

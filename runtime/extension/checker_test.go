@@ -203,12 +203,48 @@ func TestNoMemoryNoExtension(t *testing.T) {
 func TestRequired(t *testing.T) {
 	m := newMachine(t)
 	m.Policy.Required = []ID{{Confext, "org"}}
-	if err := m.Required(); !errors.Is(err, ErrRequired) {
+	if err := m.Required(m.store); !errors.Is(err, ErrRequired) {
 		t.Errorf("nothing admitted: %v", err)
 	}
 	m.put(Inbox+"/org.confext.raw", signed("org", "org", 1))
-	if err := errors.Join(m.Admit(t.Context(), m.store), m.Required()); err != nil {
+	if err := errors.Join(m.Admit(t.Context(), m.store), m.Required(m.store)); err != nil {
 		t.Errorf("admitted: %v", err)
+	}
+}
+
+// TestRequiredOnceSeen: a machine that has been its organisation's does not start without
+// that extension any more, whether it is taken away or an old one is put there.
+func TestRequiredOnceSeen(t *testing.T) {
+	m := newMachine(t)
+	if err := m.Required(m.store); err != nil {
+		t.Errorf("a new machine: %v", err)
+	}
+	m.put(Inbox+"/probe.sysext.raw", signed("probe", "site", 1))
+	m.put(Inbox+"/org.confext.raw", signed("org", "org", 2))
+	if err := errors.Join(m.Admit(t.Context(), m.store), m.Required(m.store)); err != nil {
+		t.Errorf("both admitted: %v", err)
+	}
+	m.boot()
+	if err := m.Required(m.store); !errors.Is(err, ErrRequired) || !strings.Contains(err.Error(), "confext org") || strings.Contains(err.Error(), "probe") {
+		t.Errorf("nothing there: %v", err)
+	}
+	m.boot()
+	m.put(Inbox+"/org.confext.raw", signed("org", "org", 1))
+	if err := errors.Join(m.Admit(t.Context(), m.store), m.Required(m.store)); !errors.Is(err, ErrRequired) {
+		t.Errorf("an old one: %v", err)
+	}
+	m.boot()
+	m.put(Inbox+"/org.confext.raw", signed("org", "org", 3))
+	if err := errors.Join(m.Admit(t.Context(), m.store), m.Required(m.store)); err != nil {
+		t.Errorf("a newer one: %v", err)
+	}
+}
+
+func TestRequiredWithoutMemory(t *testing.T) {
+	for _, store := range []*memory{{broken: errors.New("no answer")}, {raw: []byte("x")}} {
+		if err := newMachine(t).Required(store); err == nil || errors.Is(err, ErrRequired) {
+			t.Errorf("table %q, %v: %v", store.raw, store.broken, err)
+		}
 	}
 }
 
@@ -319,13 +355,18 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// TestCollectStopsAtMaxFiles: however many there are, the organisation's own is taken.
 func TestCollectStopsAtMaxFiles(t *testing.T) {
 	esp, inbox := t.TempDir(), t.TempDir()
 	if err := os.MkdirAll(filepath.Join(esp, Source), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for i := range MaxFiles + 2 {
-		if err := os.WriteFile(filepath.Join(esp, Source, fmt.Sprintf("x%02d.confext.raw", i)), nil, 0o600); err != nil {
+	names := []string{"org.confext.raw"}
+	for i := range MaxFiles + 1 {
+		names = append(names, fmt.Sprintf("a%02d.confext.raw", i))
+	}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(esp, Source, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -337,6 +378,9 @@ func TestCollectStopsAtMaxFiles(t *testing.T) {
 	})
 	if err != nil || refused != 2 {
 		t.Fatalf("%d refused, %v", refused, err)
+	}
+	if _, err := os.Stat(filepath.Join(inbox, "org.confext.raw")); err != nil {
+		t.Error(err)
 	}
 }
 

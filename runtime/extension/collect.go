@@ -34,7 +34,7 @@ func Collect(esp, inbox string, report func(file string, size int64, err error))
 		return fmt.Errorf("collect extensions: %w", err)
 	}
 	taken, total := 0, int64(0)
-	for _, name := range names {
+	for _, name := range organisationFirst(names) {
 		if taken == MaxFiles {
 			report(name, 0, refuse(TooMany, "only %d extensions are taken from the EFI system partition", MaxFiles))
 			continue
@@ -46,6 +46,16 @@ func Collect(esp, inbox string, report func(file string, size int64, err error))
 		report(name, size, err)
 	}
 	return nil
+}
+
+// organisationFirst keeps the files of others from taking the place of the organisation's.
+func organisationFirst(names []string) []string {
+	org := ID{Confext, Organisation}.FileName()
+	i := slices.Index(names, org)
+	if i < 0 {
+		return names
+	}
+	return slices.Insert(slices.Delete(names, i, i+1), 0, org)
 }
 
 // list returns the names in a folder, sorted, at most MaxEntries of them.

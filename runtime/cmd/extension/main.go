@@ -1,7 +1,7 @@
 // Command extension keeps watch over what this machine merges into /usr and /etc.
 //
 //	extension admit                 looks into what the gate handed over
-//	extension required              is every extension there that the policy requires
+//	extension required              is every extension there that this machine must have
 //	extension check confext|sysext  before a merge: is anything there that was not admitted
 package main
 
@@ -42,7 +42,7 @@ func parse(args []string) (work, error) {
 	case len(args) == 1 && args[0] == "admit":
 		return admit, nil
 	case len(args) == 1 && args[0] == "required":
-		return func(_ context.Context, c *extension.Checker) error { return c.Required() }, nil
+		return required, nil
 	case len(args) == 2 && args[0] == "check":
 		if class := extension.Class(args[1]); class == extension.Confext || class == extension.Sysext {
 			return func(_ context.Context, c *extension.Checker) error { return c.Check(class) }, nil
@@ -60,10 +60,18 @@ func admit(ctx context.Context, checker *extension.Checker) error {
 	if !pending {
 		return nil
 	}
+	return withStore(ctx, func(s extension.Store) error { return checker.Admit(ctx, s) })
+}
+
+func required(ctx context.Context, checker *extension.Checker) error {
+	return withStore(ctx, checker.Required)
+}
+
+func withStore(ctx context.Context, do func(extension.Store) error) error {
 	device, err := tpm.Open(ctx, "/")
 	if err != nil {
 		return err
 	}
 	defer device.Close()
-	return checker.Admit(ctx, extension.TPMStore{TPM: device})
+	return do(extension.TPMStore{TPM: device})
 }
