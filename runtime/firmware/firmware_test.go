@@ -49,11 +49,15 @@ func TestFlagThatIsNotSet(t *testing.T) {
 	if _, err := Flag(root, "SecureBoot"); !errors.Is(err, ErrNoVariables) {
 		t.Errorf("no efivarfs: %v", err)
 	}
+	if IsSet(root, "SecureBoot", GlobalVariable) {
+		t.Error("set without efivarfs")
+	}
 	write(t, root, vars+"Other-"+GlobalVariable, "\x06\x00\x00\x00\x01")
+	write(t, root, vars+"Short-"+GlobalVariable, "\x06\x00\x00")
 	if _, err := Flag(root, "SecureBoot"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("another variable only: %v", err)
 	}
-	if IsSet(root, "SecureBoot", GlobalVariable) || !IsSet(root, "Other", GlobalVariable) {
+	if IsSet(root, "SecureBoot", GlobalVariable) || !IsSet(root, "Other", GlobalVariable) || !IsSet(root, "Short", GlobalVariable) {
 		t.Error("IsSet is wrong")
 	}
 }

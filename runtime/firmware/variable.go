@@ -92,9 +92,9 @@ func parseFlag(name string, data []byte) (bool, error) {
 	return data[0] == 1, nil
 }
 
-// IsSet says whether the variable exists. An error that is not "does not exist"
-// counts as existing for callers that only choose a way out.
+// IsSet says whether the variable exists, for callers that only choose a way out: one
+// that cannot be read exists.
 func IsSet(root, name, vendor string) bool {
 	_, err := ReadVariable(root, name, vendor)
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNoVariables)
 }
