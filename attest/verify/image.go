@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mastercard/mangos/attest/cms"
+	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/uki"
@@ -264,8 +266,8 @@ func samePacked(ctx context.Context, packed *file, content io.ReaderAt, size int
 	return g.Wait()
 }
 
-// checkTryOut refuses try-out builds that the policy does not accept, and a
-// mark that is in one place and not in the other.
+// checkTryOut refuses try-out builds that the policy does not accept, a mark that is in
+// one place and not in the other, and try-out certificates behind a build without one.
 func (m *image) checkTryOut(trust *policy.Image) (string, error) {
 	marked := bytes.Contains(m.uki.Section(".osrel"), []byte("\nMANGOS_TRY_OUT="))
 	if marked != m.tryOut {
@@ -277,7 +279,12 @@ func (m *image) checkTryOut(trust *policy.Image) (string, error) {
 	if marked {
 		return "a TRY-OUT build, which the policy accepts: unfit for use", nil
 	}
-	return "no mark of a try-out build", nil
+	for _, c := range slices.Concat(trust.SecureBoot, trust.Verity) {
+		if strings.Contains(c.Subject.String(), keys.TryOutMark) {
+			return "", fmt.Errorf("it has no mark of a try-out build, and the policy trusts the try-out certificate %q for it", c.Subject)
+		}
+	}
+	return "no mark of a try-out build, no try-out certificate", nil
 }
 
 // statementPrefix is what the names of the statements' files begin with.

@@ -57,6 +57,9 @@ func TestImageTampering(t *testing.T) {
 				}
 			}
 		}, "try-out", "try-out"},
+		{"try-out certificates behind a build without their mark", func(c *copied) {
+			c.become(verifytest.New(c.t, c.t.TempDir(), "TRY-OUT Example", "hello"))
+		}, "try-out", "TRY-OUT Example"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

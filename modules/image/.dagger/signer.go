@@ -343,8 +343,9 @@ func (s *Signer) names(ctx context.Context, unsigned *dagger.Directory, p plan) 
 	text, err := s.Image.container().
 		WithMountedFile("/in/roothash", unsigned.File(rootHash)).
 		WithMountedFile("/in/secure-boot.crt", s.Public.File("secure-boot.crt")).
-		With(unrecorded("names", "--name", p.Name, "--version", p.Version,
-			"--root-hash", "/in/roothash", "--certificate", "/in/secure-boot.crt")).
+		WithMountedFile("/in/verity.crt", s.Public.File("verity.crt")).
+		With(unrecorded("names", "--name", p.Name, "--version", p.Version, "--root-hash", "/in/roothash",
+			"--secure-boot", "/in/secure-boot.crt", "--verity", "/in/verity.crt")).
 		Stdout(ctx)
 	if err != nil {
 		return n, err

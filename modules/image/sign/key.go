@@ -155,6 +155,24 @@ func ReadCertificate(path string) (*Certificate, error) {
 // Fingerprint is the SHA-256 of the certificate's DER form.
 func (c *Certificate) Fingerprint() [sha256.Size]byte { return sha256.Sum256(c.Raw) }
 
+// ErrMixed reports an organisation's keys beside try-out ones: what both sign would pass
+// for an organisation's, and anybody with the build machine could have made it.
+var ErrMixed = errors.New("try-out keys beside others")
+
+// AreTryOut tells whether certificates belong to keys made for trying out. Where only
+// some of them do, the error wraps ErrMixed.
+func AreTryOut(all ...*Certificate) (bool, error) {
+	tryOut := false
+	for i, c := range all {
+		if i == 0 {
+			tryOut = c.IsTryOut()
+		} else if c.IsTryOut() != tryOut {
+			return false, fmt.Errorf("%w: %q and %q; take all keys from one set", ErrMixed, all[0].Subject, c.Subject)
+		}
+	}
+	return tryOut, nil
+}
+
 // IsTryOut tells whether the certificate belongs to keys made for trying out.
 func (c *Certificate) IsTryOut() bool {
 	return strings.Contains(c.Subject.String(), TryOut)

@@ -60,6 +60,17 @@ func TestReadCertificate(t *testing.T) {
 	if err != nil || !try.IsTryOut() {
 		t.Errorf("%v, %v", try, err)
 	}
+	if all, err := sign.AreTryOut(c, c); err != nil || all {
+		t.Errorf("an organisation's: %v, %v", all, err)
+	}
+	if all, err := sign.AreTryOut(try, try); err != nil || !all {
+		t.Errorf("try-out: %v, %v", all, err)
+	}
+	for _, both := range [][]*sign.Certificate{{c, try}, {try, c}} {
+		if _, err := sign.AreTryOut(both...); !errors.Is(err, sign.ErrMixed) {
+			t.Errorf("both: %v", err)
+		}
+	}
 	one, err := os.ReadFile(keys.File("verity.crt"))
 	if err != nil {
 		t.Fatal(err)

@@ -226,7 +226,7 @@ func splitStep() *cobra.Command {
 }
 
 func namesStep() *cobra.Command {
-	var name, version, hash, cert string
+	var name, version, hash, secureBoot, verity string
 	c := step("names", "print the names of a release's files, JSON", func(context.Context) error {
 		if err := rootfs.CheckVersion(name, version); err != nil {
 			return err
@@ -235,17 +235,30 @@ func namesStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		certificate, err := sign.ReadCertificate(cert)
+		tryOut, err := areTryOut(secureBoot, verity)
 		if err != nil {
 			return err
 		}
-		return json.NewEncoder(os.Stdout).Encode(release.Name(name, version, root, certificate.IsTryOut()))
+		return json.NewEncoder(os.Stdout).Encode(release.Name(name, version, root, tryOut))
 	})
 	c.Flags().StringVar(&name, "name", "mangos", "name of the image")
 	c.Flags().StringVar(&version, "version", "", "its version")
 	c.Flags().StringVar(&hash, "root-hash", "", "file with its root hash")
-	c.Flags().StringVar(&cert, "certificate", "", "Secure Boot certificate, PEM")
-	return require(c, "name", "version", "root-hash", "certificate")
+	c.Flags().StringVar(&secureBoot, "secure-boot", "", "Secure Boot certificate, PEM")
+	c.Flags().StringVar(&verity, "verity", "", "verity certificate, PEM: both are of try-out keys, or none")
+	return require(c, "name", "version", "root-hash", "secure-boot", "verity")
+}
+
+func areTryOut(files ...string) (bool, error) {
+	var all []*sign.Certificate
+	for _, file := range files {
+		c, err := sign.ReadCertificate(file)
+		if err != nil {
+			return false, err
+		}
+		all = append(all, c)
+	}
+	return sign.AreTryOut(all...)
 }
 
 func sumsStep() *cobra.Command {

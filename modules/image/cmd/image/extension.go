@@ -40,6 +40,7 @@ func extensionStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		warn(certificate.IsTryOut())
 		return extension.Build(ctx, o, opened, certificate, out)
 	})
 	f := c.Flags()

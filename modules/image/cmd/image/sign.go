@@ -44,6 +44,7 @@ func signVerityStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		warn(certificate.IsTryOut())
 		return signVerity(ctx, hash, opened, certificate, out)
 	})
 	c.Flags().StringVar(&hash, "root-hash", "", "file with the root hash")
@@ -141,9 +142,8 @@ type imageKeys struct {
 
 // sign makes the signed image and its expected PCR values.
 func (i *imageFlags) sign(ctx context.Context, k imageKeys, epoch int64, out, pcrs string) error {
-	if i.tryOut = i.tryOut || k.certificate.IsTryOut(); i.tryOut {
-		fmt.Fprintln(os.Stderr, tryOutWarning)
-	}
+	i.tryOut = i.tryOut || k.certificate.IsTryOut()
+	warn(i.tryOut)
 	normal, organisation, err := i.read(k.pcrPublic)
 	if err != nil {
 		return err
@@ -166,6 +166,13 @@ func (i *imageFlags) sign(ctx context.Context, k imageKeys, epoch int64, out, pc
 		}
 		return writePCRs(pcrs, i.name, i.version, phases)
 	})
+}
+
+// warn says so, loudly, where try-out keys sign.
+func warn(tryOut bool) {
+	if tryOut {
+		fmt.Fprintln(os.Stderr, tryOutWarning)
+	}
 }
 
 const tryOutWarning = `image: ****************************************************************
