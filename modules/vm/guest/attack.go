@@ -65,7 +65,7 @@ func verityTable(table string) (data, hash, rootHash string, err error) {
 	return "/dev/block/" + f[2], "/dev/block/" + f[3], f[9], nil
 }
 
-// plant puts the plants into their places and has the configuration extensions merged anew.
+// plant puts the plants into their places and has all extensions merged anew.
 func (g *Guest) plant() error {
 	for name, place := range probe.Planted {
 		from, to := filepath.Join(g.Root, probe.Plants, name), filepath.Join(g.Root, place)

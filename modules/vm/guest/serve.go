@@ -33,7 +33,7 @@ type Guest struct {
 	Root string
 	// PowerOff starts an orderly end of the machine.
 	PowerOff func() error
-	// Merge has systemd merge the configuration extensions anew.
+	// Merge has systemd merge all extensions anew.
 	Merge func() error
 }
 

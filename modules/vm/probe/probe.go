@@ -31,8 +31,8 @@ const (
 	OpenSigned Op = "open-signed"
 	// OpenUnsigned does the same without the signature of the root hash.
 	OpenUnsigned Op = "open-unsigned"
-	// Plant puts what lies in Plants where systemd merges configuration extensions from,
-	// past the gate, and has them merged anew.
+	// Plant puts what lies in Plants where systemd merges extensions from, past the gate, and
+	// has them merged anew.
 	Plant Op = "plant"
 	// PowerOff asks for an orderly end.
 	PowerOff Op = "power-off"
@@ -43,11 +43,13 @@ const (
 const Plants = "/usr/lib/mangos-test/plants"
 
 // Planted is where each of the plants goes: a folder in the place of an image, an image
-// without a signature, and files that would be merged writable.
+// without a signature, of both classes, and files that would be merged writable.
 var Planted = map[string]string{
-	"planted-folder":    "/var/lib/confexts/planted-folder",
-	"planted-image.raw": "/run/confexts/planted-image.raw",
-	"planted-mutable":   "/var/lib/extensions.mutable/etc",
+	"planted-folder":           "/var/lib/confexts/planted-folder",
+	"planted-image.raw":        "/run/confexts/planted-image.raw",
+	"planted-mutable":          "/var/lib/extensions.mutable/etc",
+	"planted-sysext-folder":    "/var/lib/extensions/planted-sysext-folder",
+	"planted-sysext-image.raw": "/run/extensions/planted-sysext-image.raw",
 }
 
 // MaxRead is how much of a file is sent, in bytes.

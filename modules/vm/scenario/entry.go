@@ -3,9 +3,12 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/mastercard/mangos/modules/vm/disk"
+	"github.com/mastercard/mangos/modules/vm/rogue"
 )
 
 // entry has systemd-boot pass another command line. systemd-stub does not take it under
@@ -23,6 +26,42 @@ var entry = &Scenario{
 			return nil
 		})
 	},
+}
+
+// addOn brings a command line that the firmware accepts: somebody had an add-on signed with
+// the organisation's key.
+var addOn = &Scenario{
+	Name:    "add-on",
+	About:   "an add-on to the kernel image, signed with the organisation's own key, adds to the command line",
+	Rows:    []string{"add-on"},
+	Minutes: 0.7,
+	run: func(ctx context.Context, t *Trial) error {
+		b := boot{vary: t.Lab.putAddOn, deadline: stopDeadline}
+		return t.with(ctx, b, func(r *Run) error {
+			r.until(ctx, Denied)
+			for _, word := range []string{"command-line", "pcr-12"} {
+				expectStop("add-on", r, word, t.Expect)
+			}
+			return nil
+		})
+	},
+}
+
+// putAddOn puts the add-on where systemd-stub takes it from for every kernel image.
+func (l *Lab) putAddOn(ctx context.Context, img *disk.Image) error {
+	esp, err := img.ESP()
+	if err != nil {
+		return err
+	}
+	plain, signed := filepath.Join(l.Work, "plain.addon.efi"), filepath.Join(l.Work, "evil.addon.efi")
+	if err := os.WriteFile(plain, rogue.AddOn(evilCommandLine), 0o600); err != nil {
+		return err
+	}
+	own := rogue.Keys{Key: filepath.Join(l.Keys, "secure-boot.key"), Certificate: filepath.Join(l.Keys, "secure-boot.crt")}
+	if err := own.SignEFI(ctx, plain, signed); err != nil {
+		return err
+	}
+	return esp.Put(ctx, signed, "/loader/addons/evil.addon.efi")
 }
 
 // putEntry adds a boot entry that runs the signed UKI with another command line, makes it

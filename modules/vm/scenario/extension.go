@@ -39,6 +39,7 @@ func (l *Lab) testExtension(ctx context.Context, out string) error {
 	err = errors.Join(
 		writeTree(tree, probePath, program, 0o755),
 		writeTree(tree, unitFolder+"mangos-probe.service", []byte(probeUnit), 0o644),
+		writeTree(tree, sysextMarkFolder[1:]+"/"+probeMark, nil, 0o644),
 		l.writePlants(ctx, filepath.Join(tree, probe.Plants)),
 		os.MkdirAll(filepath.Join(tree, unitFolder, "multi-user.target.upholds"), 0o755),
 		os.Symlink("../mangos-probe.service", filepath.Join(tree, unitFolder, "multi-user.target.upholds/mangos-probe.service")))
@@ -51,15 +52,28 @@ func (l *Lab) testExtension(ctx context.Context, out string) error {
 // writePlants writes what the probe puts past the gate: each would be merged if nobody but
 // systemd looked.
 func (l *Lab) writePlants(ctx context.Context, folder string) error {
-	image := filepath.Join(l.Work, "planted-image.tree")
+	image, sysext := filepath.Join(l.Work, "planted-image.tree"), filepath.Join(l.Work, "planted-sysext-image.tree")
 	err := errors.Join(
 		writeConfext(filepath.Join(folder, "planted-folder"), "planted-folder"),
+		writeSysext(filepath.Join(folder, "planted-sysext-folder"), "planted-sysext-folder"),
 		writeTree(filepath.Join(folder, "planted-mutable"), "mangos-test/planted-mutable", []byte("planted-mutable"), 0o644),
-		writeConfext(image, "planted-image"))
+		writeConfext(image, "planted-image"),
+		writeSysext(sysext, "planted-sysext-image"))
 	if err != nil {
 		return err
 	}
-	return makeErofs(ctx, filepath.Join(folder, "planted-image.raw"), image)
+	return errors.Join(
+		makeErofs(ctx, filepath.Join(folder, "planted-image.raw"), image),
+		makeErofs(ctx, filepath.Join(folder, "planted-sysext-image.raw"), sysext))
+}
+
+// writeSysext writes the tree of a system extension that puts a file of its name into
+// sysextMarkFolder.
+func writeSysext(tree, name string) error {
+	return errors.Join(
+		writeTree(tree, filepath.Join(sysextMarkFolder[1:], name), []byte(name), 0o644),
+		writeTree(tree, "usr/lib/extension-release.d/extension-release."+name,
+			[]byte("ID=mangos\nSYSEXT_LEVEL=1\nMANGOS_EXTENSION_NAME="+name+"\nMANGOS_EXTENSION_PURPOSE=site\nMANGOS_EXTENSION_COUNTER=1\n"), 0o644))
 }
 
 // writeConfext writes the tree of a configuration extension that puts a file of its name
@@ -81,6 +95,25 @@ func makeErofs(ctx context.Context, out, tree string) error {
 // markFolder is where the configuration extensions of the scenarios put a file with their
 // own name, so that what was applied can be seen.
 const markFolder = "/etc/mangos-test"
+
+// sysextMarkFolder is the same for system extensions; probeMark is the test extension's.
+const (
+	sysextMarkFolder = "/usr/share/mangos-test"
+	probeMark        = "probe"
+)
+
+// marks lists what extensions of both classes have put into their folders.
+func (r *Run) marks(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, folder := range []string{markFolder, sysextMarkFolder} {
+		reply, err := r.ask(ctx, probe.List, folder)
+		if err != nil && !errors.Is(err, ErrGuest) {
+			return nil, err
+		}
+		all = append(all, reply.Names...)
+	}
+	return all, nil
+}
 
 // mark is a configuration extension that shows by a file whether it was applied.
 type mark struct {

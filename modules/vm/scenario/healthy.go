@@ -148,6 +148,11 @@ func checkShells(f *probe.Facts, expect expect) {
 	expect("no-shell", f.RootPassword == "locked" || f.RootPassword == "none", "root's password is %s %s", f.RootPassword, f.Errors["rootPassword"])
 }
 
+// bootPhases are all that systemd measures (systemd-pcrphase.service(8)).
+var bootPhases = []string{
+	"enter-initrd", "enter-initrd:leave-initrd", "enter-initrd:leave-initrd:sysinit", "enter-initrd:leave-initrd:sysinit:ready",
+}
+
 // checkPCR11 wants the register to have had, after each phase, the value that the release
 // announces. What the logs say counts because replaying them gives the register's value.
 func checkPCR11(f *probe.Facts, phases []Phase, expect expect) {
@@ -166,6 +171,10 @@ func checkPCR11(f *probe.Facts, phases []Phase, expect expect) {
 	}
 	last := hex.EncodeToString(steps[len(steps)-1].Value[:])
 	expect(row, f.PCR["11"] == last, "PCR 11 is %s, its logs give %s", f.PCR["11"], last)
+	expect(row, len(phases) == len(bootPhases), "%d values are announced, for the phases %q there are %d", len(phases), bootPhases, len(bootPhases))
+	for i, p := range phases {
+		expect(row, i < len(bootPhases) && p.Phase == bootPhases[i], "a value is announced for %q, want %q in this order", p.Phase, bootPhases)
+	}
 	// The phases are the last events.
 	if len(steps) < len(phases) {
 		expect(row, false, "%d measurements, %d phases", len(steps), len(phases))

@@ -19,8 +19,9 @@ import (
 // Options say what a lab works with.
 type Options struct {
 	Release string // the release folder
-	// Keys is a folder with secure-boot.crt, verity.key and verity.crt: the test extension is
-	// signed with the organisation's key, as its own extensions are. For try-out keys.
+	// Keys is a folder with keys and certificates of the roles secure-boot and verity: the
+	// test extension is signed with the organisation's key, as its own extensions are, and so
+	// is what somebody inside got signed. For try-out keys.
 	Keys string
 	// Work is an existing folder for copies of disks: a few GB.
 	Work string

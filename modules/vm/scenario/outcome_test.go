@@ -105,16 +105,20 @@ func TestPlanted(t *testing.T) {
 		"extension refused [not-a-file]: var/lib/confexts/planted-folder: x",
 		"extension refused [not-approved]: run/confexts/planted-image.raw: x",
 		"extension refused [mutable]: var/lib/extensions.mutable: x",
+		"extension refused [not-a-file]: var/lib/extensions/planted-sysext-folder: x",
+		"extension refused [not-approved]: run/extensions/planted-sysext-image.raw: x",
 	}
-	rows := []string{"planted-folder", "planted-image", "planted-mutable"}
+	rows := []string{"planted-folder", "planted-image", "planted-mutable", "planted-sysext-folder", "planted-sysext-image"}
+	merged := []string{"good", probeMark}
 	for name, c := range map[string]struct {
 		marks, lines, want []string
 	}{
-		"as it must be":  {[]string{"good"}, refused, nil},
-		"all merged":     {slices.Concat(rows, []string{"good"}), refused, rows},
-		"silent":         {[]string{"good"}, nil, rows},
+		"as it must be":  {merged, refused, nil},
+		"all merged":     {slices.Concat(rows, merged), refused, rows},
+		"silent":         {merged, nil, rows},
 		"nothing merged": {nil, refused, rows},
-		"folder merged":  {[]string{"good", "planted-folder"}, refused, rows[:1]},
+		"no sysext":      {merged[:1], refused, rows},
+		"folder merged":  {append([]string{"planted-folder"}, merged...), refused, rows[:1]},
 	} {
 		o := &outcome{t: t}
 		judgePlanted(&Run{Lines: c.lines}, c.marks, o.expect)
@@ -171,12 +175,11 @@ func TestCredentials(t *testing.T) {
 		lines []string
 		want  []string
 	}{
-		"none":     {probe.Facts{RootPassword: "locked"}, nil, nil},
-		"unit ran": {probe.Facts{RootPassword: "locked"}, []string{credentialMark + " by SMBIOS"}, both[1:]},
-		"tmpfiles": {probe.Facts{RootPassword: "locked"}, []string{credentialMark + " by fw_cfg"}, both[:1]},
-		"imported": {probe.Facts{RootPassword: "locked", Credentials: []string{"x"}}, nil, both},
-		"password": {probe.Facts{RootPassword: "set"}, nil, both},
-		"no sight": {probe.Facts{RootPassword: "locked", Errors: map[string]string{"credentials": "denied"}}, nil, both},
+		"none":     {probe.Facts{}, nil, nil},
+		"unit ran": {probe.Facts{}, []string{credentialMark + " by SMBIOS"}, both[1:]},
+		"tmpfiles": {probe.Facts{}, []string{credentialMark + " by fw_cfg"}, both[:1]},
+		"imported": {probe.Facts{Credentials: []string{"x"}}, nil, both},
+		"no sight": {probe.Facts{Errors: map[string]string{"credentials": "denied"}}, nil, both},
 	} {
 		o := &outcome{t: t}
 		checkCredentials(&c.facts, &Run{Lines: c.lines}, o.expect)

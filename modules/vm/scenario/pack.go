@@ -43,6 +43,7 @@ func (t *Trial) makePack(ctx context.Context) (pack, error) {
 		{name: "sample", purpose: "site", counter: 6},
 		{name: "tools", purpose: "debug", counter: 1},
 		{name: "boss", purpose: "org", counter: 1},
+		{name: "org", purpose: "org", counter: 1},
 	} {
 		m.mark, m.content = m.name, m.name
 		if err := t.Lab.markExtension(ctx, in(m.name), m); err != nil {
@@ -50,6 +51,7 @@ func (t *Trial) makePack(ctx context.Context) (pack, error) {
 		}
 	}
 	if err := errors.Join(
+		t.Lab.foreignSysext(ctx, in("foreign-sysext")),
 		changed(in("unsigned"), func(img *disk.Image) error { return img.SetSignature(nil) }),
 		changed(in("corrupt"), corruptMark("corrupt")),
 		writeConfext(in("folder"), "folder"),
@@ -67,6 +69,8 @@ func (t *Trial) makePack(ctx context.Context) (pack, error) {
 		{"extension-replayed", "sample.confext.raw", in("sample"), "sample", "replayed"},
 		{"extension-debug", "tools.confext.raw", in("tools"), "tools", "purpose"},
 		{"extension-org-purpose", "boss.confext.raw", in("boss"), "boss", "purpose"},
+		{"extension-org", "org.confext.raw", in("org"), "org", ""},
+		{"sysext-foreign", "foreign.sysext.raw", in("foreign-sysext"), "foreign-sysext", "signature"},
 	}, nil
 }
 
@@ -115,12 +119,21 @@ func (p pack) put(ctx context.Context, img *disk.Image) error {
 
 // check looks at what was applied, and at the reasons that the console gives for the rest.
 func (p pack) check(ctx context.Context, t *Trial, r *Run) error {
-	reply, err := r.ask(ctx, probe.List, markFolder)
-	if err != nil && !errors.Is(err, ErrGuest) {
+	marks, err := r.marks(ctx)
+	if err != nil {
 		return err
 	}
-	p.judge(r, reply.Names, t.Expect)
+	p.judge(r, marks, t.Expect)
 	return nil
+}
+
+// foreignSysext makes a system extension that is signed with the rogue key.
+func (l *Lab) foreignSysext(ctx context.Context, out string) error {
+	tree := out + ".tree"
+	if err := writeTree(tree, sysextMarkFolder[1:]+"/foreign-sysext", nil, 0o644); err != nil {
+		return err
+	}
+	return l.extension(ctx, out, "sysext", "foreign", "site", 1, l.rogue, tree)
 }
 
 // judge wants the marks of the good extensions and of no other.
@@ -142,18 +155,21 @@ func (t *Trial) checkPlanted(ctx context.Context, r *Run) error {
 	if _, err := r.ask(ctx, probe.Plant, ""); err != nil {
 		return err
 	}
-	reply, err := r.ask(ctx, probe.List, markFolder)
+	marks, err := r.marks(ctx)
 	if err != nil {
 		return err
 	}
-	judgePlanted(r, reply.Names, t.Expect)
+	judgePlanted(r, marks, t.Expect)
 	return nil
 }
 
 func judgePlanted(r *Run, marks []string, expect expect) {
-	for row, word := range map[string]string{"planted-folder": "not-a-file", "planted-image": "not-approved", "planted-mutable": "mutable"} {
+	for row, word := range map[string]string{
+		"planted-folder": "not-a-file", "planted-image": "not-approved", "planted-mutable": "mutable",
+		"planted-sysext-folder": "not-a-file", "planted-sysext-image": "not-approved",
+	} {
 		expect(row, !slices.Contains(marks, row), "it was merged: %q", marks)
-		expect(row, slices.Contains(marks, "good"), "nothing was merged: %q", marks)
+		expect(row, slices.Contains(marks, "good") && slices.Contains(marks, probeMark), "nothing of its class was merged: %q", marks)
 		expect(row, r.refused(word, plantedPath(row)), "the console has no line with %q and %q: %s", refusal(word), plantedPath(row), r.tail())
 	}
 }

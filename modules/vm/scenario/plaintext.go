@@ -18,6 +18,49 @@ import (
 	"github.com/mastercard/mangos/modules/vm/probe"
 )
 
+// plaintext tries each kind by itself: next to another one that is refused, none is
+// looked at any more.
+var plaintext = &Scenario{
+	Name:    "plaintext",
+	About:   "a partition that claims to be the machine's /var, /var/tmp or swap, and is not encrypted, is on the disk: the image policy is said to refuse it, nothing is mounted or swapped to",
+	Rows:    []string{"plaintext-var", "plaintext-tmp", "plaintext-swap"},
+	Minutes: 3,
+	Full:    true,
+	run: func(ctx context.Context, t *Trial) error {
+		for _, c := range []struct {
+			row  string
+			kind gpt.GUID
+		}{
+			{"plaintext-var", gpt.TypeVar}, {"plaintext-tmp", gpt.TypeTmp}, {"plaintext-swap", gpt.TypeSwap},
+		} {
+			t.stage([]string{c.row}, func() error { return t.plaintextAlone(ctx, c.row, c.kind) })
+		}
+		return nil
+	},
+}
+
+func (t *Trial) plaintextAlone(ctx context.Context, row string, kind gpt.GUID) error {
+	b := boot{vary: func(ctx context.Context, img *disk.Image) error { return t.Lab.addPlaintext(ctx, img, kind) }}
+	return t.with(ctx, b, func(r *Run) error {
+		facts, err := t.report(ctx, r, row)
+		if err != nil {
+			return err
+		}
+		reply, err := r.ask(ctx, probe.List, generated)
+		if err != nil {
+			return err
+		}
+		t.Expect(row, r.says(policyRefuses), "the console does not say that the disk's policy is not met: %s", r.tail())
+		checkPlaintext(facts, reply.Names, func(other string, ok bool, format string, args ...any) {
+			t.Expect(row, ok, other+": "+format, args...)
+		})
+		return nil
+	})
+}
+
+// policyRefuses is what systemd-gpt-auto-generator says of a disk that it leaves alone.
+const policyRefuses = "image does not match image policy"
+
 // plaintextSize is the size of a partition that an attacker adds.
 const plaintextSize = 16 << 20
 

@@ -14,8 +14,8 @@ import (
 // All are the scenarios, the longest first: so that several at a time end together.
 var All = []*Scenario{
 	system, corruptFile, corruptInit, corruptHash, signatureForeign, signatureMissing, programs,
-	addedBySMBIOS, secureBootOff, setupMode, entry,
-	eachAlone, signatureOther, emergency,
+	addedBySMBIOS, addOn, secureBootOff, setupMode, entry,
+	eachAlone, signatureOther, emergency, plaintext,
 }
 
 // ErrUnknown says that there is no scenario of a name.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/modules/vm/disk"
-	"github.com/mastercard/mangos/modules/vm/machine"
 	"github.com/mastercard/mangos/modules/vm/probe"
 )
 
@@ -20,10 +19,11 @@ import (
 var system = &Scenario{
 	Name: "system",
 	About: "the release starts under Secure Boot from a verified root and is what it claims to be; " +
-		"started again with hidden hypervisor, foreign credentials, extensions and /var it takes none of them",
-	Rows: slices.Concat(firstRows, ignoredRows),
-	// Two whole starts.
-	Minutes: 3,
+		"started again with hidden hypervisor, foreign credentials, extensions and /var it takes none of them; " +
+		"with its organisation's extension taken away it does not start",
+	Rows: slices.Concat(firstRows, ignoredRows, []string{"extension-removed"}),
+	// Two whole starts, and one that ends early.
+	Minutes: 3.7,
 	run:     runSystem,
 }
 
@@ -35,7 +35,8 @@ var ignoredRows = []string{
 	"hidden-hypervisor", "smbios-credentials", "fw-cfg-credentials", "plaintext-var", "plaintext-tmp", "plaintext-swap",
 	"extension-good", "extension-unsigned", "extension-foreign", "extension-corrupt", "extension-folder",
 	"extension-mutable", "extension-renamed", "extension-replayed", "extension-debug", "extension-org-purpose",
-	"planted-folder", "planted-image", "planted-mutable",
+	"extension-org", "sysext-foreign",
+	"planted-folder", "planted-image", "planted-mutable", "planted-sysext-folder", "planted-sysext-image",
 }
 
 func runSystem(ctx context.Context, t *Trial) error {
@@ -50,7 +51,18 @@ func runSystem(ctx context.Context, t *Trial) error {
 		return t.with(ctx, first, func(r *Run) error { return t.firstStart(ctx, r) })
 	})
 	t.stage(ignoredRows, func() error { return t.secondStart(ctx) })
+	t.stage([]string{"extension-removed"}, func() error { return t.thirdStart(ctx) })
 	return nil
+}
+
+// thirdStart takes away the organisation's extension, which the machine's TPM has seen.
+func (t *Trial) thirdStart(ctx context.Context) error {
+	return t.with(ctx, boot{tpm: "kept"}, func(r *Run) error {
+		r.until(ctx)
+		t.ExpectEnding("extension-removed", r, Reset)
+		t.Expect("extension-removed", r.says("a required extension is missing: confext org"), "the console does not name the extension: %s", r.tail())
+		return nil
+	})
 }
 
 func (t *Trial) firstStart(ctx context.Context, r *Run) error {
@@ -144,43 +156,6 @@ func putAll(ctx context.Context, img *disk.Image, files map[string]string) error
 	return nil
 }
 
-// credentialMark is what only an attacker's credentials bring to the console.
-const credentialMark = "mangos-evil-credential" //nolint:gosec // no credential of anything
-
-// evilUnit is a unit, as a credential, that shows itself on the console.
-func evilUnit(from string) string {
-	return "[Unit]\nDescription=" + credentialMark + " by " + from + "\n[Service]\nType=oneshot\nExecStart=/usr/bin/cat /etc/os-release\nStandardOutput=tty\nRemainAfterExit=yes\n[Install]\nWantedBy=multi-user.target\n"
-}
-
-// hardwareBIOS is the SMBIOS structure of type 0 of a machine of iron (SMBIOS 3.7,
-// 7.1): QEMU's own says in its characteristics that the system is virtual.
-var hardwareBIOS = slices.Concat(
-	[]byte{0, 24, 0, 0},            // type, length, handle
-	[]byte{1, 2, 0, 0xe8, 3, 0},    // vendor, version, start segment, date, size
-	[]byte{8, 0, 0, 0, 0, 0, 0, 0}, // characteristics: not given
-	[]byte{0, 8},                   // extension: UEFI
-	[]byte{1, 0, 0xff, 0xff},       // releases of BIOS and controller
-	[]byte("ACME\x001\x0001/01/2026\x00\x00"),
-)
-
-// hide makes a virtual machine look like hardware to systemd-detect-virt, and brings
-// credentials by both roads.
-func hide(c *machine.Config) {
-	c.Features = append(c.Features, "-hypervisor")
-	c.SMBIOSTables = append(c.SMBIOSTables, hardwareBIOS)
-	c.SMBIOS = append(c.SMBIOS, "type=1,manufacturer=ACME,product=Anvil,version=1",
-		"type=2,manufacturer=ACME,product=Board", "type=3,manufacturer=ACME")
-	c.OEMStrings = append(c.OEMStrings,
-		"io.systemd.credential:passwd.plaintext-password.root=evil",
-		"io.systemd.credential:systemd.unit-dropin.multi-user.target=[Unit]\nWants=evil-smbios.service\n",
-		"io.systemd.credential:systemd.extra-unit.evil-smbios.service="+evilUnit("SMBIOS"))
-	// The names of fw_cfg are too short for a unit's.
-	c.FirmwareFiles = map[string]string{
-		"opt/io.systemd.credentials/passwd.hashed-password.root": "",
-		"opt/io.systemd.credentials/tmpfiles.extra":              "w /dev/console - - - - " + credentialMark + " by fw_cfg\\n\n",
-	}
-}
-
 // noCounters is said of a TPM that no extension's counter was noted in.
 const noCounters = "since its TPM was made or cleared"
 
@@ -207,6 +182,9 @@ func (t *Trial) secondStart(ctx context.Context) error {
 			t.Expect("hidden-hypervisor", ok, format, args...)
 		})
 		checkCredentials(facts, r, t.Expect)
+		if err := t.expectOffered(ctx, r); err != nil {
+			return err
+		}
 		reply, err := r.ask(ctx, probe.List, generated)
 		if err != nil {
 			return err
@@ -217,12 +195,4 @@ func (t *Trial) secondStart(ctx context.Context) error {
 		}
 		return t.checkPlanted(ctx, r)
 	})
-}
-
-func checkCredentials(f *probe.Facts, r *Run, expect expect) {
-	for row, from := range map[string]string{"smbios-credentials": "SMBIOS", "fw-cfg-credentials": "fw_cfg"} {
-		expect(row, !r.says(credentialMark+" by "+from), "a unit from %s ran", from)
-		expect(row, len(f.Credentials) == 0 && f.Errors["credentials"] == "", "imported: %q %s", f.Credentials, f.Errors["credentials"])
-		expect(row, f.RootPassword == "locked" || f.RootPassword == "none", "root's password is %s", f.RootPassword)
-	}
 }

@@ -31,7 +31,9 @@ func run() error {
 	g := guest.Guest{
 		Root:     "/",
 		PowerOff: func() error { return exec.Command("systemctl", "--no-block", "poweroff").Run() },
-		Merge:    func() error { return exec.Command("systemctl", "restart", "systemd-confext.service").Run() },
+		Merge: func() error {
+			return exec.Command("systemctl", "restart", "systemd-sysext.service", "systemd-confext.service").Run()
+		},
 	}
 	return g.Serve(port)
 }
