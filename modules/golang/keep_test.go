@@ -11,18 +11,59 @@ import (
 	"testing"
 )
 
-// run runs a script of the module, as its containers do.
-func run(t *testing.T, script string, args ...string) string {
+// shells are what the scripts run in: the machine's, and BusyBox where it is there.
+var shells = []struct {
+	name string
+	make func(t *testing.T) (shell, path string)
+}{
+	{"machine", func(*testing.T) (string, string) { return "sh", os.Getenv("PATH") }},
+	{"busybox", func(t *testing.T) (string, string) {
+		program, err := exec.LookPath("busybox")
+		if err != nil {
+			return "", ""
+		}
+		applets := t.TempDir()
+		if out, err := exec.Command(program, "--install", "-s", applets).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return filepath.Join(applets, "sh"), applets
+	}},
+}
+
+// inShells runs a test with each of the shells.
+func inShells(t *testing.T, test func(t *testing.T, run runner)) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(".dagger", script))
-	if err != nil {
-		t.Fatal(err)
+	for _, s := range shells {
+		t.Run(s.name, func(t *testing.T) {
+			shell, path := s.make(t)
+			if shell == "" {
+				t.Log("there is no busybox on this machine")
+				return
+			}
+			test(t, func(script string, args ...string) (string, error) {
+				text, err := os.ReadFile(filepath.Join(".dagger", script))
+				if err != nil {
+					return "", err
+				}
+				cmd := exec.Command(shell, append([]string{"-euc", string(text), "sh"}, args...)...)
+				cmd.Env = append(os.Environ(), "PATH="+path)
+				out, err := cmd.CombinedOutput()
+				return string(out), err
+			})
+		})
 	}
-	out, err := exec.Command("sh", append([]string{"-euc", string(text), "sh"}, args...)...).CombinedOutput()
+}
+
+// runner runs a script of the module, as its containers do, and returns what it prints.
+type runner func(script string, args ...string) (string, error)
+
+func (r runner) must(t *testing.T, script string, args ...string) string {
+	t.Helper()
+	out, err := r(script, args...)
 	if err != nil {
 		t.Errorf("%s: %v\n%s", script, err, out)
 	}
-	return string(out)
+	return out
 }
 
 func write(t *testing.T, path, text string) {
@@ -60,18 +101,22 @@ func wantOnly(t *testing.T, folder string, names ...string) {
 }
 
 func TestKeepFolder(t *testing.T) {
-	store, in := t.TempDir(), t.TempDir()
-	write(t, in+"/a file", "one\n")
-	write(t, in+"/dir/other", "two\n")
-	// Calls at the same time do not break each other.
-	var calls sync.WaitGroup
-	for range 8 {
-		calls.Go(func() { run(t, "keep.sh", store, "name", in) })
-	}
-	calls.Wait()
-	wantOnly(t, store, "name")
-	wantText(t, store+"/name/files/a file", "one\n")
-	wantText(t, store+"/name/files/dir/other", "two\n")
+	inShells(t, func(t *testing.T, run runner) {
+		store, in := t.TempDir(), t.TempDir()
+		write(t, in+"/a file", "one\n")
+		write(t, in+"/dir/other", "two\n")
+		// Calls at the same time do not break each other.
+		var calls sync.WaitGroup
+		for range 8 {
+			calls.Go(func() { run.must(t, "keep.sh", store, "name", in) })
+		}
+		calls.Wait()
+		wantOnly(t, store, "name")
+		to := t.TempDir() + "/kept"
+		run.must(t, "take.sh", store+"/name", to)
+		wantText(t, to+"/a file", "one\n")
+		wantText(t, to+"/dir/other", "two\n")
+	})
 }
 
 func TestKeepReplacesWhatIsDamaged(t *testing.T) {
@@ -86,39 +131,69 @@ func TestKeepReplacesWhatIsDamaged(t *testing.T) {
 		"undamaged": func(string) error { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := t.TempDir()
-			run(t, "keep.sh", store, "name", in)
-			if err := damage(store + "/name"); err != nil {
-				t.Fatal(err)
-			}
-			run(t, "keep.sh", store, "name", in)
-			wantOnly(t, store, "name")
-			wantOnly(t, store+"/name/files", "file")
-			wantText(t, store+"/name/files/file", "one\n")
+			inShells(t, func(t *testing.T, run runner) {
+				store := t.TempDir()
+				run.must(t, "keep.sh", store, "name", in)
+				if err := damage(store + "/name"); err != nil {
+					t.Fatal(err)
+				}
+				run.must(t, "keep.sh", store, "name", in)
+				wantOnly(t, store, "name")
+				wantOnly(t, store+"/name/files", "file")
+				wantText(t, store+"/name/files/file", "one\n")
+			})
 		})
 	}
 }
 
 func TestKeepFolderWithoutFiles(t *testing.T) {
-	store, in := t.TempDir(), t.TempDir()
-	run(t, "keep.sh", store, "name", in)
-	run(t, "keep.sh", store, "name", in)
-	wantOnly(t, store+"/name/files")
+	inShells(t, func(t *testing.T, run runner) {
+		store, in := t.TempDir(), t.TempDir()
+		run.must(t, "keep.sh", store, "name", in)
+		run.must(t, "keep.sh", store, "name", in)
+		wantOnly(t, store+"/name/files")
+		to := t.TempDir() + "/kept"
+		run.must(t, "take.sh", store+"/name", to)
+		wantOnly(t, to)
+	})
 }
 
+// TestTakeRefusesWhatIsDamaged: between keeping and taking, too.
+func TestTakeRefusesWhatIsDamaged(t *testing.T) {
+	inShells(t, func(t *testing.T, run runner) {
+		store, in := t.TempDir(), t.TempDir()
+		write(t, in+"/file", "one\n")
+		run.must(t, "keep.sh", store, "name", in)
+		write(t, store+"/name/files/file", "two\n")
+		if out, err := run("take.sh", store+"/name", t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "file") {
+			t.Errorf("folder: %v, %q", err, out)
+		}
+		write(t, store+"/"+one, "two\n")
+		if out, err := run("takefile.sh", store, one, t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "damaged") {
+			t.Errorf("file: %v, %q", err, out)
+		}
+	})
+}
+
+// one is the digest of "one\n".
+const one = "2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806"
+
 func TestKeepFiles(t *testing.T) {
-	const one = "2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806"
-	store, in := t.TempDir(), t.TempDir()
-	write(t, in+"/a file", "one\n")
-	var calls sync.WaitGroup
-	for range 8 {
-		calls.Go(func() { run(t, "keepfiles.sh", store, in) })
-	}
-	calls.Wait()
-	wantOnly(t, store, one)
-	write(t, store+"/"+one, "")
-	if got := strings.TrimSpace(run(t, "keepfiles.sh", store, in)); got != one+" a file" {
-		t.Errorf("printed %q", got)
-	}
-	wantText(t, store+"/"+one, "one\n")
+	inShells(t, func(t *testing.T, run runner) {
+		store, in := t.TempDir(), t.TempDir()
+		write(t, in+"/a file", "one\n")
+		var calls sync.WaitGroup
+		for range 8 {
+			calls.Go(func() { run.must(t, "keepfiles.sh", store, in) })
+		}
+		calls.Wait()
+		wantOnly(t, store, one)
+		write(t, store+"/"+one, "")
+		if got := strings.TrimSpace(run.must(t, "keepfiles.sh", store, in)); got != one+" a file" {
+			t.Errorf("printed %q", got)
+		}
+		to := t.TempDir() + "/kept"
+		run.must(t, "takefile.sh", store, one, to)
+		wantText(t, to, "one\n")
+	})
 }

@@ -10,13 +10,18 @@ import (
 	"dagger/golang/internal/dagger"
 )
 
-// Both write to a volume that other calls use at the same time, and that a power cut may
-// have left in any state.
+// The first two write to a volume that other calls use at the same time, and that a power
+// cut may have left in any state. All run with GNU's tools and with BusyBox's: that is what
+// Dagger's own container for Go modules has.
 var (
 	//go:embed keep.sh
 	keepFolder string
 	//go:embed keepfiles.sh
 	keepFiles string
+	//go:embed take.sh
+	takeFolder string
+	//go:embed takefile.sh
+	takeFile string
 )
 
 // Keep returns a folder with the content of another that is known by this content
@@ -40,8 +45,7 @@ func (m *Golang) Keep(ctx context.Context, folder *dagger.Directory) (*dagger.Di
 		return nil, fmt.Errorf("keep folder: %w", err)
 	}
 	return m.store().
-		WithExec([]string{"sh", "-euc", `cp -a "/store/$1/files" /kept; chmod 755 /kept
-			cd /kept; [ ! -s "/store/$1/sums" ] || sha256sum --check --quiet "/store/$1/sums"`, "sh", name}).
+		WithExec([]string{"sh", "-euc", takeFolder, "sh", "/store/" + name, "/kept"}).
 		Directory("/kept"), nil
 }
 
@@ -62,7 +66,7 @@ func (m *Golang) keepFiles(ctx context.Context, folder *dagger.Directory) (*dagg
 			return nil, fmt.Errorf("keep files: cannot read %q", line)
 		}
 		kept = kept.WithFile(name, m.store().
-			WithExec([]string{"sh", "-euc", `cp -p "/store/$1" /kept; echo "$1  /kept" | sha256sum --check --quiet`, "sh", sum}).
+			WithExec([]string{"sh", "-euc", takeFile, "sh", "/store", sum, "/kept"}).
 			File("/kept"))
 	}
 	return kept, nil
