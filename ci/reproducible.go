@@ -14,8 +14,8 @@ import (
 // CheckReproducible builds everything but the kernel a second time, the tools that make
 // images among it, with other paths, user, time, time zone, locale, umask and number of
 // processors and without any cache, and reports for each file whether it is the same
-// and whether it was really made again. Then it signs with a second set of keys, and
-// reports whether what differs lies where unsigned.json says. The last line is "N
+// and whether it was really made again. Then it signs with a second set of keys, in that
+// other world too, and reports whether what differs lies where unsigned.json says. The last line is "N
 // passed, N failed"; it fails when something did.
 // +cache="never"
 func (m *Mangos) CheckReproducible(
@@ -31,17 +31,18 @@ func (m *Mangos) CheckReproducible(
 }
 
 func (m *Mangos) reproducibleChecks(kernel bool) []check {
+	// The second build's name is new each time, and in the cache key of each of its steps:
+	// a step that is served from a cache has another build's trace.
+	build := rand.Text()
 	return []check{
-		{"second build", func(ctx context.Context) (string, error) { return m.secondBuild(ctx, kernel) }},
-		{"second set of keys", m.secondKeys},
+		{"second build", func(ctx context.Context) (string, error) { return m.secondBuild(ctx, build, kernel) }},
+		{"second set of keys", func(ctx context.Context) (string, error) { return m.secondKeys(ctx, build) }},
 	}
 }
 
-// secondBuild returns the report on a second build. Its name is new each time, and
-// in the cache key of each of its steps: a step that is served from a cache has
-// another build's trace.
-func (m *Mangos) secondBuild(ctx context.Context, kernel bool) (string, error) {
-	build, since := rand.Text(), time.Now().UTC().Format(time.RFC3339Nano)
+// secondBuild returns the report on a second build.
+func (m *Mangos) secondBuild(ctx context.Context, build string, kernel bool) (string, error) {
+	since := time.Now().UTC().Format(time.RFC3339Nano)
 	linux, unsigned, err := m.firstBuild(ctx)
 	if err != nil {
 		return "", err
@@ -175,22 +176,22 @@ func (m *Mangos) treeTraces(ctx context.Context, build string) (*dagger.Director
 }
 
 // secondKeys returns the report on what two sets of keys sign: the try-out keys,
-// and others that are made and kept in the same way.
-func (m *Mangos) secondKeys(ctx context.Context) (string, error) {
-	image, plan, err := m.image(ctx, "", "")
-	if err != nil {
-		return "", err
-	}
+// and others that are made and kept in the same way, whose steps are the second build's.
+func (m *Mangos) secondKeys(ctx context.Context, build string) (string, error) {
 	linux, unsigned, err := m.firstBuild(ctx)
 	if err != nil {
 		return "", err
 	}
 	folders := map[string]*dagger.Directory{"/set/unsigned": unsigned.Files(), "/set/kernel": linux.Files()}
-	for folder, set := range map[string]string{"/first": "", "/second": "-second"} {
-		signer := image.TryOut(m.program("attest"), dagger.ImageTryOutOpts{Set: set})
+	for _, x := range []struct{ folder, set, variation string }{{"/first", "", ""}, {"/second", "-second", build}} {
+		image, plan, err := m.image(ctx, "", x.variation)
+		if err != nil {
+			return "", err
+		}
+		signer := image.TryOut(m.program("attest"), dagger.ImageTryOutOpts{Set: x.set})
 		certified := m.linux().Certified(linux.Files(), signer.Certificate("verity.crt")).Files()
 		files := signer.Files(unsigned.Files(), dag.Directory(), certified.File("bzImage"), plan).Files()
-		folders[folder] = certified.WithDirectory("/", files)
+		folders[x.folder] = certified.WithDirectory("/", files)
 	}
 	return m.compare([]string{"signed", "--set", "/set/unsigned", "--set", "/set/kernel", "/first", "/second"}, folders).CombinedOutput(ctx)
 }
