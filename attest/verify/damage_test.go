@@ -25,6 +25,7 @@ func TestEveryFile(t *testing.T) {
 				continue // a real release takes long enough
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				c := o.copy(t)
 				b := bytes.Clone(c.read(name))
 				b[len(b)/2] ^= 1
@@ -48,6 +49,7 @@ func TestCutFiles(t *testing.T) {
 	for _, name := range o.sample(t) {
 		for _, part := range []int{0, 1} {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				c := o.copy(t)
 				b := c.read(name)
 				c.write(name, bytes.Clone(b[:len(b)*part/2]))

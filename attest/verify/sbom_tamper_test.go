@@ -68,6 +68,7 @@ func TestSBOMTampering(t *testing.T) {
 		}, "sbom-lock", "and not by one element"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := o.copy(t)
 			c.replaceSBOM(row.change)
 			c.seal()

@@ -197,6 +197,7 @@ func TestTampering(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := o.copy(t)
 			own := *o
 			c.original = &own
