@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/policy"
@@ -30,12 +30,12 @@ func TestImageTampering(t *testing.T) {
 		check  string
 		detail string
 	}{
-		{"a byte of the root", func(c *copied) { c.onDisk(func(p parts) { p.root[2000] ^= 1 }) }, "root-hash", "block "},
-		{"a byte of the hash tree", func(c *copied) { c.onDisk(func(p parts) { p.tree[5000] ^= 1 }) }, "root-hash", "hash"},
-		{"a byte behind the file system", func(c *copied) { c.onDisk(func(p parts) { p.root[len(p.root)-1] ^= 1 }) }, "root-hash", ""},
-		{"a byte of the partition table", func(c *copied) { c.onDisk(func(p parts) { p.disk[512+60] ^= 1 }) }, "disk", ".raw.zst"},
+		{"a byte of the root", func(c *copied) { c.onDisk(func(p places) int64 { return p.root.Start + 2000 }) }, "root-hash", "block "},
+		{"a byte of the hash tree", func(c *copied) { c.onDisk(func(p places) int64 { return p.tree.Start + 5000 }) }, "root-hash", "hash"},
+		{"a byte behind the file system", func(c *copied) { c.onDisk(func(p places) int64 { return p.root.Start + p.root.Size - 1 }) }, "root-hash", ""},
+		{"a byte of the partition table", func(c *copied) { c.onDisk(func(places) int64 { return 512 + 60 }) }, "disk", ".raw.zst"},
 		{"another signature on the disk than in the file", func(c *copied) {
-			c.onDisk(func(p parts) { p.signature[200] ^= 1 })
+			c.onDisk(func(p places) int64 { return p.signature.Start + 200 })
 		}, "root-hash-signature", "the signature partition of the disk is not"},
 		{"a root for updates with another block", (*copied).otherUpdate, "update-files", "bytes 0 to "},
 		{"a value of PCR 11 that is another one", changePCR, "pcr-values", ".pcrs.json"},
@@ -77,44 +77,32 @@ func TestImageTampering(t *testing.T) {
 	}
 }
 
-// parts are the bytes of a disk image, and those of its partitions among them.
-type parts struct{ disk, signature, tree, root []byte }
+// places are the partitions of a disk image.
+type places struct{ signature, tree, root gpt.Partition }
 
-// onDisk changes the disk image, and what is said of it.
-func (c *copied) onDisk(change func(parts)) {
+// onDisk flips a bit of the disk image, in the byte that is asked for, and changes what is
+// said of the image.
+func (c *copied) onDisk(where func(places) int64) {
 	c.t.Helper()
 	name := c.find(".raw.zst")
-	z, err := zstd.NewReader(nil)
+	image := readFrames(c.t, bytes.Clone(c.read(name)))
+	table, err := gpt.Read(image, image.size())
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer z.Close()
-	p := parts{}
-	if p.disk, err = z.DecodeAll(c.read(name), nil); err != nil {
-		c.t.Fatal(err)
-	}
-	table, err := gpt.Read(bytes.NewReader(p.disk), int64(len(p.disk)))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	p := places{}
 	for _, part := range table.Partitions {
-		content := p.disk[part.Start : part.Start+part.Size]
 		switch part.Type {
 		case gpt.TypeRootVeritySig:
-			p.signature = content
+			p.signature = part
 		case gpt.TypeRootVerity:
-			p.tree = content
+			p.tree = part
 		case gpt.TypeRoot:
-			p.root = content
+			p.root = part
 		}
 	}
-	change(p)
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer w.Close()
-	c.remake("disk", name, w.EncodeAll(p.disk, nil))
+	image.flip(where(p))
+	c.remake("disk", name, slices.Concat(image.frames...))
 }
 
 // otherUpdate has the first block of a file for updates say that it unpacks to something
