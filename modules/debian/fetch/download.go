@@ -37,6 +37,21 @@ func (a answer) Error() string {
 	return fmt.Sprintf("the server says %d %s", a.status, http.StatusText(a.status))
 }
 
+// absent says that the server does not have the file. A refusal says nothing of that.
+func (a answer) absent() bool {
+	return a.status == http.StatusNotFound || a.status == http.StatusGone
+}
+
+// refusal is the error of a response without the file: an answer where there is no
+// use in asking again.
+func refusal(resp *http.Response) error {
+	code := resp.StatusCode
+	if code >= 400 && code < 500 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout {
+		return answer{code}
+	}
+	return fmt.Errorf("the server says %s", resp.Status)
+}
+
 // download fills partial with the checked content of file, from the first server
 // that has it.
 func (f *Fetcher) download(ctx context.Context, file File, partial *os.File, meter *meter) error {
@@ -95,17 +110,33 @@ func (f *Fetcher) bases(archive string) ([]string, error) {
 
 // from tries one URL, several times when the network or the server fails.
 func (f *Fetcher) from(ctx context.Context, url string, file File, partial *os.File, meter *meter) error {
+	return f.retry(ctx, func(attempt int) error {
+		err := f.attempt(ctx, url, file, partial)
+		if again(ctx, attempt, err) {
+			meter.note(fmt.Sprintf("%s: attempt %d of %d: %v", file.Name, attempt, attempts, err))
+		}
+		return err
+	})
+}
+
+// again says whether there is use in another attempt after one that ended with err.
+func again(ctx context.Context, attempt int, err error) bool {
+	var a answer
+	return err != nil && !errors.As(err, &a) && !errors.Is(err, ErrMismatch) && attempt < attempts && ctx.Err() == nil
+}
+
+// retry calls try with the attempt's number, several times when the network or the
+// server fails, with longer and longer pauses.
+func (f *Fetcher) retry(ctx context.Context, try func(attempt int) error) error {
 	pause := f.Backoff
 	if pause == 0 {
 		pause = 500 * time.Millisecond
 	}
 	for attempt := 1; ; attempt++ {
-		err := f.attempt(ctx, url, file, partial)
-		var a answer
-		if err == nil || errors.As(err, &a) || errors.Is(err, ErrMismatch) || attempt == attempts || ctx.Err() != nil {
+		err := try(attempt)
+		if !again(ctx, attempt, err) {
 			return err
 		}
-		meter.note(fmt.Sprintf("%s: attempt %d of %d: %v", file.Name, attempt, attempts, err))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -182,11 +213,7 @@ func (f *Fetcher) get(ctx context.Context, url string, offset int64) (body io.Re
 	if offset > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	client := f.Client
-	if client == nil {
-		client = defaultClient
-	}
-	resp, err := client.Do(req)
+	resp, err := f.client().Do(req)
 	if err != nil {
 		cancel()
 		return nil, false, bare(err)
@@ -200,14 +227,18 @@ func (f *Fetcher) get(ctx context.Context, url string, offset int64) (body io.Re
 		return w, true, nil
 	}
 	w.Close()
-	switch code := resp.StatusCode; {
-	case offset > 0 && code != http.StatusNotFound && code < 500:
+	if code := resp.StatusCode; offset > 0 && code != http.StatusNotFound && code < 500 {
 		// No ranges there, or none for this file: ask for the whole.
 		return f.get(ctx, url, 0)
-	case code >= 400 && code < 500 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout:
-		return nil, false, answer{code}
 	}
-	return nil, false, fmt.Errorf("the server says %s", resp.Status)
+	return nil, false, refusal(resp)
+}
+
+func (f *Fetcher) client() *http.Client {
+	if f.Client != nil {
+		return f.Client
+	}
+	return defaultClient
 }
 
 // Get reads a small file whose digest is not known: a Release and its signature.
@@ -237,36 +268,44 @@ func (f *Fetcher) Get(ctx context.Context, archive, path string, limit int64) ([
 	return nil, fmt.Errorf("fetch %s: %w: %s", path, ErrUnreachable, strings.Join(failures, "; "))
 }
 
-// Exists reports whether a server of the archive has the file at path.
+// Exists reports whether a server of the archive has the file at path. It does not
+// when each says that there is none. Whatever else a server says instead of having it
+// is an error: one that limits its callers or wants a password would otherwise have a
+// file taken for absent, and an older one put in its place.
 func (f *Fetcher) Exists(ctx context.Context, archive, path string) (bool, error) {
-	client := f.Client
-	if client == nil {
-		client = defaultClient
-	}
 	bases, err := f.bases(archive)
 	if err != nil {
 		return false, err
 	}
 	var failure error
 	for _, base := range bases {
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, base+path, nil)
-		if err != nil {
-			return false, err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			failure = bare(err)
-			continue
-		}
-		resp.Body.Close()
-		switch {
-		case resp.StatusCode == http.StatusOK:
+		err := f.retry(ctx, func(int) error { return f.head(ctx, base+path) })
+		if err == nil {
 			return true, nil
-		case resp.StatusCode >= 500:
-			failure = fmt.Errorf("%s: the server says %s", redact(base+path), resp.Status)
+		}
+		var a answer
+		if !errors.As(err, &a) || !a.absent() {
+			failure = fmt.Errorf("%s: %w", redact(base+path), err)
 		}
 	}
 	return false, failure
+}
+
+// head asks whether a file is at url.
+func (f *Fetcher) head(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := f.client().Do(req)
+	if err != nil {
+		return bare(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return refusal(resp)
 }
 
 // watched is a body that is given up when it stalls.

@@ -282,6 +282,55 @@ func TestExists(t *testing.T) {
 	}
 }
 
+// TestExistsRefused has servers that do not say whether they have the file: only a
+// word that they have none makes it absent.
+func TestExistsRefused(t *testing.T) {
+	for _, row := range []struct {
+		status, requests int
+		absent           bool
+	}{
+		{http.StatusNotFound, 1, true},
+		{http.StatusGone, 1, true},
+		{http.StatusNoContent, attempts, false},
+		{http.StatusUnauthorized, 1, false},
+		{http.StatusForbidden, 1, false},
+		{http.StatusMethodNotAllowed, 1, false},
+		{http.StatusProxyAuthRequired, 1, false},
+		{http.StatusRequestTimeout, attempts, false},
+		{http.StatusTooManyRequests, attempts, false},
+		{http.StatusServiceUnavailable, attempts, false},
+	} {
+		t.Run(fmt.Sprint(row.status), func(t *testing.T) {
+			s := newServer(t, nil)
+			s.handle = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+				w.WriteHeader(row.status)
+				return true
+			}
+			// A second server, without the file, does not make up for the first.
+			found, err := fetcher(t, s, newServer(t, nil)).Exists(context.Background(), "debian", "a")
+			if found || (err == nil) != row.absent {
+				t.Errorf("got %v, %v", found, err)
+			}
+			if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%s/debian/a: the server says %d", s.URL, row.status)) {
+				t.Errorf("%q does not name the file and the status", err)
+			}
+			if n := len(s.requests()); n != row.requests {
+				t.Errorf("%d requests, want %d", n, row.requests)
+			}
+		})
+	}
+	s := newServer(t, map[string][]byte{"a": []byte("x")})
+	s.handle = func(w http.ResponseWriter, _ *http.Request, n int) bool {
+		if n < attempts {
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		return n < attempts
+	}
+	if found, err := fetcher(t, s).Exists(context.Background(), "debian", "a"); !found || err != nil {
+		t.Errorf("a server that answers in the end: %v, %v", found, err)
+	}
+}
+
 func TestParseMirrors(t *testing.T) {
 	m, err := ParseMirrors([]string{"a=http://h/x", "a=https://i/", "b=http://u:p@h/"})
 	if err != nil || strings.Join(m["a"], " ") != "http://h/x/ https://i/" {
