@@ -74,10 +74,15 @@ func New(
 	}
 }
 
-// Lock asks the archive for its newest state and returns a fresh lock.
+// Lock asks the archive for its newest state and returns a fresh lock. It is refused
+// when the archive offers something older than the present lock has.
 // +cache="never"
-func (m *Mangos) Lock() *dagger.File {
-	return m.debian().Lock(m.Definition)
+func (m *Mangos) Lock(
+	// Accepts something older, or a present lock that cannot be read.
+	// +optional
+	acceptOlder bool,
+) *dagger.File {
+	return m.debian().Lock(m.Definition, dagger.DebianLockOpts{Present: m.Locked, AcceptOlder: acceptOlder})
 }
 
 // Programs returns the pipeline's own programs, compiled with the pinned

@@ -6,12 +6,15 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mastercard/mangos/modules/debian/archive"
 	"github.com/mastercard/mangos/modules/debian/debtest"
+	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/debian/refresh"
 	"github.com/mastercard/mangos/modules/definition"
 )
 
@@ -91,15 +94,42 @@ func TestDebian(t *testing.T) {
 		t.Error(err)
 	}
 
-	refused := func(what, suite string, want error) {
+	refused := func(what, suite string, want error) error {
 		t.Helper()
-		if _, err := w.make(); !errors.Is(err, want) || !strings.Contains(err.Error(), "suite "+suite) {
+		_, err := w.make()
+		if !errors.Is(err, want) || !strings.Contains(err.Error(), "suite "+suite) {
 			t.Errorf("%s: got %v, want %v of %s", what, err, want, suite)
 		}
+		return err
 	}
 	publish("trixie-security", "Debian-Security", 5, keys["debian"], secured)
 	refused("security updates signed by another key of Debian", "trixie-security", archive.ErrSignature)
 	publish("trixie-security", "Debian-Security", 5, keys["debian-security"], secured)
+
+	// What was signed once, and is replayed; the newest of the present locks counts.
+	earlier := *l
+	earlier.Suites = slices.Clone(l.Suites)
+	for i := range earlier.Suites {
+		earlier.Suites[i].Date = "2026-01-01T00:00:00Z"
+	}
+	w.present = []*lock.Lock{l, &earlier}
+	w.lock(t) // the same is not older
+	publish("trixie-security", "Debian-Security", 4, keys["debian-security"], nil)
+	if err := refused("the security updates of an hour before", "trixie-security", refresh.ErrOlder); err != nil {
+		for _, want := range []string{"2026-01-02T07:04:05Z", "2026-01-02T08:04:05Z", "another mirror", "--accept-older"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q does not say %q", err, want)
+			}
+		}
+	}
+	w.acceptOlder = true
+	if _, log := w.lock(t); !strings.Contains(log, "trixie-security: the Release of 2026-01-02T07:04:05Z is older than the locked one of 2026-01-02T08:04:05Z, and accepted") {
+		t.Errorf("an older Release was accepted, and nothing said:\n%s", log)
+	}
+	w.present, w.acceptOlder = nil, false
+	w.lock(t)
+	publish("trixie-security", "Debian-Security", 5, keys["debian-security"], secured)
+
 	main["dists/trixie/InRelease"] = main["dists/trixie-updates/InRelease"]
 	refused("one suite in the place of another, signed by the same key", "trixie", archive.ErrSuite)
 }

@@ -30,6 +30,9 @@ type world struct {
 	dist     definition.Distribution
 	// base holds the keys and the lock, cache what was fetched.
 	base, cache, sandbox string
+	// What the next lock takes the place of.
+	present     []*lock.Lock
+	acceptOlder bool
 
 	mu    sync.Mutex
 	asked []string // what the archives were asked for: ARCHIVE/PATH
@@ -91,6 +94,7 @@ func (w *world) make() (string, error) {
 	m := refresh.Maker{
 		Distribution: w.dist, Base: w.base, Fetcher: w.fetcher(), Sandbox: w.sandbox,
 		Scratch: w.t.TempDir(), Now: debtest.Date.Add(24 * time.Hour), Log: &log,
+		Present: w.present, AcceptOlder: w.acceptOlder,
 	}
 	l, err := m.Make(context.Background())
 	if err != nil {

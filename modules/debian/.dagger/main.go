@@ -81,12 +81,23 @@ func (m *Debian) Lock(
 	// The distribution; empty for the definition's default.
 	// +optional
 	distribution string,
+	// The lock that the new one takes the place of: no suite may be older than there.
+	// +optional
+	present *dagger.File,
+	// Accepts suites that are older, or a present lock that cannot be read.
+	// +optional
+	acceptOlder bool,
 ) *dagger.File {
-	return m.networked().
-		WithDirectory("/definition", definition).
-		WithExec([]string{program, "lock", "--definition", "/definition/mangos.toml", "--distribution", distribution,
-			"--cache", "/cache", "--sandbox", sandbox, "--out", "/debian.lock.json"},
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+	ctr := m.networked().WithDirectory("/definition", definition)
+	args := []string{program, "lock", "--definition", "/definition/mangos.toml", "--distribution", distribution,
+		"--cache", "/cache", "--sandbox", sandbox, "--out", "/debian.lock.json"}
+	if present != nil {
+		ctr, args = ctr.WithMountedFile(lockFile, present), append(args, "--present", lockFile)
+	}
+	if acceptOlder {
+		args = append(args, "--accept-older")
+	}
+	return ctr.WithExec(args, dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
 		File("/debian.lock.json")
 }
 

@@ -32,6 +32,10 @@ type Maker struct {
 	Sandbox, Scratch string
 	// Now is the moment at which signatures and Releases must be valid.
 	Now time.Time
+	// Present are the locks that the new one takes the place of: no suite may be
+	// older than in one of them, unless AcceptOlder is set.
+	Present     []*lock.Lock
+	AcceptOlder bool
 	// Log gets a line for each step.
 	Log io.Writer
 
@@ -81,6 +85,9 @@ func (m *Maker) read(ctx context.Context) error {
 		}
 		suite, err := archive.ReadSuite(ctx, m.Fetcher, s.Archive, s.Name, s.Components, m.Distribution.Architecture, keys, m.Now)
 		if err != nil {
+			return err
+		}
+		if err := m.notOlder(suite); err != nil {
 			return err
 		}
 		m.suites = append(m.suites, suite)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +67,7 @@ func (s *servers) fetcher(cmd *cobra.Command, prefix string) (*fetch.Fetcher, er
 func lockCommand() *cobra.Command {
 	var s servers
 	var path, name, out, sandbox string
+	var before present
 	cmd := &cobra.Command{
 		Use:   "lock",
 		Short: "make a lock from the archive's signed Releases",
@@ -83,6 +86,10 @@ func lockCommand() *cobra.Command {
 				return err
 			}
 			f.Progress = nil
+			locks, err := before.load(cmd, path)
+			if err != nil {
+				return err
+			}
 			if sandbox, err = enter.FindSandbox(sandbox); err != nil {
 				return err
 			}
@@ -94,6 +101,7 @@ func lockCommand() *cobra.Command {
 			maker := refresh.Maker{
 				Distribution: dist, Base: filepath.Dir(path), Fetcher: f, Sandbox: sandbox,
 				Scratch: scratch, Now: time.Now(), Log: cmd.ErrOrStderr(),
+				Present: locks, AcceptOlder: before.acceptOlder,
 			}
 			l, err := maker.Make(cmd.Context())
 			if err != nil {
@@ -107,11 +115,45 @@ func lockCommand() *cobra.Command {
 		},
 	}
 	s.flags(cmd)
+	cmd.Flags().StringArrayVar(&before.files, "present", nil, "`FILE` of a lock, as often as wanted: no suite may be older than there (default: debian.lock.json beside the definition)")
+	cmd.Flags().BoolVar(&before.acceptOlder, "accept-older", false, "accept suites that are older than in the present lock, or a present lock that cannot be read")
 	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition")
 	cmd.Flags().StringVar(&name, "distribution", "", "`NAME` of the distribution (default: the definition's)")
 	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
 	cmd.Flags().StringVar(&sandbox, "sandbox", "", "the sandbox `PROGRAM` (default: beside this one)")
 	return cmd
+}
+
+// present are the flags that say which locks a new one takes the place of.
+type present struct {
+	files       []string
+	acceptOlder bool
+}
+
+// load reads them; without any, the lock that lies beside the definition.
+func (p *present) load(cmd *cobra.Command, path string) ([]*lock.Lock, error) {
+	files := p.files
+	if len(files) == 0 {
+		beside := filepath.Join(filepath.Dir(path), "debian.lock.json")
+		if _, err := os.Stat(beside); errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "lock: there is no present lock (%s): suites of any age are taken\n", beside)
+			return nil, nil
+		}
+		files = []string{beside}
+	}
+	var locks []*lock.Lock
+	for _, file := range files {
+		l, err := lock.Load(file)
+		switch {
+		case err == nil:
+			locks = append(locks, l)
+		case p.acceptOlder:
+			fmt.Fprintf(cmd.ErrOrStderr(), "lock: going on without a present lock, as --accept-older says: %v\n", err)
+		default:
+			return nil, fmt.Errorf("the new lock cannot be held against the present one (--accept-older goes on without): %w", err)
+		}
+	}
+	return locks, nil
 }
 
 func originCommand() *cobra.Command {
