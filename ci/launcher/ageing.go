@@ -3,8 +3,10 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,20 +40,36 @@ func (l *launcher) withLock(ages bool, f func(lock string) error) error {
 		return fmt.Errorf("refresh the lock: %w", hashErr)
 	}
 	fresh := filepath.Join(l.freshDir(), name+".json")
-	if _, statErr := os.Stat(fresh); statErr == nil {
+	before := l.kept(fresh)
+	if before {
 		l.say.Say("%v: going on with %s, made when that was noticed", errGone, fresh)
 		if err = f(fresh); !errors.Is(err, errGone) {
 			return err
 		}
 	}
-	if err := l.refresh(fresh); err != nil {
+	if err := l.refresh(fresh, before); err != nil {
 		return err
 	}
 	return f(fresh)
 }
 
-// refresh makes a lock from the archive's present state.
-func (l *launcher) refresh(fresh string) error {
+// kept reports whether there is a fresh lock of that name from an earlier call. What
+// a power cut left of one is dropped.
+func (l *launcher) kept(fresh string) bool {
+	text, err := os.ReadFile(fresh)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if err == nil && json.Valid(text) {
+		return true
+	}
+	l.say.Say("%s is no lock, and is made anew", fresh)
+	return false
+}
+
+// refresh makes a lock from the archive's present state, with nothing in it that is
+// older than in the lock in git or, if there was one before, in the fresh lock.
+func (l *launcher) refresh(fresh string, before bool) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a locked file is gone, and only root can make a fresh lock for this call: call it with sudo, or refresh the lock in git (ci/dagger call lock -o debian.lock.json)")
 	}
@@ -69,10 +87,15 @@ func (l *launcher) refresh(fresh string) error {
 	if err := l.compilePackageTools(ctx, work); err != nil {
 		return err
 	}
-	err = l.say.Do("make a fresh lock", func() error {
-		return l.debian(ctx, work, "lock", "--definition", filepath.Join(l.repo, "mangos.toml"),
-			"--cache", filepath.Join(l.state, "packages"), "--sandbox", filepath.Join(work, "sandbox"), "--out", fresh)
-	})
+	args := []string{"lock", "--definition", filepath.Join(l.repo, "mangos.toml"), "--present", l.lock(),
+		"--cache", filepath.Join(l.state, "packages"), "--sandbox", filepath.Join(work, "sandbox"), "--out", fresh}
+	if before {
+		args = append(args, "--present", fresh)
+	}
+	if l.acceptOlder {
+		args = append(args, "--accept-older")
+	}
+	err = l.say.Do("make a fresh lock", func() error { return l.debian(ctx, work, args...) })
 	if err != nil {
 		// Not wrapped: it is not the reason to make a fresh lock once more.
 		return errors.New("refresh the lock: " + err.Error())
@@ -86,6 +109,13 @@ func (l *launcher) refresh(fresh string) error {
 func lockAges(args []string) bool {
 	name := function(args)
 	return (name == "test" || name == "lock") && !hasFlag(args, "lock")
+}
+
+// acceptsOlder reports whether a call is one for a lock that may be older than the
+// present one.
+func acceptsOlder(args []string) bool {
+	return function(args) == "lock" &&
+		(slices.Contains(args, "--accept-older") || slices.Contains(args, "--accept-older=true"))
 }
 
 // function returns the function of the root module that a command line calls, or ""

@@ -46,6 +46,7 @@ func (l *launcher) dagger(args []string) (int, error) {
 	}
 	ctx, stop := interruptible()
 	defer stop()
+	l.acceptOlder = acceptsOlder(args)
 	runner := os.Getenv(runnerEnv)
 	embedded := false
 	var use *lockfile.Lock

@@ -57,7 +57,8 @@ type launcher struct {
 	state string // the state folder
 	say   *step.Printer
 
-	pruning bool // the call empties the cache, and may find the disk full
+	pruning     bool // the call empties the cache, and may find the disk full
+	acceptOlder bool // a fresh lock may be older than the one that it takes the place of
 }
 
 func newLauncher(state string) (*launcher, error) {

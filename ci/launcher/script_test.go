@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -264,8 +265,26 @@ func fakeEngine() {
 	}
 }
 
+// refuseOlder fails unless the archive is as new as the present locks.
+func refuseOlder(args []string) {
+	if slices.Contains(args, "--accept-older") {
+		return
+	}
+	for i, a := range args {
+		if a != "--present" {
+			continue
+		}
+		lock, err := os.ReadFile(args[i+1])
+		die(err)
+		if strings.Contains(string(lock), "newer") {
+			die(fmt.Errorf("make lock: the archive's Release is older than that of %s", filepath.Base(args[i+1])))
+		}
+	}
+}
+
 // fakeDebian makes a selection that follows the lock's first line, and an almost
-// empty root file system. It does not find the files of a lock that says "gone".
+// empty root file system. It does not find the files of a lock that says "gone", and
+// the archive is older than a lock that says "newer".
 func fakeDebian() {
 	arg := map[string]string{}
 	for i := 1; i+1 < len(os.Args); i++ {
@@ -280,13 +299,14 @@ func fakeDebian() {
 	case "fetch":
 		selection, err := os.ReadFile(arg["--selection"])
 		die(err)
-		if strings.HasPrefix(string(selection), "gone") {
+		if strings.HasPrefix(string(selection), `"gone`) {
 			fmt.Fprintln(os.Stderr, "debian: fetch git 1: locked file is gone: refresh the lock")
 			os.Exit(exitGone)
 		}
 	case "lock":
 		_, err := os.Stat(arg["--sandbox"])
 		die(err)
+		refuseOlder(os.Args[2:])
 		die(os.WriteFile(arg["--out"], []byte(os.Getenv("FAKE_ARCHIVE")), 0o644))
 	case "bootstrap":
 		die(os.MkdirAll(filepath.Join(arg["--root"], "etc"), 0o755))
