@@ -55,11 +55,17 @@ func (m *Mangos) lockFiles(plan string) (files, records *dagger.Directory, err e
 		return nil, nil, fmt.Errorf("read plan: %w", err)
 	}
 	name := p.Name + "_" + p.Version
-	definition := m.kept(m.Definition.WithFile("debian.lock.json", m.Locked))
-	origin := m.debian().Origin(definition.File("debian.lock.json"), definition, name)
+	origin := m.origin(name)
 	return origin.Files().
 		WithFile(name+".lock.json", m.Locked).
 		WithFile(name+".go.sum", m.Source.File("go.sum")), origin.Records(), nil
+}
+
+// origin returns the distribution's indexes that the lock names, as one file whose name
+// begins with name, and the record of the step that got them.
+func (m *Mangos) origin(name string) *dagger.DebianMade {
+	definition := m.kept(m.Definition.WithFile("debian.lock.json", m.Locked))
+	return m.debian().Origin(definition.File("debian.lock.json"), definition, name)
 }
 
 // repository returns all files of this repository that any step may have.

@@ -115,7 +115,9 @@ func (m *Mangos) fetch(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	// The indexes age as the packages do, and without them no release verifies.
+	_, err := m.origin("checks").Files().Sync(ctx)
+	return err
 }
 
 // lockNote says that the lock is another one than the source's, or nothing.

@@ -2,7 +2,6 @@ package origin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -14,33 +13,29 @@ import (
 )
 
 // Collect gets the indexes of a lock from the servers, after it has verified the
-// Releases that name them. An index that no server has any more is left out and
-// named in missing: the lock is no worse for it, but nobody can hold it against
+// Releases that name them. The error wraps [fetch.ErrGone] when no server has one any
+// more: they are locked files, and without one of them nobody can hold the lock against
 // the distribution's word.
-func Collect(ctx context.Context, l *lock.Lock, keys map[string]*archive.Keyring, f *fetch.Fetcher) (x Indexes, missing []string, err error) {
-	x = Indexes{}
+func Collect(ctx context.Context, l *lock.Lock, keys map[string]*archive.Keyring, f *fetch.Fetcher) (Indexes, error) {
+	x := Indexes{}
 	for _, suite := range l.Suites {
 		ring, ok := keys[suite.Name]
 		if !ok {
-			return nil, nil, fmt.Errorf("collect origin: suite %s: %w: the definition does not have it", suite.Name, ErrRelease)
+			return nil, fmt.Errorf("collect origin: suite %s: %w: the definition does not have it", suite.Name, ErrRelease)
 		}
 		r, err := Release(suite, ring)
 		if err != nil {
-			return nil, nil, fmt.Errorf("collect origin: %w", err)
+			return nil, fmt.Errorf("collect origin: %w", err)
 		}
 		for _, index := range suite.Indexes {
 			plain, data, err := get(ctx, f, suite, r, index)
-			if errors.Is(err, fetch.ErrGone) {
-				missing = append(missing, index.Path)
-				continue
-			}
 			if err != nil {
-				return nil, nil, fmt.Errorf("collect origin: suite %s: %w", suite.Name, err)
+				return nil, fmt.Errorf("collect origin: suite %s: %w", suite.Name, err)
 			}
 			x.put(suite.Name, plain, data)
 		}
 	}
-	return x, missing, nil
+	return x, nil
 }
 
 // get gets an index as the lock names it, and unpacks it. It returns its path

@@ -182,12 +182,9 @@ func originCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			suites, missing, err := origin.Collect(cmd.Context(), l, keys, f)
+			suites, err := origin.Collect(cmd.Context(), l, keys, f)
 			if err != nil {
 				return err
-			}
-			for _, m := range missing {
-				fmt.Fprintf(cmd.ErrOrStderr(), "origin: %s is gone from the servers: nobody can hold the lock against it; make the lock anew (debian lock)\n", m)
 			}
 			var b bytes.Buffer
 			if err := suites.Write(&b); err != nil {

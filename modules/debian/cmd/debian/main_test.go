@@ -17,7 +17,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the program. $MIRROR serves the folder "archive" of a script's
-// work folder, which holds a package; $DEAD is a server that is not there.
+// work folder, which holds a package and a signed suite, of which the lock is in the
+// folder "signed"; $DEAD is a server that is not there.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -30,6 +31,9 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			if err := os.WriteFile(filepath.Join(archive, "pool/hello_1_all.deb"), hello.Build(t), 0o644); err != nil {
+				return err
+			}
+			if err := signed(t, archive, filepath.Join(e.WorkDir, "signed")); err != nil {
 				return err
 			}
 			server := httptest.NewServer(http.FileServer(http.Dir(archive)))
