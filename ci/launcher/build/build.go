@@ -68,10 +68,11 @@ func Read(dir string) (Source, error) {
 	}, nil
 }
 
-// Present reports whether the named programs are already in bin.
+// Present reports whether the named programs are already in bin. An empty file is what
+// a power cut leaves of one.
 func Present(bin string, programs ...string) bool {
 	for _, p := range programs {
-		if _, err := os.Stat(filepath.Join(bin, p)); err != nil {
+		if info, err := os.Stat(filepath.Join(bin, p)); err != nil || info.Size() == 0 {
 			return false
 		}
 	}
@@ -102,11 +103,24 @@ func Compile(ctx context.Context, src Source, bin string, log io.Writer, program
 		return fmt.Errorf("compile the engine: %w", err)
 	}
 	for _, p := range programs {
-		if err := os.Rename(filepath.Join(tmp, p), filepath.Join(bin, p)); err != nil {
+		if err := putInPlace(filepath.Join(tmp, p), filepath.Join(bin, p)); err != nil {
 			return fmt.Errorf("compile the engine: %w", err)
 		}
 	}
 	return nil
+}
+
+// putInPlace gives a file its name for good, after its bytes are on the disk: a power
+// cut must not leave the name alone.
+func putInPlace(from, to string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
 }
 
 // Go runs the go command in dir for a static Linux build, independent of the

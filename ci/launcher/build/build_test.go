@@ -70,6 +70,22 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// TestPresent: a program is there when something is in it.
+func TestPresent(t *testing.T) {
+	bin := t.TempDir()
+	if Present(bin, CLI) {
+		t.Error("a missing program is present")
+	}
+	for text, want := range map[string]bool{"": false, "x": true} {
+		if err := os.WriteFile(filepath.Join(bin, CLI), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got := Present(bin, CLI); got != want {
+			t.Errorf("with %q in it: %v", text, got)
+		}
+	}
+}
+
 func TestReadBad(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Read(dir); err == nil {

@@ -25,6 +25,14 @@ type descriptor struct {
 	Size      int64  `json:"size"`
 }
 
+// manifest is the blob that names all others.
+type manifest struct {
+	Config        descriptor   `json:"config"`
+	Layers        []descriptor `json:"layers"`
+	MediaType     string       `json:"mediaType"`
+	SchemaVersion int          `json:"schemaVersion"`
+}
+
 const (
 	layerType    = "application/vnd.oci.image.layer.v1.tar"
 	configType   = "application/vnd.oci.image.config.v1+json"
@@ -71,16 +79,11 @@ func (m *Image) Finish(env []string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("write image configuration: %w", err)
 	}
-	manifest, err := m.json(manifestType, map[string]any{
-		"schemaVersion": 2,
-		"mediaType":     manifestType,
-		"config":        config,
-		"layers":        m.layers,
-	})
+	written, err := m.json(manifestType, manifest{SchemaVersion: 2, MediaType: manifestType, Config: config, Layers: m.layers})
 	if err != nil {
 		return "", fmt.Errorf("write image manifest: %w", err)
 	}
-	return manifest.Digest, nil
+	return written.Digest, nil
 }
 
 func (m *Image) json(mediaType string, v any) (descriptor, error) {
@@ -109,6 +112,10 @@ func (m *Image) blob(mediaType string, fill func(io.Writer) error) (descriptor, 
 		return descriptor{}, err
 	}
 	if err := f.Chmod(0o644); err != nil {
+		return descriptor{}, err
+	}
+	// A name that outlives a power cut must not outlive what it names.
+	if err := f.Sync(); err != nil {
 		return descriptor{}, err
 	}
 	if err := f.Close(); err != nil {

@@ -5,9 +5,13 @@
 package sdk
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -32,7 +36,7 @@ var Env = []string{
 
 // Write makes the image in dir, which then holds blobs/sha256 and a file
 // "digest" with the digest of the manifest. The folder appears complete or not
-// at all.
+// at all, in the place of what is there and is no image (see [Digest]).
 func Write(dir string, in Inputs) (digest string, err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("make the SDK image: %w", err)
@@ -64,18 +68,55 @@ func Write(dir string, in Inputs) (digest string, err error) {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", fmt.Errorf("make the SDK image: %w", err)
 	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", fmt.Errorf("make the SDK image: %w", err)
+	}
 	if err := os.Rename(tmp, dir); err != nil {
 		return "", fmt.Errorf("make the SDK image: %w", err)
 	}
 	return digest, nil
 }
 
+var digestPattern = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)
+
 // Digest returns the manifest digest of an image that Write made in dir, and
-// false when there is none.
+// false when there is none, or one of which a power cut left a part: the manifest
+// must be what its digest says, and each blob that it names be there in its size.
 func Digest(dir string) (string, bool) {
 	data, err := os.ReadFile(filepath.Join(dir, "digest"))
 	if err != nil {
 		return "", false
 	}
-	return strings.TrimSpace(string(data)), true
+	digest := strings.TrimSpace(string(data))
+	path, ok := blobPath(dir, digest)
+	if !ok {
+		return "", false
+	}
+	text, err := os.ReadFile(path)
+	if sum := sha256.Sum256(text); err != nil || "sha256:"+hex.EncodeToString(sum[:]) != digest {
+		return "", false
+	}
+	var m manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return "", false
+	}
+	for _, d := range append(m.Layers, m.Config) {
+		path, ok := blobPath(dir, d.Digest)
+		if !ok {
+			return "", false
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() != d.Size {
+			return "", false
+		}
+	}
+	return digest, true
+}
+
+// blobPath returns where a blob lies, and false for what is no digest.
+func blobPath(dir, digest string) (string, bool) {
+	m := digestPattern.FindStringSubmatch(digest)
+	if m == nil {
+		return "", false
+	}
+	return filepath.Join(dir, "blobs", "sha256", m[1]), true
 }

@@ -69,6 +69,50 @@ func TestSame(t *testing.T) {
 	}
 }
 
+// TestDigestOfParts: what a power cut leaves of an image is none, and is replaced.
+func TestDigestOfParts(t *testing.T) {
+	in := inputs(t, time.Unix(1, 0))
+	dir := filepath.Join(t.TempDir(), "image")
+	whole, err := Write(dir, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
+	if err != nil || len(blobs) != 5 {
+		t.Fatalf("%q, %v", blobs, err)
+	}
+	type loss struct {
+		what string
+		make func() error
+	}
+	name := filepath.Join(dir, "digest")
+	losses := []loss{
+		{"an empty digest", func() error { return os.WriteFile(name, nil, 0o644) }},
+		{"a digest cut short", func() error { return os.Truncate(name, 40) }},
+		{"a path for a digest", func() error { return os.WriteFile(name, []byte("sha256:../../digest\n"), 0o644) }},
+		{"the digest of something else", func() error { return os.WriteFile(name, []byte("sha256:"+strings.Repeat("0", 64)), 0o644) }},
+	}
+	for _, path := range blobs {
+		losses = append(losses,
+			loss{"without blob " + filepath.Base(path), func() error { return os.Remove(path) }},
+			loss{"empty blob " + filepath.Base(path), func() error { return os.Truncate(path, 0) }})
+	}
+	for _, l := range losses {
+		if err := l.make(); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := Digest(dir); ok {
+			t.Errorf("%s: Digest says %q", l.what, got)
+		}
+		if again, err := Write(dir, in); err != nil || again != whole {
+			t.Fatalf("%s: made anew: %s, %v", l.what, again, err)
+		}
+		if got, ok := Digest(dir); !ok || got != whole {
+			t.Errorf("%s: made anew, Digest says %q", l.what, got)
+		}
+	}
+}
+
 // TestContent walks from the manifest to each entry of the layers.
 func TestContent(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "image")

@@ -220,6 +220,11 @@ func writeFile(cmd *cobra.Command, out string, text []byte) error {
 		f.Close()
 		return err
 	}
+	// A power cut must not leave the name without the text.
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
 	if err := f.Close(); err != nil {
 		return err
 	}
