@@ -33,6 +33,8 @@ func (l *launcher) checkMachine(src build.Source) error {
 		need = 0 // it is what makes room
 	case !build.Present(l.binDir(src), programs...):
 		need = machine.FreeToBuild
+	case daemon.Unused(l.state):
+		need = machine.FreeToFill
 	}
 	facts := machine.Facts{OS: runtime.GOOS, Arch: runtime.GOARCH, UID: os.Geteuid(), Free: free}
 	return machine.Check(facts, l.state, need)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -54,6 +55,13 @@ func LogPath(state string) string { return filepath.Join(state, "engine.log") }
 
 // DataPath is the folder with the engine's cache.
 func DataPath(state string) string { return filepath.Join(state, "data") }
+
+// Unused reports whether the engine of a state folder has built nothing yet: it keeps
+// whatever it makes as snapshots.
+func Unused(state string) bool {
+	entries, err := os.ReadDir(filepath.Join(DataPath(state), "worker", "snapshots", "snapshots"))
+	return len(entries) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
+}
 
 // Address is what the command line client calls the engine of a state folder.
 func Address(state string) string { return "unix://" + socketPath(state) }

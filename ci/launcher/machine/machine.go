@@ -27,6 +27,8 @@ const (
 	// FreeToBuild is needed before the engine has been compiled: compiler
 	// cache, programs and image are 6 GB, and a first image build 14 GB.
 	FreeToBuild = 20 << 30
+	// FreeToFill is needed as long as the engine has built nothing.
+	FreeToFill = 14 << 30
 	// FreeToRun is needed afterwards.
 	FreeToRun = 2 << 30
 )
