@@ -134,9 +134,16 @@ func fakeGo() {
 		die(os.WriteFile(filepath.Join(dir, "bin", "go"), nil, 0o644))
 		die(os.WriteFile(filepath.Join(dir, "_go.mod"), nil, 0o644))
 		fmt.Printf("{\"Dir\": %q}\n", dir)
+	case args[0] == "version":
+		fmt.Println("go version go1.2.3")
 	case os.Getenv("FAKE_COMPILER") == "broken":
 		fmt.Fprintln(os.Stderr, "engine.go:1: no such luck")
 		os.Exit(1)
+	case args[len(args)-1] == ".": // ci/dagger wants the launcher
+		fmt.Fprintln(os.Stderr, "build with GOTOOLCHAIN", os.Getenv("GOTOOLCHAIN"))
+		out := args[slices.Index(args, "-o")+1]
+		die(os.WriteFile(out, []byte("#!/bin/sh\nexec launcher \"$@\"\n"), 0o755))
+		die(os.Chmod(out, 0o755))
 	default:
 		out := ""
 		for i, a := range args {
