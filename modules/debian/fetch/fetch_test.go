@@ -341,6 +341,21 @@ func TestParseMirrors(t *testing.T) {
 			t.Errorf("%q is taken", bad)
 		}
 	}
+	for word, names := range map[string]string{
+		"a=ftp://u:secret@h":        `mirror "a=..." (its address is not shown) is not "archive=http://host/path"`,
+		"a=http://u:secret@h/?x":    `mirror "a=..." (its address is not shown) is not`,
+		"a=http://u:sec%zzsecret@h": `mirror "a=..." (its address is not shown) is not`,
+		"a=u:secret@h":              `mirror "a=..." (its address is not shown) is not`,
+		"http://u:secret@h/":        "mirror number 2 (not shown) is not",
+		"http://u:secret=@h/":       "mirror number 2 (not shown) is not",
+		"u:secret=@h":               "mirror number 2 (not shown) is not",
+		"=http://u:secret@h/":       "mirror number 2 (not shown) is not",
+	} {
+		_, err := ParseMirrors([]string{"b=http://h/", word})
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), names) {
+			t.Errorf("%q: %v", word, err)
+		}
+	}
 	if got := redact("http://user:secret@host/x"); strings.Contains(got, "secret") {
 		t.Errorf("a password is printed: %s", got)
 	}
