@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,18 +69,35 @@ func TestChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := ""
-	if err := b.changed(&seen); err == nil {
+	if err := b.changed(anything, &seen); err == nil {
 		t.Error("a release without checksums, and no error")
 	}
-	for _, sums := range []string{"one", "two"} {
+	write := func(initrd, root string) {
+		t.Helper()
+		sums := initrd + "  mangos-tryout_0.1.efi\n" + root + "  mangos_0.1.root-x86-64." + root + ".raw.xz\n" +
+			initrd + "  mangos_0.1.root-x86-64-verity-sig.raw\n"
 		if err := os.WriteFile(filepath.Join(b.release(), "SHA256SUMS"), []byte(sums), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.changed(&seen); err != nil || seen != sums {
-			t.Errorf("%s: %v", sums, err)
+	}
+	root := ""
+	for _, sum := range []string{"01", "02"} {
+		write(sum, sum)
+		if err := errors.Join(b.changed(anything, &seen), b.changed(rootImage, &root)); err != nil {
+			t.Errorf("%s: %v", sum, err)
 		}
 	}
-	if err := b.changed(&seen); err == nil {
+	if err := b.changed(anything, &seen); err == nil {
 		t.Error("the same release, and no error")
+	}
+	write("03", "02")
+	if err := b.changed(rootImage, &root); err == nil {
+		t.Error("the same root in another release, and no error")
+	}
+	if err := b.changed(anything, &seen); err != nil {
+		t.Errorf("another release with the same root: %v", err)
+	}
+	if err := b.changed("no such file", &root); err == nil {
+		t.Error("no such file in the release, and no error")
 	}
 }
