@@ -12,31 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checks lists what is looked at, in this order: the first ones mount what
-// the others read.
-func checks() []check {
+// checks lists what is looked at once /proc is there, in this order: the first
+// ones mount what the others read.
+func checks(o options) []check {
 	list := []check{
-		{"mount proc", func() error { return mount("proc", "/proc", "proc", 0, "") }},
 		{"mount sysfs", func() error { return mount("sysfs", "/sys", "sysfs", 0, "") }},
 		{"mount devtmpfs", func() error { return mount("devtmpfs", "/dev", "devtmpfs", 0, "") }},
 		{"mount tmpfs", func() error { return mount("tmpfs", "/run", "tmpfs", 0, "") }},
 		{"mount securityfs", func() error { return mount("securityfs", "/sys/kernel/security", "securityfs", 0, "") }},
 		{"mount cgroup2", func() error { return mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, "") }},
 		{"mount bpf", func() error { return mount("bpf", "/sys/fs/bpf", "bpf", 0, "") }},
-		{"security modules", content("/sys/kernel/security/lsm", "lockdown", "capability", "landlock", "yama", "apparmor")},
+		{"security modules", content("/sys/kernel/security/lsm", "lockdown", "capability", "landlock", "yama", "apparmor", "ima")},
+		{"measurements", present("/sys/kernel/security/ima/ascii_runtime_measurements")},
 		{"control groups", content("/sys/fs/cgroup/cgroup.controllers", "cpuset", "cpu", "io", "memory", "hugetlb", "pids")},
 		{"pressure", content("/proc/pressure/memory", "some")},
 		{"no modules", absent("/proc/modules")},
 		{"no raw memory", absent("/dev/mem", "/dev/port", "/proc/kcore")},
 		{"no kexec", absent("/sys/kernel/kexec_loaded")},
 		{"configuration", present("/proc/config.gz")},
-		{"device mapper", present("/dev/mapper/control")},
+		{"device mapper", deviceMapper},
 		{"loop", present("/dev/loop-control")},
 		{"tunnels, FUSE, autofs", present("/dev/net/tun", "/dev/fuse", "/dev/autofs")},
 		{"random numbers", present("/dev/hwrng")},
 		{"machine tables", present("/sys/firmware/dmi/tables/DMI", "/sys/firmware/dmi/entries", "/sys/class/dmi/id/product_uuid")},
 		{"block devices", soon(blockDevices)},
-		{"certificate", certificate},
+		{"certificate", func() error { return certificate(o.certificate) }},
 		{"watchdogs", watchdogs},
 		{"network cards", networkCards},
 		{"virtual network devices", virtualDevices},
@@ -50,13 +50,8 @@ func checks() []check {
 		check{"extended attributes on tmpfs", func() error { return unix.Setxattr("/run", "user.probe", []byte("x"), 0) }},
 		check{"virtio port", virtioPort},
 	)
-	if _, there := option("probe.tpm"); there {
+	if o.tpm {
 		list = append(list, check{"TPM", content("/sys/class/tpm/tpm0/tpm_version_major", "2")})
-	}
-	if _, there := option("probe.secureboot"); there {
-		list = append(list,
-			check{"EFI variables", func() error { return mount("efivarfs", "/sys/firmware/efi/efivars", "efivarfs", 0, "") }},
-			check{"lockdown", content("/sys/kernel/security/lockdown", "[integrity]")})
 	}
 	return list
 }
@@ -200,10 +195,9 @@ func blockDevices() error {
 	return nil
 }
 
-// certificate looks for the certificate among the kernel's keys, and for any
-// other that should not be there.
-func certificate() error {
-	subject, there := option("probe.certificate")
+// certificate looks among the kernel's keys for the certificate with this subject
+// (none, if it is empty), and for any other that should not be there.
+func certificate(subject string) error {
 	text, err := os.ReadFile("/proc/keys")
 	if err != nil {
 		return err
@@ -212,7 +206,7 @@ func certificate() error {
 	for line := range strings.Lines(string(text)) {
 		if strings.Contains(line, " asymmetri ") {
 			found++
-			if !there || !strings.Contains(line, " "+subject+": ") {
+			if subject == "" || !strings.Contains(line, " "+subject+": ") {
 				return fmt.Errorf("unexpected key: %s", strings.TrimSpace(line))
 			}
 		}
@@ -222,7 +216,7 @@ func certificate() error {
 			}
 		}
 	}
-	if there && found != 1 {
+	if subject != "" && found != 1 {
 		return fmt.Errorf("%d certificates in the kernel, want 1: %s", found, subject)
 	}
 	return nil

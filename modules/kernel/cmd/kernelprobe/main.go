@@ -7,13 +7,14 @@
 //	probe: 20 passed, 1 failed
 //
 // What depends on the machine around it comes on the kernel's command line:
-// probe.certificate=TEXT, the subject of the certificate in the kernel, and
-// probe.tpm, probe.secureboot when the machine has them.
+// probe.tpm when it has a TPM, and last, up to the end of the line, as it may hold
+// spaces, probe.certificate=TEXT, the subject of the certificate in the kernel.
 package main
 
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ type check struct {
 
 func main() {
 	passed, failed := 0, 0
-	for _, c := range checks() {
+	look := func(c check) {
 		if err := c.run(); err != nil {
 			fmt.Printf("probe: fail %s: %v\n", c.name, err)
 			failed++
@@ -36,6 +37,17 @@ func main() {
 			passed++
 		}
 	}
+	// The command line can be read after the first mount only.
+	var asked options
+	look(check{"mount proc", func() error { return mount("proc", "/proc", "proc", 0, "") }})
+	look(check{"command line", func() error {
+		line, err := os.ReadFile("/proc/cmdline")
+		asked = parseOptions(string(line))
+		return err
+	}})
+	for _, c := range checks(asked) {
+		look(c)
+	}
 	fmt.Printf("probe: %d passed, %d failed\n", passed, failed)
 	unix.Sync()
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
@@ -43,17 +55,13 @@ func main() {
 	}
 }
 
-// option returns the value of an option of the kernel's command line.
-func option(name string) (value string, there bool) {
-	line, err := os.ReadFile("/proc/cmdline")
-	if err != nil {
-		return "", false
-	}
-	for _, word := range strings.Fields(string(line)) {
-		key, value, _ := strings.Cut(word, "=")
-		if key == name {
-			return value, true
-		}
-	}
-	return "", false
+// options are what the kernel's command line says of the machine.
+type options struct {
+	certificate string // subject of the one in the kernel; empty: there is none
+	tpm         bool
+}
+
+func parseOptions(line string) options {
+	before, subject, _ := strings.Cut(line, " probe.certificate=")
+	return options{certificate: strings.TrimSpace(subject), tpm: slices.Contains(strings.Fields(before), "probe.tpm")}
 }
