@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/verify/verifytest"
