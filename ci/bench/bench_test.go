@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -99,5 +100,27 @@ func TestChanged(t *testing.T) {
 	}
 	if err := b.changed("no such file", &root); err == nil {
 		t.Error("no such file in the release, and no error")
+	}
+}
+
+func TestLimits(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := readText(file); err != nil || string(text) != "text" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.Truncate(file, maxText+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readText(file); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("a file that is too long: %v", err)
+	}
+	if out, log, err := output(t.Context(), t.TempDir(), "sh", "-c", "echo a; echo b >&2"); out != "a" || log != "b\n" || err != nil {
+		t.Errorf("%q, %q, %v", out, log, err)
+	}
+	if _, err := command(t.Context(), t.TempDir(), "head", "-c", strconv.Itoa(maxPrinted+1), "/dev/zero"); err == nil {
+		t.Error("a command that prints too much, and no error")
 	}
 }

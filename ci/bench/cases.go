@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -84,7 +83,7 @@ const (
 // changed fails if the part of the release is the one with these checksums, and takes
 // its own.
 func (b *bench) changed(p part, sums *string) error {
-	text, err := os.ReadFile(filepath.Join(b.release(), "SHA256SUMS"))
+	text, err := readText(filepath.Join(b.release(), "SHA256SUMS"))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,7 +83,7 @@ func (b *bench) write(name, text string) error {
 // becomes a path filter that matches nothing: an earlier run may have made the same
 // set, and then nothing would be left to do.
 func (b *bench) dropPackage(name, stamp string) error {
-	definition, err := os.ReadFile(filepath.Join(b.tree, "mangos.toml"))
+	definition, err := readText(filepath.Join(b.tree, "mangos.toml"))
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (b *bench) dropPackage(name, stamp string) error {
 	if err := b.write("mangos.toml", before+"[distribution.debian.sets.root]"+after); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(filepath.Join(b.tree, "debian.lock.json"))
+	text, err := readText(filepath.Join(b.tree, "debian.lock.json"))
 	if err != nil {
 		return err
 	}
@@ -140,12 +141,46 @@ func command(ctx context.Context, dir, name string, args ...string) (string, err
 func output(ctx context.Context, dir, name string, args ...string) (stdout, stderr string, err error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	var out, log bytes.Buffer
+	var out, log collected
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {
-		complaint := bytes.TrimSpace(log.Bytes())
+		complaint := bytes.TrimSpace(log.text)
 		complaint = complaint[max(0, len(complaint)-maxComplaint):]
 		return "", "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, complaint)
 	}
-	return strings.TrimSuffix(out.String(), "\n"), log.String(), nil
+	return strings.TrimSuffix(string(out.text), "\n"), string(log.text), nil
+}
+
+// maxPrinted bounds what a command may print, in bytes.
+const maxPrinted = 64 << 20
+
+// collected is what a command printed. What exceeds maxPrinted is an error.
+type collected struct{ text []byte }
+
+func (p *collected) Write(b []byte) (int, error) {
+	if len(p.text)+len(b) > maxPrinted {
+		return 0, fmt.Errorf("it prints more than %d bytes", maxPrinted)
+	}
+	p.text = append(p.text, b...)
+	return len(b), nil
+}
+
+// maxText bounds the files that are read whole, in bytes.
+const maxText = 32 << 20
+
+// readText reads a file of at most maxText bytes.
+func readText(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxText+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxText {
+		return nil, fmt.Errorf("%s: more than %d bytes", path, maxText)
+	}
+	return text, nil
 }

@@ -2,7 +2,11 @@
 
 package main
 
-import "testing"
+import (
+	"math"
+	"strings"
+	"testing"
+)
 
 const startLog = `mangos: start the engine ...
 mangos: start the engine: 2.4 s
@@ -24,4 +28,23 @@ func TestStartTime(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+}
+
+// What is taken is a time, and the log says it once.
+func FuzzStartTime(f *testing.F) {
+	f.Add(startLog)
+	f.Add("mangos: start the engine: " + strings.Repeat("9", 400) + ".0 s\n")
+	f.Fuzz(func(t *testing.T, log string) {
+		log = log[:min(len(log), 64<<10)]
+		seconds, err := startTime(log)
+		if err != nil {
+			return
+		}
+		if seconds < 0 || math.IsInf(seconds, 0) || math.IsNaN(seconds) {
+			t.Fatalf("%v s", seconds)
+		}
+		if again, err := startTime(log + "\n" + log); err == nil {
+			t.Fatalf("said twice, and taken: %v s", again)
+		}
+	})
 }

@@ -27,7 +27,7 @@ func measureSize(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sizes of the release: %w", err)
 	}
-	text, err := os.ReadFile(filepath.Join(rival, "sizes"))
+	text, err := readText(filepath.Join(rival, "sizes"))
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func releaseSizes(dir string) (sizes, error) {
 	if err != nil {
 		return s, err
 	}
-	text, err := os.ReadFile(manifest)
+	text, err := readText(manifest)
 	if err != nil {
 		return s, err
 	}
@@ -85,7 +85,7 @@ func manifestSize(text []byte, name string) (float64, error) {
 	var manifest struct {
 		Files []struct {
 			Name string
-			Size float64
+			Size int64
 		}
 	}
 	if err := json.Unmarshal(text, &manifest); err != nil {
@@ -93,7 +93,7 @@ func manifestSize(text []byte, name string) (float64, error) {
 	}
 	for _, f := range manifest.Files {
 		if f.Name == name && f.Size > 0 {
-			return f.Size, nil
+			return float64(f.Size), nil
 		}
 	}
 	return 0, fmt.Errorf("the manifest of the unsigned set has no %s", name)
@@ -118,15 +118,15 @@ func mkosiSizes(text string) (sizes, error) {
 	var s sizes
 	for line := range strings.Lines(text) {
 		size, name, found := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		n, err := strconv.ParseFloat(size, 64)
+		n, err := strconv.ParseInt(size, 10, 64)
 		if !found || err != nil {
 			return s, fmt.Errorf("not a size and a name: %q", line)
 		}
 		switch {
 		case name == "image.efi":
-			s.kernel = n
+			s.kernel = float64(n)
 		case strings.HasPrefix(name, "image.root") && !strings.Contains(name, "verity"):
-			s.root = n
+			s.root = float64(n)
 		}
 	}
 	if s.root <= 0 || s.kernel <= 0 {

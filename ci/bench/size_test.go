@@ -3,6 +3,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ func TestMkosiSizes(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "no kernel image": "1 image.root.raw\n", "no root": "1 image.root-verity.raw\n1 image.efi\n",
 		"no size": "image.efi\n", "no number": "x image.efi\n",
+		"no finite number": "NaN image.efi\nInf image.root.raw\n", "a part of a byte": "0.5 image.efi\n1 image.root.raw\n",
 	} {
 		if got, err := mkosiSizes(text); err == nil {
 			t.Errorf("%s: %+v", name, got)
@@ -67,11 +69,42 @@ func TestReleaseSizes(t *testing.T) {
 	if got, err := releaseSizes(dir); err == nil {
 		t.Errorf("two releases in a folder: %+v", got)
 	}
-	for _, text := range []string{"", "{}", strings.Replace(manifest, "root.erofs", "root", 1), strings.Replace(manifest, "268435456", "0", 1)} {
+	for _, text := range []string{"", "{}", strings.Replace(manifest, "root.erofs", "root", 1), strings.Replace(manifest, "268435456", "0", 1),
+		strings.Replace(manifest, "268435456", "0.5", 1)} {
 		if got, err := manifestSize([]byte(text), "root.erofs"); err == nil {
 			t.Errorf("%.20s: %v", text, got)
 		}
 	}
+}
+
+// whole fails if a size is not a number of bytes.
+func whole(t *testing.T, size float64) {
+	t.Helper()
+	if size < 1 || size != math.Trunc(size) || math.IsInf(size, 0) {
+		t.Fatalf("%v bytes", size)
+	}
+}
+
+func FuzzMkosiSizes(f *testing.F) {
+	f.Add(mkosiLog)
+	f.Add("NaN image.efi\nInf image.root.raw\n")
+	f.Add("0x1p-2 image.efi\n1 image.root.raw")
+	f.Fuzz(func(t *testing.T, text string) {
+		if s, err := mkosiSizes(text[:min(len(text), 64<<10)]); err == nil {
+			whole(t, s.root)
+			whole(t, s.kernel)
+		}
+	})
+}
+
+func FuzzManifestSize(f *testing.F) {
+	f.Add([]byte(manifest), "root.erofs")
+	f.Add([]byte(`{"files":[{"name":"a","size":0.25}]}`), "a")
+	f.Fuzz(func(t *testing.T, text []byte, name string) {
+		if size, err := manifestSize(text[:min(len(text), 64<<10)], name); err == nil {
+			whole(t, size)
+		}
+	})
 }
 
 func TestCompareSizes(t *testing.T) {
