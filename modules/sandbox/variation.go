@@ -34,11 +34,6 @@ const later = 398*24*time.Hour + 5*time.Hour + 43*time.Minute
 // that it usually has as root.
 const somebody = 4321
 
-// unhurried makes a Go program let its threads end their work by themselves. By default
-// it sends them signals until they stop, and each signal is a stop for the tracer of the
-// clock: with one processor the compiler then mostly signals itself.
-const unhurried = "GODEBUG=asyncpreemptoff=1"
-
 // zone is a time zone file (RFC 9636, version 1) for a zone 14 hours ahead of UTC,
 // the one whose date differs from UTC's most.
 const zone = "TZif\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
@@ -99,7 +94,7 @@ func varied(o options, env []string) (options, []string) {
 	if o.Hostname == defaultHostname {
 		o.Hostname = "variation"
 	}
-	set := []string{"LANG=C", "LC_ALL=C", "USER=somebody", "LOGNAME=somebody", unhurried}
+	set := []string{"LANG=C", "LC_ALL=C", "USER=somebody", "LOGNAME=somebody"}
 	if o.Root != "" {
 		set = append(set, "TZ=<+14>-14")
 	} else {

@@ -84,10 +84,11 @@ const (
 // auxiliary vector: arguments and environment may take 6 MB as text.
 const maxVector = 8 << 20
 
-// hidePage takes the address of the page with the clock from a program that is
-// about to start. The stack holds: the number of arguments, their addresses, 0,
-// those of the environment, 0, and the auxiliary vector.
-func hidePage(pid int) error {
+// movePage shifts the page with the clock of a program that is about to start. Where the
+// page is of a form that is not known it takes its address from the program. The stack
+// holds: the number of arguments, their addresses, 0, those of the environment, 0, and the
+// auxiliary vector.
+func movePage(pid int, shift time.Duration) error {
 	var regs unix.PtraceRegs
 	if err := unix.PtraceGetRegs(pid, &regs); err != nil {
 		return fmt.Errorf("read registers: %w", err)
@@ -116,14 +117,18 @@ func hidePage(pid int) error {
 		if err != nil {
 			return err
 		}
+		value, err := stack.next()
+		if err != nil {
+			return err
+		}
 		switch kind {
 		case auxEnd:
 			return nil
 		case auxPage:
+			if shiftPage(pid, value, shift) == nil {
+				return nil
+			}
 			return put(pid, at, auxIgnore)
-		}
-		if _, err := stack.next(); err != nil {
-			return err
 		}
 	}
 }

@@ -2,9 +2,10 @@
 //
 // No namespace has a time of day of its own. So a filter (seccomp(2)) stops the
 // program at the system calls that ask for it, and a tracer (ptrace(2)) answers
-// them. A program that reads the time in its own memory, where the kernel keeps
-// it (vdso(7)), is made to ask: when a program starts, the address of that page
-// is taken out of what the kernel told it (getauxval(3)).
+// them. Most programs read the time in their own memory, where the kernel keeps it
+// (vdso(7)): when a program starts, the code there is given the other time. Where it
+// is not of a form that is known here, its address is taken out of what the kernel
+// told the program (getauxval(3)), which then asks.
 //
 // The time since the machine started, waiting until a time of day, and the times
 // that the kernel gives to files are what they are. Programs of other
@@ -105,7 +106,7 @@ func stopped(pid int, status unix.WaitStatus, shift time.Duration) error {
 			return listen(pid)
 		}
 	case unix.PTRACE_EVENT_EXEC:
-		if err := hidePage(pid); err != nil {
+		if err := movePage(pid, shift); err != nil {
 			return err
 		}
 	case unix.PTRACE_EVENT_SECCOMP:

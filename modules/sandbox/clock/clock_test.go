@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +32,8 @@ func TestMain(m *testing.M) {
 		wait()
 	case "look":
 		look()
+	case "ask":
+		ask()
 	case "job":
 		job()
 	case "stop":
@@ -113,6 +116,18 @@ func look() {
 	fmt.Println("up", up.Sec)
 }
 
+// ask asks for the time of day very often.
+func ask() {
+	began := time.Now()
+	for range manyQuestions {
+		time.Now()
+	}
+	fmt.Println(time.Since(began).Milliseconds())
+}
+
+// manyQuestions would take a tracer that stops the program for each of them some 20 s.
+const manyQuestions = 1_000_000
+
 // follow runs a command with another time and returns what it printed.
 func follow(t *testing.T, then string, argv ...string) (unix.WaitStatus, string) {
 	t.Helper()
@@ -186,6 +201,30 @@ func TestTime(t *testing.T) {
 	if status != 0 || seen["runtime"] != 1 || seen["clock"] != 2 || seen["day"] != 1 || seen["time"] != 1 ||
 		seen["thread"] != 4 || seen["child"] != 1 || seen["up"] != 1 {
 		t.Errorf("status %v, the program says\n%s", status, out)
+	}
+}
+
+// TestOften: the page answers, not the tracer.
+func TestOften(t *testing.T) {
+	status, out := follow(t, "ask")
+	took, err := strconv.Atoi(strings.TrimSpace(out))
+	if status != 0 || err != nil || took > 5000 {
+		t.Errorf("status %v, %d questions took %q ms", status, manyQuestions, out)
+	}
+}
+
+// TestUnknownPage: what is not understood is left as it is.
+func TestUnknownPage(t *testing.T) {
+	for name, image := range map[string][]byte{
+		"nothing": {}, "no ELF image": make([]byte, 4096), "a header alone": append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 57)...),
+	} {
+		before := bytes.Clone(image)
+		if changed, err := shiftImage(image, shift); !errors.Is(err, errPage) || changed != nil || !bytes.Equal(image, before) {
+			t.Errorf("%s: %v, %v", name, changed, err)
+		}
+	}
+	if err := shiftPage(unix.Getpid(), 0, shift); err == nil {
+		t.Error("a process that is not traced was changed")
 	}
 }
 
