@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -9,6 +10,27 @@ func TestStandard(t *testing.T) {
 	p := Standard()
 	if len(p.Steps) < 10 {
 		t.Errorf("%d steps", len(p.Steps))
+	}
+}
+
+// TestFetchedAlike: what fetches packages uses nothing that depends on the server they
+// come from, such as the lock with its permanent homes: the statements of two
+// organisations with other mirrors would differ.
+func TestFetchedAlike(t *testing.T) {
+	steps := 0
+	for _, s := range Standard().Steps {
+		if !strings.HasPrefix(s.Name, "packages-") {
+			continue
+		}
+		steps++
+		for _, m := range s.Materials {
+			if m.From != "lock" && m.From != "programs" {
+				t.Errorf("step %s uses %s of %s", s.Name, m.Pattern, m.From)
+			}
+		}
+	}
+	if steps == 0 {
+		t.Error("no step fetches packages")
 	}
 }
 

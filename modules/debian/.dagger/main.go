@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"dagger/debian/internal/dagger"
 )
@@ -43,7 +44,7 @@ func New(
 	// +optional
 	mirrors *dagger.Secret,
 	// The lock: it says where its files can be had for good, when no mirror has
-	// them. It is in no step's cache key as long as a mirror has them.
+	// them. It is in the cache key of no step that is recorded.
 	// +optional
 	lock *dagger.File,
 	// A name for a package cache of its own: with a new one everything is fetched
@@ -158,8 +159,10 @@ const exitGone = 3
 
 // Packages returns the files of a selection, fetched and checked: from the
 // mirrors, or, where there is none or one that has dropped a file, from the
-// permanent homes. Those have another address with each lock, so they are left
-// out of the step that does not need them.
+// permanent homes. Those have another address with each lock, and who needs them
+// depends on the mirrors: so neither they nor the lock are part of the step that is
+// recorded, which is the same for everybody. It finds in the volume what a step
+// before it fetched from there.
 func (m *Debian) Packages(
 	ctx context.Context,
 	// A file of Selections.
@@ -170,14 +173,14 @@ func (m *Debian) Packages(
 		return nil, err
 	}
 	step := "packages-" + strings.TrimSuffix(file, ".json")
-	fetch := []string{record, "--step", step, "--record", "/record", "--cache", "/cache", "--",
-		program, "fetch", "--selection", selections + file, "--cache", "/cache", "--out", "/out/locked"}
+	fetch := []string{program, "fetch", "--selection", selections + file, "--cache", "/cache", "--out", "/out/locked"}
+	recorded := append([]string{record, "--step", step, "--record", "/record", "--cache", "/cache", "--"}, fetch...)
 	ctr := m.networked().WithMountedFile(selections+file, selected)
 	made := func(c *dagger.Container) *Made {
 		return &Made{Files: c.Directory("/out/locked"), Records: one(step, c)}
 	}
 	if m.Mirrors != nil || m.Locked == nil {
-		fetched, err := ctr.WithExec(fetch).Sync(ctx)
+		fetched, err := ctr.WithExec(recorded).Sync(ctx)
 		var failed *dagger.ExecError
 		if err == nil {
 			return made(fetched), nil
@@ -185,10 +188,23 @@ func (m *Debian) Packages(
 		if m.Locked == nil || !errors.As(err, &failed) || failed.ExitCode != exitGone {
 			return nil, err
 		}
+		// A step that failed is not run again in the same call; this makes it another.
+		ctr = ctr.WithEnvVariable("FETCHED", "from the permanent homes")
 	}
-	return made(ctr.
+	_, err = ctr.
 		WithMountedFile(lockFile, m.Locked).
-		WithExec(append(fetch, "--lock", lockFile))), nil
+		// The volume may have been emptied since the last time.
+		WithEnvVariable("ASKED", time.Now().String()).
+		WithExec(append(fetch, "--lock", lockFile)).
+		Sync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fetched, err := ctr.WithExec(recorded).Sync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return made(fetched), nil
 }
 
 // Origin returns the indexes of the distribution that the lock's signed Releases
