@@ -83,7 +83,10 @@ func (r *Release) built(result *Result) error {
 		}
 		if b != nil {
 			b.Bundle = filepath.Base(name)
-			result.Built = append(result.Built, *b)
+			result.Built = append(result.Built, b.Built)
+			if b.document && r.trusts(&b.Built) {
+				result.Document.Statement = b.Bundle
+			}
 		}
 	}
 	slices.SortFunc(result.Built, func(a, b Built) int { return strings.Compare(a.Step, b.Step) })
@@ -105,8 +108,21 @@ func (w *wanted) mentioned(name string, e *dsse.Envelope) bool {
 	return false
 }
 
+// trusts reports whether a statement that was held against the keys and the policy is
+// signed as they want it.
+func (r *Release) trusts(b *Built) bool {
+	return b.Signed != "" && (r.policy == nil || b.Trust == InPolicy)
+}
+
+// told is what a statement tells: document, that the bill of materials is among its
+// products.
+type told struct {
+	Built
+	document bool
+}
+
 // statement reads a statement; nil if its step has made nothing that is wanted.
-func (r *Release) statement(e *dsse.Envelope, w wanted) (*Built, error) {
+func (r *Release) statement(e *dsse.Envelope, w wanted) (*told, error) {
 	s, err := statement.Parse(e.Payload)
 	if err != nil {
 		return nil, err
@@ -118,18 +134,18 @@ func (r *Release) statement(e *dsse.Envelope, w wanted) (*Built, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Built{Step: p.BuildDefinition.ExternalParameters.Step, Builder: p.RunDetails.Builder.ID}
+	b := &told{Built: Built{Step: p.BuildDefinition.ExternalParameters.Step, Builder: p.RunDetails.Builder.ID}}
 	for i := range s.Subject {
-		test, ok := w.digests[s.Subject[i].SHA256()]
-		if ok && (test == nil || test(s.Subject[i].Name)) {
+		digest := s.Subject[i].SHA256()
+		b.document = b.document || digest == r.document.SHA256
+		if test, ok := w.digests[digest]; b.Product == "" && ok && (test == nil || test(s.Subject[i].Name)) {
 			b.Product = s.Subject[i].Name
-			break
 		}
 	}
 	if b.Product == "" && !slices.Contains(w.steps, b.Step) {
 		return nil, nil
 	}
-	return b, r.signer(b, e)
+	return b, r.signer(&b.Built, e)
 }
 
 // signer finds out who signed a statement, as far as keys and policy tell.

@@ -24,7 +24,8 @@ const maxLinks = 40
 // name of a file of the release; or a SHA-256. [ErrUnknown] if there is no such
 // thing.
 func (r *Release) Trace(asked string) (*Result, error) {
-	result := &Result{Asked: asked, Built: []Built{}, Document: &r.document}
+	document := r.document
+	result := &Result{Asked: asked, Built: []Built{}, Document: &document}
 	var err error
 	component, name, qualified := strings.Cut(asked, ":")
 	switch {

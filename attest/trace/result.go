@@ -131,8 +131,9 @@ const (
 	NotInPolicy Trust = "not in the policy"
 )
 
-// Untrusted reports whether a policy was given that does not have the key of one of
-// the statements.
+// Untrusted reports whether keys or a policy were given, and no trusted statement has
+// the bill of materials as a product, or the policy does not have the key of one of the
+// statements.
 func (r *Result) Untrusted() bool {
-	return slices.ContainsFunc(r.Built, func(b Built) bool { return b.Trust == NotInPolicy })
+	return r.Document.unvouched() || slices.ContainsFunc(r.Built, func(b Built) bool { return b.Trust == NotInPolicy })
 }

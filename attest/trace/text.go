@@ -19,6 +19,7 @@ const (
 func (r *Result) Text() string {
 	t := &text{spare: map[int]bool{}}
 	t.row("", r.Asked)
+	t.document(r.Document)
 	for _, l := range r.Links {
 		by := ""
 		if l.Owner != "" {
@@ -41,6 +42,17 @@ func (r *Result) Text() string {
 	t.locked(r.Locked)
 	t.built(r)
 	return t.close()
+}
+
+// document says, above all that can push it off the screen, what speaks against the
+// document that the result rests on.
+func (t *text) document(d *Document) {
+	if d.unvouched() {
+		t.row("beware", "no trusted statement has this "+d.Name+" as a product")
+	}
+	if d != nil && !d.Listed {
+		t.row("beware", "SHA256SUMS does not list this "+d.Name)
+	}
 }
 
 // text is rows in the making; spare ones are those that can be left out.
@@ -199,9 +211,6 @@ func (t *text) built(r *Result) {
 		t.row("built", strings.Join(steps[m], ", "))
 		t.row(" ", "by "+m.builder)
 		t.row("signed", m.whose)
-	}
-	if r.Document != nil && !r.Document.Listed {
-		t.row("beware", "SHA256SUMS does not list this "+r.Document.Name)
 	}
 }
 

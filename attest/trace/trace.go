@@ -5,7 +5,8 @@
 // All of it stands in the release: in the bill of materials, in the statements
 // of the steps, in SHA256SUMS. Tracing reads them and believes them; whether
 // they can be believed is what verifying finds out. A statement's signature is
-// checked here only if a key is given, or a policy, which also tells whose key it is.
+// checked here only if a key is given, or a policy, which also tells whose key it is;
+// then a trusted statement must have the bill of materials itself as a product.
 package trace
 
 import (
@@ -68,7 +69,15 @@ type Document struct {
 	SHA256 string `json:"sha256"`
 	// Listed tells that SHA256SUMS has it with this digest.
 	Listed bool `json:"listed"`
+	// Checked tells that keys or a policy were given. Statement is then the file of
+	// a statement that has the document as a product and is signed by such a key:
+	// empty if there is none, and then nothing in the result is vouched for.
+	Checked   bool   `json:"checked"`
+	Statement string `json:"statement,omitempty"`
 }
+
+// unvouched reports whether a trusted statement was looked for, and not found.
+func (d *Document) unvouched() bool { return d != nil && d.Checked && d.Statement == "" }
 
 // Open opens the release in the folder dir.
 func Open(dir string, o Options) (*Release, error) {
@@ -90,6 +99,7 @@ func Open(dir string, o Options) (*Release, error) {
 	sum := sha256.Sum256(text)
 	r.document = Document{Name: filepath.Base(names[0]), SHA256: hex.EncodeToString(sum[:])}
 	r.document.Listed = r.sums[r.document.Name] == r.document.SHA256
+	r.document.Checked = len(r.keys) > 0 || r.policy != nil
 	return r, r.openLock(o.Lock)
 }
 

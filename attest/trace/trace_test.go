@@ -60,6 +60,7 @@ func release(t testing.TB) (string, crypto.PublicKey) {
 		"erofs":         {"root.erofs": digest("root.erofs")},
 		"programs":      {"program/gate": digest("usr/lib/mangos/gate")},
 		"disk":          {"mangos_0.1.raw.zst": digest("disk")},
+		"sbom":          {document: digest(string(text))},
 	} {
 		r := record.Record{Format: record.Format, Step: step, Materials: []record.Item{{Name: "unused", SHA256: digest("bash.dsc"), Size: 1}}}
 		for name, sum := range products {
@@ -115,20 +116,21 @@ func TestTrace(t *testing.T) {
 				x.Source.Name == "bash" && len(x.Source.Files) == 2 && x.Source.Level == "commit" && x.Source.Commit == commit && x.Source.Proof == "git archive" &&
 				x.Source.SWHID == "swh:1:dir:"+commit && x.Source.Tree == "bash.orig.tar.xz" &&
 				x.Locked.Name == "bash.deb" && x.Locked.SHA256 == digest("bash.deb") && x.Locked.Release == digest("Release") && x.Locked.Signed == "F1, F2" &&
-				steps(x) == "erofs packages-root" && x.Built[1].Product == "locked/debian/pool/bash.deb" && x.Built[0].Signed != "" && x.Document.Listed
+				steps(x) == "erofs packages-root sbom" && x.Built[1].Product == "locked/debian/pool/bash.deb" && x.Built[0].Signed != "" && x.Document.Listed &&
+				x.Document.Checked && x.Document.Statement == "mangos_0.1.sbom"+bundle.Suffix
 		},
 		"root:/usr/bin/../bin//bash": func(x *Result) bool { return x.Path == "/usr/bin/bash" },
 		"/usr/bin/sh": func(x *Result) bool {
 			return x.Path == "/usr/bin/bash" && len(x.Links) == 1 && x.Links[0].Path == "/usr/bin/sh" && x.Links[0].Target == "bash"
 		},
 		"/etc/motd": func(x *Result) bool {
-			return strings.Contains(x.Origin, "step tree-root") && x.Package == nil && steps(x) == "erofs tree-root"
+			return strings.Contains(x.Origin, "step tree-root") && x.Package == nil && steps(x) == "erofs sbom tree-root"
 		},
 		"/usr/share/ü": func(x *Result) bool {
 			return x.Package.Name == "libstdc++6" && x.Source.Level == "tree" && strings.Contains(x.Origin, "step erofs")
 		},
 		"/usr/lib/mangos/gate": func(x *Result) bool {
-			return x.Program.Name == "gate" && len(x.Program.Modules) == 3 && x.Package == nil && steps(x) == "erofs programs"
+			return x.Program.Name == "gate" && len(x.Program.Modules) == 3 && x.Package == nil && steps(x) == "erofs programs sbom"
 		},
 		"kernel": func(x *Result) bool {
 			return x.Source.Name == "linux" && x.Source.Level == "version" && x.Source.Commit == ""
@@ -136,10 +138,10 @@ func TestTrace(t *testing.T) {
 		digest("usr/bin/bash"):     func(x *Result) bool { return x.Path == "/usr/bin/bash" },
 		digest("bash.deb"):         func(x *Result) bool { return x.Package.Name == "bash" && x.Component == "" },
 		digest("bash.orig.tar.xz"): func(x *Result) bool { return x.Source.Name == "bash" && x.Path == "bash.orig.tar.xz" },
-		digest("bash.dsc"):         func(x *Result) bool { return x.Source.Name == "bash" && len(x.Built) == 0 }, // a material only
+		digest("bash.dsc"):         func(x *Result) bool { return x.Source.Name == "bash" && steps(x) == "sbom" }, // a material only
 		digest("Release"):          func(x *Result) bool { return x.Locked.Suite == "trixie" && x.Locked.Signed == "F1, F2" },
-		digest("root.erofs"):       func(x *Result) bool { return x.Component == "root" && steps(x) == "erofs" },
-		"mangos_0.1.raw.zst":       func(x *Result) bool { return steps(x) == "disk" && x.SHA256 == digest("disk") },
+		digest("root.erofs"):       func(x *Result) bool { return x.Component == "root" && steps(x) == "erofs sbom" },
+		"mangos_0.1.raw.zst":       func(x *Result) bool { return steps(x) == "disk sbom" && x.SHA256 == digest("disk") },
 	} {
 		x, err := r.Trace(asked)
 		if err != nil {
@@ -318,6 +320,70 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%s: untrusted %v\n%s%s", name, x.Untrusted(), x.Text(), x.Tree())
 		}
 		onScreen(t, name, x.Text())
+	}
+}
+
+// TestVouched: with keys or a policy a trusted statement must have the bill of materials
+// as a product; that all statements are gone, or that none is of this one, is no way out.
+func TestVouched(t *testing.T) {
+	other, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := func(dir string) []string {
+		names, err := filepath.Glob(filepath.Join(dir, "*"+bundle.Suffix))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("statements: %v, %v", names, err)
+		}
+		return names
+	}
+	for name, row := range map[string]struct {
+		change  func(t *testing.T, dir string)
+		vouched bool
+	}{
+		"as it was made": {func(*testing.T, string) {}, true},
+		"no statement at all": {func(t *testing.T, dir string) {
+			for _, name := range statements(dir) {
+				if err := os.Remove(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, false},
+		"no statement of the step that made it": {func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, "mangos_0.1.sbom"+bundle.Suffix)); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"edited, and no step is named": {func(t *testing.T, dir string) {
+			text, err := os.ReadFile(filepath.Join(dir, document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			edited := strings.Replace(string(text), "in no package: made by step tree-root", "in no package", 1)
+			if edited == string(text) {
+				t.Fatal("nothing was edited")
+			}
+			write(t, dir, document, edited)
+		}, false},
+	} {
+		dir, key := release(t)
+		row.change(t, dir)
+		for given, o := range map[string]Options{
+			"neither":  {},
+			"a key":    {Keys: []crypto.PublicKey{key}},
+			"a policy": {Policy: &policy.Policy{Statements: policy.Statements{Threshold: 1, Keys: []crypto.PublicKey{other, key}}}},
+		} {
+			x, err := open(t, dir, o).Trace("/etc/motd")
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, given, err)
+				continue
+			}
+			want := !row.vouched && given != "neither"
+			says := strings.Contains(x.Text(), "no trusted statement has this "+document) && strings.Contains(x.Tree(), "no trusted statement has this "+document)
+			if x.Untrusted() != want || says != want {
+				t.Errorf("%s, %s: untrusted %v\n%s%s", name, given, x.Untrusted(), x.Text(), x.Tree())
+			}
+		}
 	}
 }
 

@@ -9,6 +9,9 @@ func (r *Result) Tree() string {
 		name = r.Component + ":" + name
 	}
 	top := &branch{text: join(name, short(r.SHA256))}
+	if r.Document.unvouched() {
+		top.add("beware: no trusted statement has this " + r.Document.Name + " as a product")
+	}
 	for _, l := range r.Links {
 		top.add(l.Path + " -> " + l.Target)
 	}

@@ -26,7 +26,9 @@ func newTrace() *cobra.Command {
 			"a part (root, initrd, kernel, boot, microcode) or of a file of the release.\n" +
 			"With --policy, the same that verify takes, it names the organisation whose key signed the\n" +
 			"statement of each step, and fails if one is signed by no key of the policy. In --json that is\n" +
-			"trust (not checked, in the policy, not in the policy) and organisation, in each entry of built.",
+			"trust (not checked, in the policy, not in the policy) and organisation, in each entry of built.\n" +
+			"With --policy or --key it also fails unless a trusted statement has the bill of materials as a\n" +
+			"product: all that is told rests on it. In --json that statement stands in document.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range keyFiles {
