@@ -103,7 +103,7 @@ func sign(r *record.Record, o Options) ([]byte, error) {
 // counts: a build whose steps do not fit together has no evidence.
 func (f Files) check(o Options) error {
 	_, err := layout.Verify(f, layout.Trust{
-		Owners: []crypto.PublicKey{o.Key.Public()}, Threshold: 1, At: o.Expires.Add(-time.Second),
+		Owners: []crypto.PublicKey{o.Key.Public()}, Threshold: 1, At: o.Expires.Add(-time.Second), Pipeline: o.Pipeline,
 	})
 	if err != nil {
 		return fmt.Errorf("make evidence: the steps do not fit together: %w", err)

@@ -3,15 +3,21 @@ package layout
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/in-toto/in-toto-golang/in_toto"
 
+	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/provenance"
 )
 
 // ErrRules: the layout is one that nothing may rest on.
 var ErrRules = errors.New("layout breaks our rules")
+
+// ErrPipeline: the layout is not one of the pipeline that was asked for.
+var ErrPipeline = errors.New("layout is not of this pipeline")
 
 // maxSteps is the most steps of a layout.
 const maxSteps = 256
@@ -51,6 +57,51 @@ func check(l *in_toto.Layout) error {
 		}
 	}
 	return nil
+}
+
+// checkPipeline wants the steps of a layout and their rules to be those that [New]
+// makes of the pipeline, as far as the layout has its optional steps.
+func checkPipeline(l *in_toto.Layout, p *pipeline.Pipeline) error {
+	if p == nil {
+		return fmt.Errorf("%w: none was named", ErrPipeline)
+	}
+	steps := map[string]*in_toto.Step{}
+	var names []string
+	for i := range l.Steps {
+		steps[l.Steps[i].Name] = &l.Steps[i]
+		names = append(names, l.Steps[i].Name)
+	}
+	part, err := p.Of(names)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrPipeline, err)
+	}
+	for _, want := range part.Steps {
+		for _, side := range []struct {
+			what      string
+			has, made [][]string
+		}{
+			{"materials", steps[want.Name].ExpectedMaterials, materialRules(want)},
+			{"products", steps[want.Name].ExpectedProducts, productRules(want)},
+		} {
+			if !reflect.DeepEqual(side.has, side.made) {
+				return fmt.Errorf("%w: step %s: expected %s: %s", ErrPipeline, want.Name, side.what, firstOther(side.has, side.made))
+			}
+		}
+	}
+	return nil
+}
+
+// firstOther tells where two lists of rules part.
+func firstOther(has, want [][]string) string {
+	for i, r := range has {
+		switch {
+		case i >= len(want):
+			return fmt.Sprintf("%q is a rule too much", strings.Join(r, " "))
+		case !slices.Equal(r, want[i]):
+			return fmt.Sprintf("%q stands in the place of %q", strings.Join(r, " "), strings.Join(want[i], " "))
+		}
+	}
+	return fmt.Sprintf("%d rules, and %d are wanted", len(has), len(want))
 }
 
 // checkKeys makes sure that each key stands in the layout once.

@@ -14,6 +14,8 @@
 //     named, not outvoted and not dropped.
 //   - Both rule lists of a step begin with their REQUIRE rules and end with
 //     DISALLOW *.
+//   - The steps and their rules are those of the pipeline that the caller names, to
+//     the letter: a rule such as ALLOW * before DISALLOW * would allow everything.
 //   - Inspections (commands that the layout would run on the verifier's
 //     machine), sublayouts and certificate authorities are refused.
 //   - Signatures are Ed25519 only, and expiry is judged at a time that the

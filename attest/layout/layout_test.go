@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func newRelease(t *testing.T) *release {
 	}
 	r := &release{
 		layout: l, owner: key(9), signer: []ed25519.PrivateKey{key(1)}, dir: t.TempDir(),
-		trust: Trust{Owners: []crypto.PublicKey{key(9).Public()}, Threshold: 1, At: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)},
+		trust: Trust{Owners: []crypto.PublicKey{key(9).Public()}, Threshold: 1, At: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), Pipeline: p},
 	}
 	for _, rec := range records {
 		r.links = append(r.links, NewLink(rec))
@@ -206,6 +207,23 @@ func TestRefusals(t *testing.T) {
 		{"MATCH from nowhere", func(t *testing.T, r *release) {
 			r.layout.Steps[1].ExpectedProducts = [][]string{{"MATCH", "*", "WITH", "PRODUCTS", "FROM", "no"}, {"DISALLOW", "*"}}
 		}, nil, ErrRules},
+		{"ALLOW * in materials", func(t *testing.T, r *release) {
+			r.layout.Steps[1].ExpectedMaterials = [][]string{{"ALLOW", "*"}, {"DISALLOW", "*"}}
+		}, nil, ErrPipeline},
+		{"ALLOW * in products", func(t *testing.T, r *release) {
+			r.layout.Steps[1].ExpectedProducts = [][]string{{"REQUIRE", "image"}, {"ALLOW", "*"}, {"DISALLOW", "*"}}
+		}, nil, ErrPipeline},
+		{"DELETE * in materials", func(t *testing.T, r *release) {
+			s := &r.layout.Steps[1]
+			s.ExpectedMaterials = slices.Insert(s.ExpectedMaterials, 1, []string{"DELETE", "*"})
+		}, nil, ErrPipeline},
+		{"a REQUIRE less", func(t *testing.T, r *release) {
+			s := &r.layout.Steps[1]
+			s.ExpectedMaterials = s.ExpectedMaterials[1:]
+		}, nil, ErrPipeline},
+		{"a rule in lower case", func(t *testing.T, r *release) { r.layout.Steps[1].ExpectedProducts[0][0] = "require" }, nil, ErrPipeline},
+		{"a step less", func(t *testing.T, r *release) { r.layout.Steps = r.layout.Steps[:1] }, nil, ErrPipeline},
+		{"no pipeline", func(t *testing.T, r *release) { r.trust.Pipeline = nil }, nil, ErrPipeline},
 		{"inspection", func(t *testing.T, r *release) {
 			r.layout.Inspect = []in_toto.Inspection{{Type: "inspection", Run: []string{"true"}, SupplyChainItem: in_toto.SupplyChainItem{Name: "x"}}}
 		}, nil, ErrRules},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/in-toto/in-toto-golang/in_toto"
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+
+	"github.com/mastercard/mangos/attest/pipeline"
 )
 
 // Sentinels of the verification.
@@ -23,11 +25,13 @@ var (
 	ErrArtifacts = errors.New("artifact rule broken")
 )
 
-// Trust says whose layout is believed.
+// Trust says whose layout is believed, and of what.
 type Trust struct {
 	Owners    []crypto.PublicKey
 	Threshold int       // of Owners; at least 1
 	At        time.Time // when the layout must not have expired
+	// Pipeline is what the steps and their rules must be made of.
+	Pipeline *pipeline.Pipeline
 }
 
 // Result is a verified pipeline.
@@ -72,7 +76,7 @@ func Verify(files map[string][]byte, trust Trust) (*Result, error) {
 	return r, nil
 }
 
-// load reads the layout and checks signatures, expiry and rules.
+// load reads the layout and checks signatures, rules and expiry.
 func load(data []byte, trust Trust) (*in_toto.Layout, error) {
 	m, err := parse[in_toto.Layout](data)
 	if err != nil {
@@ -98,8 +102,10 @@ func load(data []byte, trust Trust) (*in_toto.Layout, error) {
 	if len(votes) < trust.Threshold {
 		return nil, fmt.Errorf("%s: %w: %d of the owners signed, %d are needed", FileName, ErrSignature, len(votes), trust.Threshold)
 	}
-	if err := check(&m.Signed); err != nil {
-		return nil, fmt.Errorf("%s: %w", FileName, err)
+	for _, err := range []error{check(&m.Signed), checkPipeline(&m.Signed, trust.Pipeline)} {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", FileName, err)
+		}
 	}
 	expires, err := time.Parse(in_toto.ISO8601DateSchema, m.Signed.Expires)
 	if err != nil {

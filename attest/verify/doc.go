@@ -14,8 +14,9 @@
 //     SHA256SUMS lists exactly these, and the release key signed it.
 //   - statements: each step's provenance is signed by enough distinct keys, by
 //     their bytes; those of one step agree; builder and caches are allowed.
-//   - layout, links: the layout is its owners' and in force, the links follow
-//     its rules, and say of each step what its statement says.
+//   - layout, links: the layout is its owners', in force, and that of this program's
+//     own pipeline to the letter; the links follow its rules, and say of each step
+//     what its statement says.
 //   - accounted: every file is a subject of a statement, and one that another
 //     check looks into, or it is evidence itself.
 //   - inputs: every input of a step is another's product, or a certificate or

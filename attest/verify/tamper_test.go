@@ -124,9 +124,18 @@ func TestTampering(t *testing.T) {
 		{"a layout that allows everything", func(c *copied) {
 			c.relay(c.key(), func(l *in_toto.Layout) { l.Steps[3].ExpectedMaterials = [][]string{{"ALLOW", "*"}} })
 		}, "layout", "DISALLOW *"},
+		{"a layout that allows everything, and then nothing", func(c *copied) {
+			c.relay(c.key(), func(l *in_toto.Layout) { l.Steps[3].ExpectedMaterials = [][]string{{"ALLOW", "*"}, {"DISALLOW", "*"}} })
+		}, "layout", "not of this pipeline: step …materials: \"ALLOW *\" stands in the place of"},
 		{"a layout without a step", func(c *copied) {
 			c.relay(c.key(), func(l *in_toto.Layout) { l.Steps = l.Steps[:len(l.Steps)-1] })
-		}, "links", "which the layout does not have"},
+		}, "layout", "not of this pipeline…is missing"},
+		{"a statement of a step that the layout does not have", func(c *copied) {
+			c.become(verifytest.New(c.t, c.t.TempDir(), "Example", "hello"))
+			name := strings.Replace(c.statement("erofs"), ".erofs.", ".configuration.", 1)
+			c.write(name, nil)
+			c.state("configuration", bytes.Replace(c.payload("disk"), []byte(`"step":"disk"`), []byte(`"step":"configuration"`), 1), c.key())
+		}, "links", "step configuration, which the layout does not have"},
 		{"no layout", func(c *copied) { os.Remove(c.path(layout.FileName)) }, "layout", layout.FileName},
 		{"a file that nobody lists", func(c *copied) { c.write("more.txt", []byte("x")) }, "accounted", "more.txt"},
 		{"a statement of nothing", func(c *copied) { c.write("more.sigstore.json", []byte("{}")) }, "statements", "more.sigstore.json"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/layout"
+	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
@@ -117,7 +118,7 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 				files[name] = f.data
 			}
 		}
-		v.layout, err = layout.Verify(files, layout.Trust{Owners: p.Layout.Owners, Threshold: p.Layout.Threshold, At: at})
+		v.layout, err = layout.Verify(files, layout.Trust{Owners: p.Layout.Owners, Threshold: p.Layout.Threshold, At: at, Pipeline: pipeline.Standard()})
 		return err
 	}, &v.loaded)
 	v.listed = after(func() error { return v.image.readManifest(r) }, &v.loaded)
