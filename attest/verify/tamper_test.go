@@ -48,9 +48,7 @@ func TestTampering(t *testing.T) {
 		{"a statement twice", func(c *copied) {
 			name := c.statement("erofs")
 			c.write(strings.TrimSuffix(name, bundle.Suffix)+".01234567"+bundle.Suffix, c.read(name))
-			c.policy = bytes.Replace(c.policy, []byte("threshold = 1"), []byte("threshold = 2"), 1)
-			c.policy = bytes.Replace(c.policy, []byte("keys = ['''"), []byte("keys = ['''"+strangerPEM(c.t)+"''', '''"), 1)
-			c.policy = bytes.Replace(c.policy, []byte("organisations = ["), []byte(`organisations = ["Stranger", `), 1)
+			c.trustStranger("2")
 		}, "statements", "step …: 1 trusted keys signed its statement, 2 are needed"},
 		{"a statement by a stranger", func(c *copied) { c.state("erofs", c.payload("erofs"), stranger) }, "statements", "erofs.sigstore.json…not signed by the wanted keys"},
 		{"a second signature", func(c *copied) { c.edit(c.statement("erofs"), `"signatures":[`, `"signatures":[{"sig":"AAAA"},`) }, "statements", "erofs.sigstore.json…2 signatures"},
