@@ -74,12 +74,18 @@ func (m *Mangos) VerifySummary(
 	// When the layout must be in force, such as 2030-12-31T00:00:00Z; now by default.
 	// +optional
 	at string,
+	// The passphrase of the key, if it has one.
+	// +optional
+	passphrase *dagger.Secret,
 ) *dagger.File {
-	return m.verifyContainer(release, policy).
-		WithMountedSecret("/key", attestKey).
-		WithExec([]string{"attest", "verify", "--release", "/release", "--policy", "/policy.toml", "--at", at,
-			"--summary", "/summary.json", "--summary-key", "/key", "--verifier", verifier}).
-		File("/summary.json")
+	command := []string{"attest", "verify", "--release", "/release", "--policy", "/policy.toml", "--at", at,
+		"--summary", "/summary.json", "--summary-key", "/key", "--verifier", verifier}
+	ctr := m.verifyContainer(release, policy).WithMountedSecret("/key", attestKey)
+	if passphrase != nil {
+		ctr = ctr.WithMountedSecret("/passphrase", passphrase)
+		command = append(command, "--passphrase-file", "/passphrase")
+	}
+	return ctr.WithExec(command).File("/summary.json")
 }
 
 // verifyContainer returns a container with the attest program, a release and a policy.

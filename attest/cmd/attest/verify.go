@@ -10,6 +10,7 @@ import (
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/dsse"
 	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/passphrase"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/statement"
 	"github.com/mastercard/mangos/attest/verify"
@@ -20,6 +21,7 @@ type verifyOptions struct {
 	release, policy, at    string
 	modules                string
 	summary, key, verifier string
+	passphrase             string // file
 	resource, policyURI    string
 	asJSON                 bool
 }
@@ -40,6 +42,7 @@ func newVerify() *cobra.Command {
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	f.StringVar(&o.summary, "summary", "", "`FILE` to write a signed Verification Summary Attestation to, whatever the verdict")
 	f.StringVar(&o.key, "summary-key", "", "`FILE` of the verifier's own attest key")
+	passphraseFlag(c, &o.passphrase)
 	f.StringVar(&o.verifier, "verifier", "", "`URI` of the verifier, in the summary")
 	f.StringVar(&o.resource, "resource", "", "`URI` of the release, in the summary (default pkg:generic/NAME@VERSION)")
 	f.StringVar(&o.policyURI, "policy-uri", "", "`URI` of the policy, in the summary (default its digest)")
@@ -90,7 +93,7 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 
 // summarise writes the Verification Summary Attestation.
 func (o *verifyOptions) summarise(cmd *cobra.Command, report *verify.Report, now time.Time) error {
-	key, err := keys.LoadPrivate(keys.Attest, o.key)
+	key, err := keys.LoadPrivateWith(keys.Attest, o.key, passphrase.Existing(o.passphrase, passphraseHint))
 	if err != nil {
 		return err
 	}
