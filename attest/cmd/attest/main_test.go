@@ -42,6 +42,7 @@ func TestReleaseScripts(t *testing.T) {
 	w := verifytest.New(t, t.TempDir(), "Example", "hello", verifytest.Extended(""))
 	release := w.Release(t)
 	testscript.Run(t, testscript.Params{Dir: "testdata/release", Cmds: commands, Setup: func(e *testscript.Env) error {
+		e.Setenv("HIDDEN", "/\u202e") // a path with a character that turns the text around
 		for name, from := range map[string]string{"release": release, "keys": w.Keys, "modules": w.Modules, "definition": filepath.Join(w.Work, "definition")} {
 			if err := os.CopyFS(filepath.Join(e.WorkDir, name), os.DirFS(from)); err != nil {
 				return err

@@ -7,17 +7,21 @@ import (
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 )
 
 // printable returns s fit for a terminal: control and invisible characters,
-// which may come from a hostile file, appear as escapes.
+// which may come from a hostile file, appear as escapes. They are JSON's: within a
+// string of JSON they stand for the same characters.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if r != '\n' && !unicode.IsPrint(r) {
-			fmt.Fprintf(&b, "\\u%04x", r)
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, "\\u%04x", unit)
+			}
 			continue
 		}
 		b.WriteRune(r)
@@ -25,9 +29,9 @@ func printable(s string) string {
 	return b.String()
 }
 
-// writeJSON writes v indented, for --json.
+// writeJSON writes v indented, for --json, and fit for a terminal.
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(printer{w})
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
