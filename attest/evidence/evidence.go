@@ -8,7 +8,6 @@ package evidence
 
 import (
 	"crypto"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/dsse"
+	"github.com/mastercard/mangos/attest/internal/newfile"
 	"github.com/mastercard/mangos/attest/layout"
 	"github.com/mastercard/mangos/attest/offline"
 	"github.com/mastercard/mangos/attest/pipeline"
@@ -111,20 +111,14 @@ func (f Files) check(o Options) error {
 	return nil
 }
 
-// Write writes the documents into dir, which must hold none of them.
+// Write writes the documents into dir, which must hold none of them: all of them, or
+// none.
 func (f Files) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write evidence: %w", err)
 	}
-	for name, data := range f {
-		file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err != nil {
-			return fmt.Errorf("write evidence: %w", err)
-		}
-		_, err = file.Write(data)
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fmt.Errorf("write evidence: %w", err)
-		}
+	if err := newfile.All(dir, 0o644, f); err != nil {
+		return fmt.Errorf("write evidence: %w", err)
 	}
 	return nil
 }

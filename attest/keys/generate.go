@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/mastercard/mangos/attest/internal/newfile"
 )
 
 // The marks of what was made for trying things out, and must never protect
@@ -238,9 +240,7 @@ func EncodePublic(pub crypto.PublicKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
-// writeAll writes every file, synced, or leaves none behind. A file appears
-// under its name only complete, by a hard link, which fails where the name is
-// taken: so two runs at once cannot overwrite each other's keys.
+// writeAll writes every file, or leaves none behind.
 func writeAll(dir string, files []file) (err error) {
 	var made []string
 	defer func() {
@@ -262,26 +262,9 @@ func writeAll(dir string, files []file) (err error) {
 
 // writeNew writes one new file; an existing one is [ErrExists].
 func writeNew(path string, mode os.FileMode, data []byte) error {
-	t, err := os.CreateTemp(filepath.Dir(path), ".new-key-")
-	if err != nil {
-		return err
+	err := newfile.Write(path, mode, data)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%w: %s", ErrExists, path)
 	}
-	defer os.Remove(t.Name())
-	defer t.Close()
-	if err := t.Chmod(mode); err != nil {
-		return err
-	}
-	if _, err := t.Write(data); err != nil {
-		return err
-	}
-	if err := t.Sync(); err != nil {
-		return err
-	}
-	if err := os.Link(t.Name(), path); err != nil {
-		if errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("%w: %s", ErrExists, path)
-		}
-		return err
-	}
-	return nil
+	return err
 }

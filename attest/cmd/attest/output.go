@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mastercard/mangos/attest/internal/newfile"
 )
 
 // printable returns s fit for a terminal: control and invisible characters,
@@ -47,19 +48,12 @@ func (p printer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// writeOutput writes a new file, or to standard output for "-".
+// writeOutput writes a new file, which has its name only when it is complete, or to
+// standard output for "-".
 func writeOutput(cmd *cobra.Command, path string, text []byte) error {
 	if path == "-" {
 		_, err := cmd.OutOrStdout().Write(text)
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(text); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return newfile.Write(path, 0o644, text)
 }
