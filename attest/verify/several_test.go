@@ -3,6 +3,8 @@ package verify_test
 import (
 	"bytes"
 	"crypto"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,4 +129,55 @@ func (c *copied) second(step string, payload []byte, key crypto.Signer) {
 		c.t.Fatal(err)
 	}
 	c.write(strings.TrimSuffix(c.statement(step), bundle.Suffix)+".01234567"+bundle.Suffix, data)
+}
+
+// TestCaches: the report names each step of which one of its statements tells of content
+// of earlier runs.
+func TestCaches(t *testing.T) {
+	o := newOriginal(t)
+	forget := func(c *copied, step string) { c.restate(step, `"caches":`, `"other":`) }
+	for name, row := range map[string]struct {
+		change func(c *copied, step string) // of a step that had one
+		none   bool
+	}{
+		"as they were": {func(*copied, string) {}, false},
+		"one organisation's alone": {func(c *copied, step string) {
+			c.second(step, bytes.Replace(c.payload(step), []byte(`"caches":`), []byte(`"other":`), 1), stranger)
+		}, false},
+		"none":                         {forget, true},
+		"another organisation's alone": {func(c *copied, step string) { c.second(step, c.payload(step), stranger); forget(c, step) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := o.copy(t)
+			own := *o
+			c.original = &own
+			c.trustStranger("1")
+			var cached []string
+			for _, step := range c.steps() {
+				if bytes.Contains(c.payload(step), []byte(`"caches":`)) {
+					cached = append(cached, step)
+					row.change(c, step)
+				}
+			}
+			if len(cached) == 0 {
+				t.Fatal("no step had a cache")
+			}
+			slices.Sort(cached)
+			want := fmt.Sprintf("; %d had a cache: %s", len(cached), strings.Join(cached, ", "))
+			if row.none {
+				want = "; none had a cache"
+			}
+			c.seal()
+			r := c.run()
+			if err := r.Err(); err != nil {
+				t.Error(err)
+			}
+			for _, check := range r.Checks {
+				if check.Name == "statements" && !strings.HasSuffix(check.Detail, want) {
+					t.Errorf("%q does not say %q", check.Detail, want)
+				}
+			}
+		})
+	}
 }

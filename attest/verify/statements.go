@@ -21,6 +21,7 @@ type step struct {
 	name       string
 	files      []string // of the statements
 	voters     map[string]bool
+	cached     bool // one of them had content of earlier runs
 	products   map[string]descriptor
 	inputs     map[string]descriptor
 	definition provenance.BuildDefinition
@@ -99,7 +100,9 @@ func (s *step) check(file string, p *provenance.Predicate, trust *policy.Stateme
 	if !slices.Contains(trust.Builders, p.RunDetails.Builder.ID) {
 		return fmt.Errorf("builder %q is not one that the policy names", p.RunDetails.Builder.ID)
 	}
-	if in := p.BuildDefinition.InternalParameters; in != nil && len(in.Caches) > 0 && !trust.MayCache(s.name) {
+	in := p.BuildDefinition.InternalParameters
+	s.cached = in != nil && len(in.Caches) > 0
+	if s.cached && !trust.MayCache(s.name) {
 		return fmt.Errorf("step %s had a cache (%s), which the policy does not allow", s.name, strings.Join(in.Caches, ", "))
 	}
 	return nil
@@ -119,6 +122,7 @@ func (all statements) join(s *step) error {
 	}
 	before.files = append(before.files, s.files...)
 	maps.Copy(before.voters, s.voters)
+	before.cached = before.cached || s.cached
 	return nil
 }
 
@@ -141,6 +145,20 @@ func statementStep(file string) (string, bool) {
 		}
 	}
 	return last, provenance.CheckStep(last) == nil
+}
+
+// describeCaches tells which steps had content of earlier runs.
+func (all statements) describeCaches() string {
+	var cached []string
+	for _, s := range all.sorted() {
+		if s.cached {
+			cached = append(cached, s.name)
+		}
+	}
+	if len(cached) == 0 {
+		return "none had a cache"
+	}
+	return fmt.Sprintf("%d had a cache: %s", len(cached), strings.Join(cached, ", "))
 }
 
 func byName(list []statement.Descriptor) map[string]descriptor {

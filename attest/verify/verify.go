@@ -203,7 +203,7 @@ func (v *verifier) checkStatements() (string, error) {
 			voters[k] = true
 		}
 	}
-	return fmt.Sprintf("%d steps, by %d trusted keys, %d needed for each", len(v.all), len(voters), v.policy.Statements.Threshold), nil
+	return fmt.Sprintf("%d steps, by %d trusted keys, %d needed for each; %s", len(v.all), len(voters), v.policy.Statements.Threshold, v.all.describeCaches()), nil
 }
 
 // run makes all checks at once.
