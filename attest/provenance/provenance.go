@@ -9,9 +9,9 @@
 // sure of, and what it leaves to trust, stands in the documentation of package
 // record.
 //
-// What differs by nature from build to build (times, the builder, the run)
-// stands in runDetails only. Two organisations that built the same inputs have
-// the same subjects and the same buildDefinition, up to the order of
+// What differs from build to build stands in runDetails (times, the builder, the run)
+// and in internalParameters.caches, alone. Two organisations that built the same inputs
+// have the same subjects and otherwise the same buildDefinition, up to the order of
 // resolvedDependencies, which is sorted by name here.
 package provenance
 
@@ -67,7 +67,7 @@ type ExternalParameters struct {
 // InternalParameters are what the pipeline chose.
 type InternalParameters struct {
 	SourceDateEpoch int64 `json:"sourceDateEpoch"`
-	// Caches are paths that the step could read besides its inputs.
+	// Caches are paths that held content of earlier runs: of this run, never compared.
 	Caches []string `json:"caches,omitempty"`
 }
 
