@@ -48,14 +48,22 @@ func (m *Mangos) Verify(
 	// Return JSON.
 	// +optional
 	asJSON bool,
+	// Look at the content of Go modules, too: fetch the archives that this checkout
+	// names, which must be the release's, to the byte.
+	// +optional
+	goModules bool,
 ) (string, error) {
 	command := []string{"attest", "verify", "--release", "/release", "--policy", "/policy.toml", "--at", at}
+	ctr := m.verifyContainer(release, policy)
 	if asJSON {
 		command = append(command, "--json")
 	}
-	return m.verifyContainer(release, policy).
-		WithExec(command).
-		Stdout(ctx)
+	if goModules {
+		const archives = "/go/pkg/mod/cache/download"
+		ctr = ctr.WithMountedDirectory("/modules", m.golang().Container(m.kept(m.Source)).Directory(archives))
+		command = append(command, "--modules", "/modules")
+	}
+	return ctr.WithExec(command).Stdout(ctx)
 }
 
 // VerifySummary verifies a release and returns the Verification Summary

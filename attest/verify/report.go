@@ -22,6 +22,9 @@ type Report struct {
 	Policy  string  `json:"policy"`  // SHA-256 of the policy
 	At      string  `json:"at"`      // when the layout had to be in force
 	Checks  []Check `json:"checks"`
+	// NotChecked says what this verdict does not rest on, and what would be needed to
+	// look at it.
+	NotChecked []string `json:"notChecked"`
 	// Verified tells that there was something to verify, and all passed.
 	Verified bool `json:"verified"`
 	// Files are the release's files by name, with their SHA-256; Attestations
@@ -49,7 +52,7 @@ func (r *Report) Err() error {
 	return fmt.Errorf("%w: %s", ErrNotVerified, strings.Join(failed, ", "))
 }
 
-// Text writes one line for each check, and the verdict.
+// Text writes one line for each check and for what was not checked, and the verdict.
 func (r *Report) Text(w io.Writer) error {
 	failed := 0
 	for _, c := range r.Checks {
@@ -59,6 +62,11 @@ func (r *Report) Text(w io.Writer) error {
 			failed++
 		}
 		if _, err := fmt.Fprintf(w, "%s  %-20s  %s\n", mark, c.Name, strings.ReplaceAll(c.Detail, "\n", " ")); err != nil {
+			return err
+		}
+	}
+	for _, what := range r.NotChecked {
+		if _, err := fmt.Fprintf(w, "not checked: %s\n", what); err != nil {
 			return err
 		}
 	}
