@@ -30,14 +30,14 @@ type builder struct {
 	// made are the shared elements that are in the document already.
 	made  map[common.ElementID]bool
 	texts map[string]bool
-	// levels counts how well sources are identified.
-	levels map[sourceid.Level]int
+	// counts is how well sources are identified.
+	counts sourceid.Counts
 }
 
 func newBuilder(in Input) *builder {
 	b := &builder{
 		in: in, packages: map[string]*lock.Package{}, sources: map[string]*lock.Source{}, archives: map[string]lock.Archive{},
-		made: map[common.ElementID]bool{}, texts: map[string]bool{}, levels: map[sourceid.Level]int{},
+		made: map[common.ElementID]bool{}, texts: map[string]bool{},
 	}
 	b.indexLock()
 	return b
@@ -99,8 +99,7 @@ func (b *builder) comment() string {
 	if b.in.Sources == nil {
 		return text + " The identities of the sources were not computed."
 	}
-	return text + fmt.Sprintf(" Sources: commit proven %d, tree identified %d, version only %d.",
-		b.levels[sourceid.LevelCommit], b.levels[sourceid.LevelTree], b.levels[sourceid.LevelVersion])
+	return text + fmt.Sprintf(" Sources: %v.", b.counts)
 }
 
 // component adds a component with all that is in it.

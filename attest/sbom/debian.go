@@ -169,7 +169,7 @@ func (b *builder) identify(p *spdx.Package, s *lock.Source) {
 	if id == nil || !id.Of(s.Files) {
 		id = &sourceid.Identity{Level: sourceid.LevelVersion}
 	}
-	b.levels[id.Level]++
+	b.counts.Add(id)
 	p.PackageSourceInfo = "identity: " + string(id.Level)
 	if id.SWHID != "" {
 		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{

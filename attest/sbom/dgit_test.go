@@ -15,15 +15,25 @@ import (
 func TestDebianCommit(t *testing.T) {
 	upstream, debian := strings.Repeat("ab", 20), strings.Repeat("cd", 20)
 	source := &lock.Source{Name: "p", Version: "1"}
-	for name, id := range map[string]sourceid.Identity{
-		"both":  {Commit: upstream, CommitProof: "git archive", DebianCommit: debian},
-		"alone": {DebianCommit: debian},
-		"none":  {},
+	for name, row := range map[string]struct {
+		id   sourceid.Identity
+		says string
+	}{
+		"both": {sourceid.Identity{Level: sourceid.LevelCommit, Commit: upstream, CommitProof: "git archive", DebianCommit: debian},
+			"upstream commit proven 1, Debian's (dgit) commit only 0, tree identified 0, version only 0."},
+		"alone": {sourceid.Identity{Level: sourceid.LevelCommit, DebianCommit: debian},
+			"upstream commit proven 0, Debian's (dgit) commit only 1, tree identified 0, version only 0."},
+		"none": {sourceid.Identity{Level: sourceid.LevelTree},
+			"upstream commit proven 0, Debian's (dgit) commit only 0, tree identified 1, version only 0."},
 	} {
-		id.Name, id.Version, id.Level = "p", "1", sourceid.LevelCommit
-		b := builder{in: Input{Sources: &sourceid.Set{Sources: []sourceid.Identity{id}}}, levels: map[sourceid.Level]int{}}
+		id := row.id
+		id.Name, id.Version = "p", "1"
+		b := builder{in: Input{Sources: &sourceid.Set{Sources: []sourceid.Identity{id}}}}
 		p := &spdx.Package{}
 		b.identify(p, source)
+		if text := b.comment(); !strings.HasSuffix(text, " Sources: "+row.says) {
+			t.Errorf("%s: %q does not say %q", name, text, row.says)
+		}
 		got := map[string]string{}
 		for _, ref := range p.PackageExternalReferences {
 			got[ref.Locator] = ref.ExternalRefComment

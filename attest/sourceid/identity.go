@@ -85,13 +85,36 @@ func (s *Set) Find(name, version string) *Identity {
 	return nil
 }
 
-// Count returns how many sources have each level.
-func (s *Set) Count() map[Level]int {
-	n := map[Level]int{}
-	for i := range s.Sources {
-		n[s.Sources[i].Level]++
+// Counts is how many sources are known how well. Of those that Debian counts, the
+// package's commit in Debian's history is named, and no upstream commit is proven.
+type Counts struct{ Commit, Debian, Tree, Version int }
+
+// Add counts a source.
+func (c *Counts) Add(id *Identity) {
+	switch {
+	case id.Level == LevelCommit && id.Commit == "":
+		c.Debian++
+	case id.Level == LevelCommit:
+		c.Commit++
+	case id.Level == LevelTree:
+		c.Tree++
+	default:
+		c.Version++
 	}
-	return n
+}
+
+// String sums them up.
+func (c Counts) String() string {
+	return fmt.Sprintf("upstream commit proven %d, Debian's (dgit) commit only %d, tree identified %d, version only %d", c.Commit, c.Debian, c.Tree, c.Version)
+}
+
+// Count counts the sources of a set.
+func (s *Set) Count() Counts {
+	var c Counts
+	for i := range s.Sources {
+		c.Add(&s.Sources[i])
+	}
+	return c
 }
 
 // Encode returns the set's JSON, sorted, a source a line.

@@ -229,7 +229,7 @@ func TestIdentifyIn(t *testing.T) {
 }
 
 func TestSet(t *testing.T) {
-	s := &Set{Format: Format, Sources: []Identity{{Name: "b", Version: "1", Level: LevelTree}, {Name: "a", Version: "1", Level: LevelCommit}}}
+	s := &Set{Format: Format, Sources: []Identity{{Name: "b", Version: "1", Level: LevelTree}, {Name: "a", Version: "1", Level: LevelCommit, DebianCommit: "d"}}}
 	data, err := s.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -238,8 +238,12 @@ func TestSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Sources[0].Name != "a" || got.Find("b", "1") == nil || got.Find("b", "2") != nil || got.Count()[LevelTree] != 1 {
-		t.Errorf("%+v", got)
+	if got.Sources[0].Name != "a" || got.Find("b", "1") == nil || got.Find("b", "2") != nil || got.Count() != (Counts{Debian: 1, Tree: 1}) {
+		t.Errorf("%+v, %v", got, got.Count())
+	}
+	s.Sources = append(s.Sources, Identity{Name: "c", Level: LevelCommit, Commit: "c", DebianCommit: "d"}, Identity{Name: "d", Level: LevelCommit, Commit: "c"}, Identity{Name: "e", Level: LevelVersion})
+	if got := s.Count(); got != (Counts{Commit: 2, Debian: 1, Tree: 1, Version: 1}) {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -45,9 +45,7 @@ func newSources() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n := set.Count()
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d sources: commit proven %d, tree identified %d, version only %d\n",
-				len(set.Sources), n[sourceid.LevelCommit], n[sourceid.LevelTree], n[sourceid.LevelVersion])
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d sources: %v\n", len(set.Sources), set.Count())
 			return writeOut(filepath.Clean(out), text)
 		},
 	}
