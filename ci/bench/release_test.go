@@ -53,7 +53,7 @@ func TestVerify(t *testing.T) {
 }
 
 func TestTrace(t *testing.T) {
-	r := stand(t, `test "$1 $2" = "trace --release" && test "$4" != nothing`)
+	r := stand(t, `test "$1 $2 $4 ${5##*/}" = "trace --release --policy policy.toml" && test -f "$3/x_1.spdx.json" && test "$6" != nothing`)
 	figures, err := r.trace(t.Context(), 2, []string{"/a", "kernel"})
 	if err != nil || len(figures) != 2 || len(figures[1].Values) != 2 || figures[1].Name != "trace kernel" || figures[1].Budget != 0.2 {
 		t.Errorf("%+v, %v", figures, err)
