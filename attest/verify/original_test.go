@@ -37,14 +37,20 @@ func newOriginal(t *testing.T) *original {
 	t.Helper()
 	dir, keyFolder := os.Getenv("MANGOS_RELEASE"), os.Getenv("MANGOS_KEYS")
 	if dir == "" {
-		w, dir := small(t)
-		return &original{dir: dir, policy: w.Policy, at: at, keys: w.Keys, world: w}
+		return smallOriginal(t)
 	}
 	text, err := policy.Write(keyFolder, "../../mangos.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &original{dir: whole(t, dir), policy: text, at: time.Now(), keys: keyFolder}
+}
+
+// smallOriginal is always the small one.
+func smallOriginal(t *testing.T) *original {
+	t.Helper()
+	w, dir := small(t)
+	return &original{dir: dir, policy: w.Policy, at: at, keys: w.Keys, world: w}
 }
 
 // whole copies a real release to where its files can be linked to, once.

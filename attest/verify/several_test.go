@@ -17,7 +17,7 @@ import (
 // second says what the first says, but for a change of its statement of one step; either
 // both agree on every step, or the release is refused, however many are needed.
 func TestSeveral(t *testing.T) {
-	o := newOriginal(t)
+	o := smallOriginal(t)
 	const step = "erofs"
 	insert := func(after, text string) func([]byte) []byte {
 		return func(payload []byte) []byte {
@@ -134,7 +134,7 @@ func (c *copied) second(step string, payload []byte, key crypto.Signer) {
 // TestCaches: the report names each step of which one of its statements tells of content
 // of earlier runs.
 func TestCaches(t *testing.T) {
-	o := newOriginal(t)
+	o := smallOriginal(t)
 	forget := func(c *copied, step string) { c.restate(step, `"caches":`, `"other":`) }
 	for name, row := range map[string]struct {
 		change func(c *copied, step string) // of a step that had one
