@@ -15,7 +15,7 @@ import (
 // images among it, with other paths, user, time, time zone, locale, umask and number of
 // processors and without any cache, and reports for each file whether it is the same
 // and whether it was really made again. Then it signs with a second set of keys, in that
-// other world too, and reports whether what differs lies where unsigned.json says. The last line is "N
+// other world but for the kernel's certificate, and reports whether what differs lies where unsigned.json says. The last line is "N
 // passed, N failed"; it fails when something did.
 // +cache="never"
 func (m *Mangos) CheckReproducible(
@@ -176,7 +176,8 @@ func (m *Mangos) treeTraces(ctx context.Context, build string) (*dagger.Director
 }
 
 // secondKeys returns the report on what two sets of keys sign: the try-out keys,
-// and others that are made and kept in the same way, whose steps are the second build's.
+// and others that are made and kept in the same way, whose image is signed and put together
+// in the second build's world.
 func (m *Mangos) secondKeys(ctx context.Context, build string) (string, error) {
 	linux, unsigned, err := m.firstBuild(ctx)
 	if err != nil {

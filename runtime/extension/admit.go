@@ -146,6 +146,9 @@ func (c *Checker) Required(store Store) error {
 	if err != nil {
 		return fmt.Errorf("required extensions: the TPM does not tell which were seen: %w", err)
 	}
+	if raw == nil {
+		c.Say(console.Warning, NoCounters)
+	}
 	counters, err := parseCounters(raw)
 	if err != nil {
 		return fmt.Errorf("required extensions: %w", err)

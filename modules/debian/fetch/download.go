@@ -60,8 +60,8 @@ func (f *Fetcher) download(ctx context.Context, file File, partial *os.File, met
 	if err != nil {
 		return err
 	}
-	// A file is gone when every mirror says that it has none; what a dead
-	// mirror has is not known.
+	// A file is gone when every mirror says that it has none; what one has that is
+	// dead, or refuses to answer, is not known.
 	var failures []string
 	gone := true
 	for i, base := range bases {
@@ -73,7 +73,7 @@ func (f *Fetcher) download(ctx context.Context, file File, partial *os.File, met
 			return err
 		}
 		var a answer
-		if !errors.As(err, &a) && (i < len(mirrors) || len(mirrors) == 0) {
+		if (!errors.As(err, &a) || !a.absent()) && (i < len(mirrors) || len(mirrors) == 0) {
 			gone = false
 		}
 		failures = append(failures, fmt.Sprintf("%s: %v", redact(base+file.Path), err))

@@ -212,6 +212,15 @@ func TestGone(t *testing.T) {
 		t.Errorf("mirror dead: got %v, want ErrUnreachable: the mirror may have it", err)
 	}
 
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer refusing.Close()
+	f = fetcher(t)
+	f.Mirrors = map[string][]string{"debian": {refusing.URL + "/"}}
+	f.Homes["debian"] = []string{dead.URL + "/"}
+	if err := f.Into(context.Background(), []File{a}, t.TempDir()); errors.Is(err, ErrGone) || !errors.Is(err, ErrUnreachable) {
+		t.Errorf("mirror refuses: got %v, want ErrUnreachable: the mirror may have it", err)
+	}
+
 	f = fetcher(t, empty)
 	f.Homes["debian"] = []string{full.URL + "/debian/"}
 	if err := f.Into(context.Background(), []File{a}, t.TempDir()); err != nil {

@@ -5,7 +5,8 @@
 // them. Most programs read the time in their own memory, where the kernel keeps it
 // (vdso(7)): when a program starts, the code there is given the other time. Where it
 // is not of a form that is known here, its address is taken out of what the kernel
-// told the program (getauxval(3)), which then asks.
+// told the program (getauxval(3)), which then asks. A program does not notice when the
+// machine's clock is set while it runs.
 //
 // The time since the machine started, waiting until a time of day, and the times
 // that the kernel gives to files are what they are. Programs of other

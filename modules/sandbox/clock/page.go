@@ -117,17 +117,25 @@ func peek(pid int, address uint64, b []byte) error {
 	return nil
 }
 
-// aheadOfMonotonic is by how much the time of day is ahead of the monotonic clock.
+// aheadOfMonotonic is by how much the time of day is ahead of the monotonic clock, as the
+// reading says that was interrupted least.
 func aheadOfMonotonic() (time.Duration, error) {
-	var before, now, after unix.Timespec
-	err := errors.Join(
-		unix.ClockGettime(unix.CLOCK_MONOTONIC, &before),
-		unix.ClockGettime(unix.CLOCK_REALTIME, &now),
-		unix.ClockGettime(unix.CLOCK_MONOTONIC, &after))
-	if err != nil {
-		return 0, fmt.Errorf("read the clock: %w", err)
+	const readings = 5
+	var ahead, least time.Duration
+	for i := range readings {
+		var before, now, after unix.Timespec
+		err := errors.Join(
+			unix.ClockGettime(unix.CLOCK_MONOTONIC, &before),
+			unix.ClockGettime(unix.CLOCK_REALTIME, &now),
+			unix.ClockGettime(unix.CLOCK_MONOTONIC, &after))
+		if err != nil {
+			return 0, fmt.Errorf("read the clock: %w", err)
+		}
+		if took := time.Duration(after.Nano() - before.Nano()); i == 0 || took < least {
+			least, ahead = took, time.Duration(now.Nano()-before.Nano())-took/2
+		}
 	}
-	return time.Duration(now.Nano() - before.Nano()/2 - after.Nano()/2), nil
+	return ahead, nil
 }
 
 // shifted is the code of a clock_gettime for amd64 (System V ABI) that stands at place and
