@@ -25,7 +25,8 @@ func (m *Mangos) Test(
 	// +defaultPath="/"
 	// +ignore=["**", "!go.mod", "!go.sum", "!dagger.json", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	tests *dagger.Directory,
-	// The checks to make, with commas between.
+	// The checks to make, with commas between. A full run has "evidence-all" in the place
+	// of "evidence": all that is tried on a small release is tried on the real one, too.
 	// +default="lint,unit,reproducible,evidence,kernel,boot"
 	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
@@ -59,7 +60,7 @@ func (m *Mangos) Test(
 }
 
 // allChecks are the checks by their names, in the order in which they are reported.
-var allChecks = []string{"lint", "unit", "reproducible", "evidence", "kernel", "boot"}
+var allChecks = []string{"lint", "unit", "reproducible", "evidence", "evidence-all", "kernel", "boot"}
 
 // checks returns those that are wanted: lanes of some that may be made side by side, and
 // what comes after them by itself. Virtual machines have deadlines.
@@ -72,7 +73,8 @@ func (m *Mangos) checks(tests *dagger.Directory, wanted []string, scenarios stri
 			{"kernel, with certificate", m.certifyKernel},
 		},
 		"reproducible": m.reproducibleChecks(false),
-		"evidence":     {{"evidence", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run) }}},
+		"evidence":     {{"evidence", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run, "short") }}},
+		"evidence-all": {{"evidence, all rows", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run, "all") }}},
 		"boot":         {{"build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) }}},
 	}
 	for _, module := range goModules {
@@ -88,7 +90,7 @@ func (m *Mangos) checks(tests *dagger.Directory, wanted []string, scenarios stri
 		}
 		return lane
 	}
-	return [][]check{chosen("lint", "unit"), chosen("reproducible", "evidence")}, chosen("kernel", "boot")
+	return [][]check{chosen("lint", "unit"), chosen("reproducible", "evidence", "evidence-all")}, chosen("kernel", "boot")
 }
 
 // linter is the folder of the program that holds the Go modules against the rules.
@@ -195,8 +197,8 @@ func (m *Mangos) testTools(ctx context.Context) (*dagger.Container, error) {
 
 // evidence returns the report of the tests that take a whole release: that it verifies,
 // that other people's tools agree, that whatever is changed in it is found, and that
-// its files can be traced.
-func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
+// its files can be traced. Rows are "all", or "short" for one of each check.
+func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run, rows string) (string, error) {
 	_, release, keys, err := m.machines(ctx)
 	if err != nil {
 		return "", err
@@ -210,6 +212,7 @@ func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run stri
 		WithMountedCache("/keys", keys).
 		WithEnvVariable("MANGOS_RELEASE", "/release").
 		WithEnvVariable("MANGOS_KEYS", "/keys/set").
+		WithEnvVariable("MANGOS_EVIDENCE", rows).
 		// Each row of the tables verifies a whole release.
 		WithExec([]string{"gotest", "-count=1", "-timeout=30m", "-tags", "oracle", "./attest/verify", "./attest/trace"}, dagger.ContainerWithExecOpts{
 			InsecureRootCapabilities: true, // some tools mount

@@ -60,7 +60,11 @@ func TestImageTampering(t *testing.T) {
 			c.become(verifytest.New(c.t, c.t.TempDir(), "TRY-OUT Example", "hello"))
 		}, "try-out", "TRY-OUT Example"},
 	}
+	first := o.firsts()
 	for _, row := range rows {
+		if !first(row.check) {
+			continue
+		}
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			c := o.copy(t)

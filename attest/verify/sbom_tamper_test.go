@@ -19,6 +19,7 @@ import (
 // and no other.
 func TestSBOMTampering(t *testing.T) {
 	o := newOriginal(t)
+	first := o.firsts()
 	for _, row := range []struct {
 		name   string
 		change func(b *document)
@@ -67,6 +68,9 @@ func TestSBOMTampering(t *testing.T) {
 			})
 		}, "sbom-lock", "and not by one element"},
 	} {
+		if !first(row.check) {
+			continue
+		}
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			c := o.copy(t)

@@ -202,7 +202,11 @@ func TestTampering(t *testing.T) {
 			c.policy = verifytest.New(c.t, c.t.TempDir(), "Other", "hello").Policy
 		}, "statements", "not signed by the wanted keys"},
 	}
+	first := o.firsts()
 	for _, row := range rows {
+		if !first(row.check) {
+			continue
+		}
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			c := o.copy(t)
