@@ -36,6 +36,8 @@ type Options struct {
 	Accel machine.Accel
 	// Patience multiplies all deadlines: 1 is for two idle processors.
 	Patience float64
+	// Note, if set, is told what is no row's verdict. Several goroutines call it.
+	Note func(line string)
 }
 
 // Lab is what all scenarios of a run share. Its methods may be used by several goroutines
@@ -126,20 +128,31 @@ const wholeStart = 5 * time.Minute
 
 // with powers a machine on and lets use watch it; the machine is gone afterwards.
 func (t *Trial) with(ctx context.Context, b boot, use func(*Run) error) error {
+	for start := 1; ; start++ {
+		stalled, err := t.power(ctx, b, start < maxStarts, use)
+		if !stalled {
+			return err
+		}
+	}
+}
+
+// power powers a machine on once. One that stalls is not used, if again says that it may be
+// powered on again.
+func (t *Trial) power(ctx context.Context, b boot, again bool, use func(*Run) error) (stalled bool, err error) {
 	t.runs++
 	name := fmt.Sprintf("%s.%d", t.Scenario.Name, t.runs)
 	dir := filepath.Join(t.Lab.Work, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
+		return false, err
 	}
 	defer os.RemoveAll(dir)
 	c, err := t.config(ctx, b, dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	m, err := machine.Start(ctx, c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer t.Lab.keepLog(dir, name)
 	defer m.Close()
@@ -147,7 +160,19 @@ func (t *Trial) with(ctx context.Context, b boot, use func(*Run) error) error {
 		b.deadline = wholeStart
 	}
 	r := &Run{machine: m, deadline: time.After(time.Duration(float64(b.deadline) * t.Lab.Patience))}
-	return use(r)
+	var expired bool
+	if r.taken, stalled, expired = beginning(ctx, m.Events(), r.deadline); stalled && again {
+		if t.Lab.Note != nil {
+			t.Lab.Note("note " + name + ": the emulator stalled before the first program ran; powered on again")
+		}
+		return true, nil
+	}
+	if expired {
+		past := make(chan time.Time)
+		close(past)
+		r.deadline = past
+	}
+	return false, use(r)
 }
 
 // Start powers on a machine with the release as it is. The caller ends it by calling stop.

@@ -27,6 +27,7 @@ var (
 // Run is one power-on of a machine, as far as it has gone. It is used by one goroutine.
 type Run struct {
 	machine  *machine.Machine
+	taken    []machine.Event // from the machine, and not looked at yet
 	deadline <-chan time.Time
 	asked    uint64
 
@@ -41,20 +42,29 @@ type Run struct {
 
 // next takes one event, and returns the ending that it stands for.
 func (r *Run) next(ctx context.Context) (machine.Event, Ending, string) {
+	if len(r.taken) > 0 {
+		e := r.taken[0]
+		r.taken = r.taken[1:]
+		return r.see(e)
+	}
 	select {
 	case e, ok := <-r.machine.Events():
 		if !ok {
 			return machine.Event{}, Gone, "no more events"
 		}
-		r.At = e.At
-		r.note(e)
-		ending, why := classify(e)
-		return e, ending, why
+		return r.see(e)
 	case <-r.deadline:
 		return machine.Event{}, Deadline, ""
 	case <-ctx.Done():
 		return machine.Event{}, Deadline, context.Cause(ctx).Error()
 	}
+}
+
+func (r *Run) see(e machine.Event) (machine.Event, Ending, string) {
+	r.At = e.At
+	r.note(e)
+	ending, why := classify(e)
+	return e, ending, why
 }
 
 // until runs the machine to its next ending. Endings in passing are not final: a boot

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mastercard/mangos/modules/vm/machine"
 )
@@ -187,5 +188,40 @@ func TestVarID(t *testing.T) {
 	id, err := varID("0123456789abcdef0123456789abcdef")
 	if err != nil || id.String() != "c0c46eff-e386-4746-a2bd-0962cd326ea2" {
 		t.Errorf("%s, %v", id, err)
+	}
+}
+
+// TestBeginning: a machine that stalls before its first program is told from one that is
+// slow, or that stalls later; and nothing of what was said is lost.
+func TestBeginning(t *testing.T) {
+	line := func(text string) machine.Event { return machine.Event{Kind: machine.Console, Text: text} }
+	rcu := line("[   22.9] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:")
+	gate := line("mangos: gate passed")
+	for name, c := range map[string]struct {
+		events           []machine.Event
+		taken            int
+		stalled, expired bool
+	}{
+		"starts":          {[]machine.Event{line("EFI stub"), gate, rcu}, 2, false, false},
+		"stalls":          {[]machine.Event{line("EFI stub"), rcu, gate}, 2, true, false},
+		"waits":           {[]machine.Event{line("INFO: task swapper/0:1 blocked for more than 124 seconds.")}, 1, true, false},
+		"another waits":   {[]machine.Event{line("INFO: task systemd:1 blocked for more than 124 seconds.")}, 1, false, true},
+		"refused":         {[]machine.Event{line("Error loading EFI binary: Access denied"), rcu}, 1, false, false},
+		"panics":          {[]machine.Event{{Kind: machine.Monitor, Text: "GUEST_PANICKED"}, rcu}, 1, false, false},
+		"says nothing":    {nil, 0, false, true},
+		"qemu has an end": {[]machine.Event{{Kind: machine.End}}, 1, false, false},
+	} {
+		events := make(chan machine.Event, len(c.events))
+		for _, e := range c.events {
+			events <- e
+		}
+		deadline := make(chan time.Time)
+		if c.expired {
+			time.AfterFunc(50*time.Millisecond, func() { close(deadline) })
+		}
+		taken, stalled, expired := beginning(t.Context(), events, deadline)
+		if len(taken) != c.taken || stalled != c.stalled || expired != c.expired {
+			t.Errorf("%s: %d events, stalled %v, expired %v", name, len(taken), stalled, expired)
+		}
 	}
 }

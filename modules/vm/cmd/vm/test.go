@@ -79,6 +79,7 @@ func testCommand() *cobra.Command {
 // test runs the scenarios and prints a line for each row, then how many passed and failed.
 func test(ctx context.Context, o scenario.Options, chosen []*scenario.Scenario, parallel int, w io.Writer) (*scenario.Report, error) {
 	began := time.Now()
+	o.Note = func(line string) { fmt.Fprintln(w, line) }
 	lab, done, err := open(ctx, o)
 	if err != nil {
 		return nil, err
