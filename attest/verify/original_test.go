@@ -210,6 +210,12 @@ func (c *copied) payload(step string) []byte {
 // state signs a statement's text and puts it in the step's place.
 func (c *copied) state(step string, payload []byte, key crypto.Signer) {
 	c.t.Helper()
+	c.stateAs(c.statement(step), payload, key)
+}
+
+// stateAs signs a statement's text and writes it to the file name.
+func (c *copied) stateAs(name string, payload []byte, key crypto.Signer) {
+	c.t.Helper()
 	e, err := dsse.Sign(statement.PayloadType, payload, key)
 	if err != nil {
 		c.t.Fatal(err)
@@ -218,7 +224,7 @@ func (c *copied) state(step string, payload []byte, key crypto.Signer) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.write(c.statement(step), data)
+	c.write(name, data)
 }
 
 // restate changes a text in a signed statement.

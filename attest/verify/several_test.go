@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/mastercard/mangos/attest/bundle"
-	"github.com/mastercard/mangos/attest/dsse"
-	"github.com/mastercard/mangos/attest/statement"
 )
 
 // TestSeveral: two organisations that the policy trusts both vouch for the steps. The
@@ -120,15 +118,7 @@ func (c *copied) steps() []string {
 // second puts another statement of a step beside the first.
 func (c *copied) second(step string, payload []byte, key crypto.Signer) {
 	c.t.Helper()
-	e, err := dsse.Sign(statement.PayloadType, payload, key)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	data, err := bundle.Encode(e, key.Public())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.write(strings.TrimSuffix(c.statement(step), bundle.Suffix)+".01234567"+bundle.Suffix, data)
+	c.stateAs(strings.TrimSuffix(c.statement(step), bundle.Suffix)+".01234567"+bundle.Suffix, payload, key)
 }
 
 // TestCaches: the report names each step of which one of its statements tells of content
