@@ -268,6 +268,9 @@ func fakeEngine() {
 			fmt.Println("level=fatal: out of memory")
 			os.Exit(2)
 		}
+		// The settings of a server (RFC 9113, section 6.5).
+		_, err = conn.Write([]byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00"))
+		die(err)
 		conn.Close()
 	}
 }

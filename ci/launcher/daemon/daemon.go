@@ -86,14 +86,28 @@ func Find(state string) (*Record, error) {
 	return &r, nil
 }
 
-// Answers reports whether something listens on the state folder's socket.
+// preface is what an HTTP/2 client begins with, and its settings, none (RFC 9113, section 3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+// answerTime is how long an engine may take to answer where the machine is busy.
+const answerTime = 5 * time.Second
+
+// Answers reports whether an engine serves on the state folder's socket. That it can be
+// connected to would not do: the kernel still takes connections for one that is dying.
 func Answers(state string) bool {
 	conn, err := net.DialTimeout("unix", socketPath(state), time.Second)
 	if err != nil {
 		return false
 	}
-	conn.Close()
-	return true
+	defer conn.Close()
+	if conn.SetDeadline(time.Now().Add(answerTime)) != nil {
+		return false
+	}
+	if _, err := conn.Write([]byte(preface)); err != nil {
+		return false
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return err == nil
 }
 
 // Start starts an engine and waits until it answers, at most until ctx ends.
