@@ -100,7 +100,13 @@ func (m *Mangos) BuildImage(
 	default:
 		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr, release and attest, each with its public half")
 	}
-	return m.release(ctx, image, signer, plan, version, m.configuration(org, orgCounter))
+	release, err := m.release(ctx, image, signer, plan, version, m.configuration(org, orgCounter))
+	if err != nil {
+		return nil, err
+	}
+	// What is known by its content is there at once when nothing has changed: all that the
+	// release was made of need not be gone through again.
+	return m.kept(release), nil
 }
 
 // configuration is the organisation's, and nil for none, with its counter.

@@ -220,7 +220,7 @@ func measureCold(ctx context.Context, b *bench) ([]figure, error) {
 			return nil, err
 		}
 		theirs.Values = append(theirs.Values, seconds)
-		if seconds, err = b.call(ctx, "call", "--package-cache", stamp(run), "build-image", "-o", b.release()); err != nil {
+		if seconds, err = b.buildWith(ctx, []string{"--package-cache", stamp(run)}, nil); err != nil {
 			return nil, err
 		}
 		ours.Values = append(ours.Values, seconds)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -59,9 +60,15 @@ func (b *bench) call(ctx context.Context, args ...string) (float64, error) {
 // release is the folder that builds are written to.
 func (b *bench) release() string { return filepath.Join(b.dir, "release") }
 
-// build calls build-image, with more arguments, and returns the seconds.
+// build calls build-image, with more arguments, and returns the seconds. Of the release
+// that it is written onto nothing is left, and only what differs is written.
 func (b *bench) build(ctx context.Context, args ...string) (float64, error) {
-	return b.call(ctx, append([]string{"call", "build-image", "-o", b.release()}, args...)...)
+	return b.buildWith(ctx, nil, args)
+}
+
+// buildWith is build with flags of the pipeline.
+func (b *bench) buildWith(ctx context.Context, pipeline, args []string) (float64, error) {
+	return b.call(ctx, slices.Concat([]string{"call"}, pipeline, []string{"build-image"}, args, []string{"export", "--path", b.release(), "--wipe"})...)
 }
 
 // begin builds the clone as it was, into an empty folder.
