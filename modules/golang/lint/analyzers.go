@@ -34,3 +34,13 @@ func suite() []*analysis.Analyzer {
 	}
 	return list
 }
+
+// deprecations returns the rules that need to know what is deprecated elsewhere.
+func deprecations() (list []*analysis.Analyzer) {
+	for _, c := range staticcheck.Analyzers {
+		if c.Analyzer.Name == "SA1019" {
+			list = append(list, c.Analyzer)
+		}
+	}
+	return list
+}

@@ -8,14 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"golang.org/x/tools/go/analysis/unitchecker"
 )
 
 // The test's program is the tool of the go command, as the real one is.
 func TestMain(m *testing.M) {
 	if vetTool(os.Args[1:]) {
-		unitchecker.Main(suite()...)
+		vet(os.Args[1:])
 	}
 	os.Exit(m.Run())
 }
@@ -81,13 +79,7 @@ func TestLint(t *testing.T) {
 		"n/.dagger/internal/x.go":  "package x\n\nimport \"math/rand\"\n\nfunc x() { println(rand.Int()) }\n",
 		"empty/go.mod":             "module empty\n\ngo 1.25\n",
 	} {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(dir, name), text)
 	}
 	var out strings.Builder
 	failed, err := lintAll(context.Background(), dir, false, &out)
@@ -133,5 +125,36 @@ func TestLint(t *testing.T) {
 func TestLintNothing(t *testing.T) {
 	if failed, err := lintAll(context.Background(), t.TempDir(), false, &strings.Builder{}); err == nil {
 		t.Errorf("a folder without a module: failed %v, no error", failed)
+	}
+}
+
+// What is deprecated in another's module is known, though nothing else of it is looked at.
+func TestForeign(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"mine/go.mod":   "module mine\n\ngo 1.25\n\nrequire example.org/old v0.0.0\n\nreplace example.org/old => ../old\n",
+		"mine/mine.go":  "// Package mine uses another's.\npackage mine\n\nimport \"example.org/old\"\n\n// F does it.\nfunc F() { old.Way() }\n",
+		"old/go.mod":    "module example.org/old\n\ngo 1.25\n",
+		"old/old.go":    "package old\n\n// Way is gone.\n//\n// Deprecated: go on.\nfunc Way() {}\n",
+		"old/others.go": "package old\n\nfunc Commentless(int) {}\n",
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	var out strings.Builder
+	if failed, err := lintAll(context.Background(), filepath.Join(dir, "mine"), false, &out); err != nil || !failed {
+		t.Fatalf("failed %v, %v", failed, err)
+	}
+	if n := strings.Count(out.String(), ".go:"); n != 1 || !strings.Contains(out.String(), "mine.go:7:12: SA1019: ") {
+		t.Errorf("want one finding, SA1019:\n%s", out.String())
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -22,14 +22,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
-
-	"golang.org/x/tools/go/analysis/unitchecker"
 )
 
 func main() {
 	if vetTool(os.Args[1:]) {
-		unitchecker.Main(suite()...)
+		vet(os.Args[1:])
 	}
 	whole := flag.Bool("whole", false, "a Dagger module without its generated code is a fault")
 	flag.Parse()
@@ -52,14 +49,4 @@ func main() {
 	if failed {
 		os.Exit(1)
 	}
-}
-
-// vetTool reports whether the go command called (see `go doc unitchecker`).
-func vetTool(args []string) bool {
-	for _, a := range args {
-		if a == "-flags" || strings.HasPrefix(a, "-V=") || strings.HasSuffix(a, ".cfg") {
-			return true
-		}
-	}
-	return false
 }
