@@ -137,8 +137,9 @@ func TestPlaintext(t *testing.T) {
 		mounts, swaps string
 		want          []string
 	}{
-		"nothing made":       {[]string{"boot.automount", "var.mount"}, volatile, none, nil},
-		"encrypted":          {[]string{"boot.automount"}, "1 2 0:1 / /var rw - ext4 /dev/mapper/var rw\n", none, nil},
+		"nothing made":       {[]string{"var.mount"}, volatile, none, nil},
+		"disk not refused":   {[]string{"boot.automount", "var.mount"}, volatile, none, []string{"plaintext-var"}},
+		"encrypted":          {nil, "1 2 0:1 / /var rw - ext4 /dev/mapper/var rw\n", none, nil},
 		"/var mounted":       {nil, "1 2 0:1 / /var rw - erofs /dev/vda5 rw\n", none, []string{"plaintext-var"}},
 		"/var/tmp mounted":   {nil, volatile + "1 2 0:1 / /var/tmp rw - erofs /dev/vda6 rw\n", none, []string{"plaintext-tmp"}},
 		"a unit for it":      {[]string{"var-tmp.mount"}, volatile, none, []string{"plaintext-tmp"}},
