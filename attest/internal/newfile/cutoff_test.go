@@ -25,11 +25,12 @@ func TestCutOff(t *testing.T) {
 	}
 	dir := t.TempDir()
 	err := Write(filepath.Join(dir, "a"), 0o644, []byte("longer than that"))
+	again := create("", filepath.Join(dir, "a"), 0o644, []byte("longer than that"))
 	if e := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); e != nil {
 		t.Fatal(e)
 	}
-	if !errors.Is(err, syscall.EFBIG) {
-		t.Errorf("a file that is too long: %v", err)
+	if !errors.Is(err, syscall.EFBIG) || !errors.Is(again, syscall.EFBIG) {
+		t.Errorf("a file that is too long: %v, %v", err, again)
 	}
 	content(t, dir, map[string]string{})
 }

@@ -27,23 +27,59 @@ func content(t *testing.T, dir string, want map[string]string) {
 	}
 }
 
+// ways are those in which a file gets its name.
+var ways = map[string]place{"link": link, "rename": rename, "create": create}
+
 func TestWrite(t *testing.T) {
+	for name, way := range ways {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "a")
+		err := write(path, 0o640, []byte("one"), way)
+		if errors.Is(err, errors.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if st, err := os.Stat(path); err != nil || st.Mode() != 0o640 {
+			t.Errorf("%s: %v, %v", name, st, err)
+		}
+		err = write(path, 0o640, []byte("two"), way)
+		if want := "create " + path + ": file exists"; !errors.Is(err, fs.ErrExist) || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+		content(t, dir, map[string]string{"a": "one"})
+		if err := write(filepath.Join(dir, "no", "a"), 0o640, nil, way); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: a folder that is not there: %v", name, err)
+		}
+	}
+}
+
+// none is a way that the file system does not have.
+func none(string, string, os.FileMode, []byte) error { return fs.ErrPermission }
+
+// TestOtherWay: what one way cannot do, the next one does; a name that is taken is not
+// tried again.
+func TestOtherWay(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a")
-	if err := Write(path, 0o640, []byte("one")); err != nil {
+	if err := write(path, 0o600, []byte("one"), none, none, create); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := os.Stat(path); err != nil || st.Mode() != 0o640 {
-		t.Errorf("%v, %v", st, err)
+	for _, ways := range [][]place{{none, rename, create}, {link, overwrite}} {
+		if err := write(path, 0o600, []byte("two"), ways...); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("a name that is taken: %v", err)
+		}
 	}
-	err := Write(path, 0o640, []byte("two"))
-	if want := "create " + path + ": file exists"; !errors.Is(err, fs.ErrExist) || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+	if err := write(filepath.Join(dir, "b"), 0o600, nil, none); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("no way: %v", err)
 	}
 	content(t, dir, map[string]string{"a": "one"})
-	if err := Write(filepath.Join(dir, "no", "a"), 0o640, nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a folder that is not there: %v", err)
-	}
+}
+
+// overwrite is what no way may do.
+func overwrite(_, path string, mode os.FileMode, data []byte) error {
+	return os.WriteFile(path, data, mode)
 }
 
 func TestAll(t *testing.T) {
