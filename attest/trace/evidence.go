@@ -84,8 +84,13 @@ func (r *Release) built(result *Result) error {
 		if b != nil {
 			b.Bundle = filepath.Base(name)
 			result.Built = append(result.Built, b.Built)
-			if b.document && r.trusts(&b.Built) {
-				result.Document.Statement = b.Bundle
+			if !r.trusts(&b.Built) {
+				continue
+			}
+			for _, d := range []*Document{result.Document, result.Released} {
+				if d != nil && b.products[d.SHA256] {
+					d.Statement = b.Bundle
+				}
 			}
 		}
 	}
@@ -114,11 +119,10 @@ func (r *Release) trusts(b *Built) bool {
 	return b.Signed != "" && (r.policy == nil || b.Trust == InPolicy)
 }
 
-// told is what a statement tells: document, that the bill of materials is among its
-// products.
+// told is what a statement tells, and the digests of all its products.
 type told struct {
 	Built
-	document bool
+	products map[string]bool
 }
 
 // statement reads a statement; nil if its step has made nothing that is wanted.
@@ -134,10 +138,10 @@ func (r *Release) statement(e *dsse.Envelope, w wanted) (*told, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &told{Built: Built{Step: p.BuildDefinition.ExternalParameters.Step, Builder: p.RunDetails.Builder.ID}}
+	b := &told{Built: Built{Step: p.BuildDefinition.ExternalParameters.Step, Builder: p.RunDetails.Builder.ID}, products: map[string]bool{}}
 	for i := range s.Subject {
 		digest := s.Subject[i].SHA256()
-		b.document = b.document || digest == r.document.SHA256
+		b.products[digest] = true
 		if test, ok := w.digests[digest]; b.Product == "" && ok && (test == nil || test(s.Subject[i].Name)) {
 			b.Product = s.Subject[i].Name
 		}

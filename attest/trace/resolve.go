@@ -2,7 +2,9 @@ package trace
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -10,6 +12,7 @@ import (
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
 	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/attest/tree"
 )
 
 // components are the parts of an image in which paths are looked for, in this
@@ -22,7 +25,7 @@ const maxLinks = 40
 // Trace answers a question, which is the absolute path of a file, with
 // "COMPONENT:" before it if not in all components; the name of a component; the
 // name of a file of the release; or a SHA-256. [ErrUnknown] if there is no such
-// thing.
+// thing, [ErrDiffers] if a file of the release is not what SHA256SUMS says of it.
 func (r *Release) Trace(asked string) (*Result, error) {
 	document := r.document
 	result := &Result{Asked: asked, Built: []Built{}, Document: &document}
@@ -38,7 +41,7 @@ func (r *Release) Trace(asked string) (*Result, error) {
 	case slices.Contains(components, asked):
 		err = r.component(result, asked)
 	case r.sums[asked] != "":
-		result.SHA256, result.Title = r.sums[asked], "file of the release"
+		err = r.released(result, asked)
 	default:
 		err = ErrUnknown
 	}
@@ -194,11 +197,26 @@ func (r *Release) digest(result *Result, digest string) error {
 	if len(packages) > 0 {
 		return r.element(result, packages[0], digest)
 	}
-	for name, sum := range r.sums {
-		if sum == digest {
-			result.SHA256, result.Title, result.Path = digest, "file of the release", name
-			return nil
+	for _, name := range slices.Sorted(maps.Keys(r.sums)) {
+		if r.sums[name] == digest {
+			result.Path = name
+			return r.released(result, name)
 		}
 	}
 	return ErrUnknown
+}
+
+// released takes what is known of a file of the release, which must have the digest that
+// SHA256SUMS says: it is read for that.
+func (r *Release) released(result *Result, name string) error {
+	sum, _, err := tree.HashFile(filepath.Join(r.dir, name), false)
+	if err != nil {
+		return err
+	}
+	if sum != r.sums[name] {
+		return fmt.Errorf("it has SHA-256 %s, and %s in SHA256SUMS: %w", sum, r.sums[name], ErrDiffers)
+	}
+	result.SHA256, result.Title = sum, "file of the release"
+	result.Released = &Document{Name: name, SHA256: sum, Listed: true, Checked: r.document.Checked}
+	return nil
 }

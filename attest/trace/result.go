@@ -25,6 +25,9 @@ type Result struct {
 	Locked    *Locked   `json:"locked,omitempty"`
 	Built     []Built   `json:"built"`
 	Document  *Document `json:"document,omitempty"`
+	// Released is the file of the release that was asked for. Its digest was computed
+	// from its content.
+	Released *Document `json:"released,omitempty"`
 }
 
 // Link is a symbolic link on the way.
@@ -132,8 +135,8 @@ const (
 )
 
 // Untrusted reports whether keys or a policy were given, and no trusted statement has
-// the bill of materials as a product, or the policy does not have the key of one of the
-// statements.
+// the bill of materials as a product, or none has the file of the release that was asked
+// for, or the policy does not have the key of one of the statements.
 func (r *Result) Untrusted() bool {
-	return r.Document.unvouched() || slices.ContainsFunc(r.Built, func(b Built) bool { return b.Trust == NotInPolicy })
+	return r.Document.unvouched() || r.Released.unvouched() || slices.ContainsFunc(r.Built, func(b Built) bool { return b.Trust == NotInPolicy })
 }

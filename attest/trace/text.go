@@ -20,6 +20,7 @@ func (r *Result) Text() string {
 	t := &text{spare: map[int]bool{}}
 	t.row("", r.Asked)
 	t.document(r.Document)
+	t.document(r.Released)
 	for _, l := range r.Links {
 		by := ""
 		if l.Owner != "" {
@@ -44,8 +45,8 @@ func (r *Result) Text() string {
 	return t.close()
 }
 
-// document says, above all that can push it off the screen, what speaks against the
-// document that the result rests on.
+// document says, above all that can push it off the screen, what speaks against a
+// document that the result rests on, or tells of.
 func (t *text) document(d *Document) {
 	if d.unvouched() {
 		t.row("beware", "no trusted statement has this "+d.Name+" as a product")

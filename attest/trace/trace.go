@@ -7,6 +7,10 @@
 // they can be believed is what verifying finds out. A statement's signature is
 // checked here only if a key is given, or a policy, which also tells whose key it is;
 // then a trusted statement must have the bill of materials itself as a product.
+//
+// Of a file of the release, which is at hand, the digest is computed, and must be that in
+// SHA256SUMS; with a key or a policy a trusted statement must have it as a product. A file
+// of the image is not looked at: its digest is what the bill of materials says.
 package trace
 
 import (
@@ -31,6 +35,8 @@ import (
 var (
 	// ErrUnknown says that nothing in a release is what was asked for.
 	ErrUnknown = errors.New("not in the bill of materials")
+	// ErrDiffers says that a file of the release is not the one that the release lists.
+	ErrDiffers = errors.New("not the file that the release lists")
 	// ErrRelease says that a folder is no release that can be traced.
 	ErrRelease = errors.New("not a release that can be traced")
 )
@@ -63,7 +69,7 @@ type Release struct {
 	files    map[string][]*spdx.File // by path, what was looked for already
 }
 
-// Document is a file of the release that a result rests on.
+// Document is a file of the release that a result rests on, or tells of.
 type Document struct {
 	Name   string `json:"name"`
 	SHA256 string `json:"sha256"`
@@ -71,7 +77,7 @@ type Document struct {
 	Listed bool `json:"listed"`
 	// Checked tells that keys or a policy were given. Statement is then the file of
 	// a statement that has the document as a product and is signed by such a key:
-	// empty if there is none, and then nothing in the result is vouched for.
+	// empty if there is none, and then nobody vouches for it.
 	Checked   bool   `json:"checked"`
 	Statement string `json:"statement,omitempty"`
 }

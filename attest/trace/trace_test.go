@@ -49,6 +49,7 @@ func release(t testing.TB) (string, crypto.PublicKey) {
 		t.Fatal(err)
 	}
 	write(t, dir, document, string(text))
+	write(t, dir, "mangos_0.1.raw.zst", "disk")
 	write(t, dir, "SHA256SUMS", digest(string(text))+" *"+document+"\n"+digest("disk")+" *mangos_0.1.raw.zst\n")
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -141,7 +142,10 @@ func TestTrace(t *testing.T) {
 		digest("bash.dsc"):         func(x *Result) bool { return x.Source.Name == "bash" && steps(x) == "sbom" }, // a material only
 		digest("Release"):          func(x *Result) bool { return x.Locked.Suite == "trixie" && x.Locked.Signed == "F1, F2" },
 		digest("root.erofs"):       func(x *Result) bool { return x.Component == "root" && steps(x) == "erofs sbom" },
-		"mangos_0.1.raw.zst":       func(x *Result) bool { return steps(x) == "disk sbom" && x.SHA256 == digest("disk") },
+		"mangos_0.1.raw.zst": func(x *Result) bool {
+			return steps(x) == "disk sbom" && x.SHA256 == digest("disk") && x.Released.Statement == "mangos_0.1.disk"+bundle.Suffix
+		},
+		digest("disk"): func(x *Result) bool { return x.Path == "mangos_0.1.raw.zst" && steps(x) == "disk sbom" },
 	} {
 		x, err := r.Trace(asked)
 		if err != nil {
@@ -561,4 +565,58 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestReleased: a file of the release is read. It must be the one that SHA256SUMS lists,
+// and, with keys or a policy, that a trusted statement has as a product.
+func TestReleased(t *testing.T) {
+	const disk = "mangos_0.1.raw.zst"
+	relist := func(t *testing.T, dir, name, content string) {
+		sums, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := slices.DeleteFunc(strings.SplitAfter(string(sums), "\n"), func(l string) bool { return strings.HasSuffix(l, " *"+name+"\n") })
+		write(t, dir, name, content)
+		write(t, dir, "SHA256SUMS", strings.Join(kept, "")+digest(content)+" *"+name+"\n")
+	}
+	for name, row := range map[string]struct {
+		change   func(t *testing.T, dir string)
+		asked    string
+		err      error
+		vouched  bool
+		contents string
+	}{
+		"as it was made":            {func(*testing.T, string) {}, disk, nil, true, "disk"},
+		"a byte changed":            {func(t *testing.T, dir string) { write(t, dir, disk, "dish") }, disk, ErrDiffers, false, ""},
+		"a byte changed, by digest": {func(t *testing.T, dir string) { write(t, dir, disk, "dish") }, digest("disk"), ErrDiffers, false, ""},
+		"not there": {func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, disk)); err != nil {
+				t.Fatal(err)
+			}
+		}, disk, os.ErrNotExist, false, ""},
+		"changed, and SHA256SUMS with it": {func(t *testing.T, dir string) { relist(t, dir, disk, "dish") }, disk, nil, false, "dish"},
+		"a file of nobody":                {func(t *testing.T, dir string) { relist(t, dir, "more", "x") }, "more", nil, false, "x"},
+	} {
+		dir, key := release(t)
+		row.change(t, dir)
+		for given, o := range map[string]Options{
+			"neither":  {},
+			"a key":    {Keys: []crypto.PublicKey{key}},
+			"a policy": {Policy: &policy.Policy{Statements: policy.Statements{Threshold: 1, Keys: []crypto.PublicKey{key}}}},
+		} {
+			x, err := open(t, dir, o).Trace(row.asked)
+			if !errors.Is(err, row.err) || (err == nil) != (row.err == nil) {
+				t.Errorf("%s, %s: %v", name, given, err)
+			}
+			if err != nil {
+				continue
+			}
+			want := !row.vouched && given != "neither"
+			says := strings.Contains(x.Text(), "no trusted statement has this "+row.asked) && strings.Contains(x.Tree(), "no trusted statement has this "+row.asked)
+			if x.SHA256 != digest(row.contents) || x.Untrusted() != want || says != want {
+				t.Errorf("%s, %s: untrusted %v\n%s%s", name, given, x.Untrusted(), x.Text(), x.Tree())
+			}
+		}
+	}
 }

@@ -9,8 +9,10 @@ func (r *Result) Tree() string {
 		name = r.Component + ":" + name
 	}
 	top := &branch{text: join(name, short(r.SHA256))}
-	if r.Document.unvouched() {
-		top.add("beware: no trusted statement has this " + r.Document.Name + " as a product")
+	for _, d := range []*Document{r.Document, r.Released} {
+		if d.unvouched() {
+			top.add("beware: no trusted statement has this " + d.Name + " as a product")
+		}
 	}
 	for _, l := range r.Links {
 		top.add(l.Path + " -> " + l.Target)

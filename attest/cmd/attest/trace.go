@@ -23,12 +23,14 @@ func newTrace() *cobra.Command {
 		Short: "tell where a file of a release is from",
 		Long: "Tell where a file is from: package, source, signed Release of the distribution, builder.\n" +
 			"A PATH is absolute, as on the device (initrd:/PATH for the initrd alone). A NAME is that of\n" +
-			"a part (root, initrd, kernel, boot, microcode) or of a file of the release.\n" +
+			"a part (root, initrd, kernel, boot, microcode) or of a file of the release, which is read:\n" +
+			"it fails if its digest is not that in SHA256SUMS.\n" +
 			"With --policy, the same that verify takes, it names the organisation whose key signed the\n" +
 			"statement of each step, and fails if one is signed by no key of the policy. In --json that is\n" +
 			"trust (not checked, in the policy, not in the policy) and organisation, in each entry of built.\n" +
 			"With --policy or --key it also fails unless a trusted statement has the bill of materials as a\n" +
-			"product: all that is told rests on it. In --json that statement stands in document.",
+			"product: all that is told rests on it. In --json that statement stands in document. A file\n" +
+			"of the release must be a product of one, too; in --json that one stands in released.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range keyFiles {
