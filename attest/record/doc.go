@@ -15,11 +15,12 @@
 //	locked/       files of the distribution, named as the lock names them
 //	go/           a Go module cache, an item for each module that go.sum names
 //
-// # Why a record cannot claim an input that was not used
+// # Why a record cannot claim an input that was not there
 //
 // An input counts as used when it lay before the step's command, in these bytes,
 // from before the command ran until after it had ended. Which of them the command
 // opened is not written down: a compiler that could have read a header has used it.
+// The packages of the step's container are known otherwise; see below.
 //
 // Nobody tells the recorder a digest. It opens what lies there, hashes what it
 // reads, and then starts the step's command itself, in the same container:
@@ -40,6 +41,17 @@
 //     made from, and only when dpkg's database in this very container lists
 //     exactly those packages in those versions ([ErrContainer]).
 //
+// That last one is weaker than the others: of a container's packages a record has the
+// names and digests of their files as the selection, which is hashed, has them. The files
+// that these were unpacked to, the compiler itself, say, are not hashed again in each
+// step. What is known of them: the step "tree-SET" was given the packages, hashed them one
+// by one, unpacked them, and its record has the digest of the tree that came of it; dpkg's
+// database is part of that tree, and says what the selection says. That a later step's
+// container is that tree, unchanged, rests on the engine, which mounts that step's product
+// and on nothing that the recorder sees: whoever can change a tree in the engine's store
+// can leave dpkg's database as it is. Building twice, with other containers, and comparing
+// is what finds that.
+//
 // # Why it cannot leave one out
 //
 // A step gets its inputs by mounts, and has no network unless all that it makes
@@ -48,6 +60,13 @@
 // that is neither a secret nor one of the kernel's own file systems. A cache
 // has to be claimed as one; when it is not empty it stands in the record, so
 // that a policy can refuse it.
+//
+// The Go toolchain and the Go modules are outside of that. They are fetched over the
+// network, by a go command and before there is a recorder, and checked by that command
+// against the checksum database and go.sum. Their steps ("toolchain", "modules") have no
+// command and name what was there afterwards: a module by the digests that go.sum has,
+// which the recorder looks at itself; the toolchain by the digest of its tree, which
+// nothing in the repository says beforehand.
 //
 // What this does not give: the engine that mounts, and whoever has the
 // machine, can lie. A signature under a record says that its owner vouches for
