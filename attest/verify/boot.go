@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -118,55 +117,49 @@ func (m *image) checkSecureBoot(esp map[string][]byte, trust *policy.Image) (str
 	return fmt.Sprintf("%d programs, by %q", len(signers), signers[0]), nil
 }
 
-// kernel is the organisation's kernel without its certificate.
-func (m *image) kernel(trust *policy.Image) (bare []byte, c *x509.Certificate, err error) {
+// readKernel takes a trusted certificate out of the organisation's kernel.
+func (m *image) readKernel(trust *policy.Image) error {
 	ranges, err := m.manifest.Signing.Kernel.File(artifact.BzImage)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	content := m.uki.Section(".linux")
 	if int64(len(content)) < ranges.Size || len(ranges.Ranges) != 4 {
-		return nil, nil, fmt.Errorf("the kernel has %d bytes, the list of the unsigned set says %d", len(content), ranges.Size)
+		return fmt.Errorf("the kernel has %d bytes, the list of the unsigned set says %d", len(content), ranges.Size)
 	}
-	for _, c = range trust.Verity {
-		if bare, err = certificate.Remove(content[:ranges.Size], ranges.Ranges, c.Raw); err == nil {
+	var bare []byte
+	for _, m.certificate = range trust.Verity {
+		if bare, err = certificate.Remove(content[:ranges.Size], ranges.Ranges, m.certificate.Raw); err == nil {
 			break
 		}
 	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	b, err := bzimage.Parse(bare)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	b.SetChecksum()
-	return bare, c, nil
+	m.kernel = bare
+	return nil
 }
 
 // checkKernel makes sure that the kernel is the common one, but for a trusted
 // certificate, and nothing behind it.
-func (m *image) checkKernel(trust *policy.Image) (string, error) {
-	bare, c, err := m.kernel(trust)
-	if err != nil {
-		return "", err
-	}
-	if rest := m.uki.Section(".linux")[len(bare):]; len(rest) > 0 {
+func (m *image) checkKernel() (string, error) {
+	if rest := m.uki.Section(".linux")[len(m.kernel):]; len(rest) > 0 {
 		return "", fmt.Errorf("%d bytes follow the kernel", len(rest))
 	}
-	if err := m.listed(unsigned.BzImage, bare); err != nil {
+	if err := m.listed(unsigned.BzImage, m.kernel); err != nil {
 		return "", fmt.Errorf("without the certificate: %w", err)
 	}
-	return fmt.Sprintf("the common one, with the certificate of %q", c.Subject.CommonName), nil
+	return fmt.Sprintf("the common one, with the certificate of %q", m.certificate.Subject.CommonName), nil
 }
 
-// checkPCRs computes the values anew: from the unsigned set and the
-// organisation's public certificate and key.
-func (m *image) checkPCRs(r *folder, trust *policy.Image) (string, error) {
-	phases, err := m.predict(trust)
-	if err != nil {
-		return "", err
-	}
+// checkPCRs holds the values that the release tells against those that were computed
+// anew.
+func (m *image) checkPCRs(r *folder) (string, error) {
 	text, err := r.small(m.names.PCRs)
 	if err != nil {
 		return "", err
@@ -175,33 +168,25 @@ func (m *image) checkPCRs(r *folder, trust *policy.Image) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", m.names.PCRs, err)
 	}
-	want := unified.Expect(m.manifest.Name, m.manifest.Version, phases)
+	want := unified.Expect(m.manifest.Name, m.manifest.Version, m.phases)
 	if got.PCR != want.PCR || got.Bank != want.Bank || got.Name != want.Name || got.Version != want.Version || !slices.Equal(got.Phases, want.Phases) {
 		return "", fmt.Errorf("%s is not what the image gives: %+v", m.names.PCRs, want.Phases)
 	}
-	return fmt.Sprintf("%d phases, %.16s… at the end", len(phases), phases[len(phases)-1].Value), nil
+	return fmt.Sprintf("%d phases, %.16s… at the end", len(m.phases), m.phases[len(m.phases)-1].Value), nil
 }
 
-// predict computes the phases from the normal form, the common kernel with the
-// certificate put in, and the policy's public key.
+// predict computes the phases anew: from the normal form, which is the unsigned set's,
+// the common kernel with the certificate put in, and the policy's public key.
 func (m *image) predict(trust *policy.Image) ([]pcr.Phase, error) {
 	key, err := m.pcrKey(trust)
 	if err != nil {
 		return nil, err
 	}
-	bare, _, err := m.kernel(trust)
+	normal, err := uki.Parse(m.form)
 	if err != nil {
 		return nil, err
 	}
-	form, err := unified.NormalForm(m.uki, bare)
-	if err != nil {
-		return nil, err
-	}
-	normal, err := uki.Parse(form)
-	if err != nil {
-		return nil, err
-	}
-	// kernel() has shown that the certified kernel is the common one and the
+	// readKernel has shown that the certified kernel is the common one and the
 	// certificate.
 	return unified.Organisation{Kernel: m.uki.Section(".linux"), PCRPublic: key, TryOut: m.tryOut}.Predict(normal)
 }
@@ -240,10 +225,6 @@ func readSignatures(section []byte) ([]pcr.Signature, error) {
 
 // checkPCRSignatures verifies the signatures over the policies of all phases.
 func (m *image) checkPCRSignatures(trust *policy.Image) (string, error) {
-	phases, err := m.predict(trust)
-	if err != nil {
-		return "", err
-	}
 	section, err := m.pcrKey(trust)
 	if err != nil {
 		return "", err
@@ -256,10 +237,10 @@ func (m *image) checkPCRSignatures(trust *policy.Image) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(signatures) != len(phases) {
-		return "", fmt.Errorf("there are %d signatures, and %d phases", len(signatures), len(phases))
+	if len(signatures) != len(m.phases) {
+		return "", fmt.Errorf("there are %d signatures, and %d phases", len(signatures), len(m.phases))
 	}
-	for i, p := range phases {
+	for i, p := range m.phases {
 		if err := signatures[i].Verify(key, p.Policy); err != nil {
 			return "", fmt.Errorf("phase %s: %w", p.Path, err)
 		}

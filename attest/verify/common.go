@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 
-	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/modules/image/unified"
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
@@ -50,8 +48,8 @@ func (m *image) listedDigest(name string, sum []byte, size int64) error {
 
 // checkUnsigned holds the list of the unsigned set against what is in the disk
 // and the kernel image, and against the statements.
-func (m *image) checkUnsigned(r *folder, all statements, trust *policy.Image) (string, error) {
-	contents, err := m.unsignedContents(trust)
+func (m *image) checkUnsigned(r *folder, all statements) (string, error) {
+	contents, err := m.unsignedContents()
 	if err != nil {
 		return "", err
 	}
@@ -63,11 +61,7 @@ func (m *image) checkUnsigned(r *folder, all statements, trust *policy.Image) (s
 			return "", err
 		}
 	}
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, struct{ io.Reader }{io.NewSectionReader(m.volume.data, 0, m.volume.data.Size())}, make([]byte, 1<<20)); err != nil {
-		return "", err
-	}
-	if err := m.listedDigest(unsigned.Root, h.Sum(nil), m.volume.data.Size()); err != nil {
+	if err := m.listedDigest(unsigned.Root, m.scan.sum, m.volume.data.Size()); err != nil {
 		return "", err
 	}
 	seen := map[string]bool{}
@@ -97,20 +91,12 @@ func (m *image) checkUnsigned(r *folder, all statements, trust *policy.Image) (s
 }
 
 // unsignedContents takes the files of the unsigned set out of the image.
-func (m *image) unsignedContents(trust *policy.Image) (map[string][]byte, error) {
-	bare, _, err := m.kernel(trust)
-	if err != nil {
-		return nil, err
-	}
-	form, err := unified.NormalForm(m.uki, bare)
-	if err != nil {
-		return nil, err
-	}
+func (m *image) unsignedContents() (map[string][]byte, error) {
 	osRelease, _ := unified.UnmarkTryOut(m.uki.Section(".osrel"))
 	contents := map[string][]byte{
 		unsigned.Tree:        m.volume.hashes.Bytes(),
 		unsigned.RootHash:    []byte(m.root.String() + "\n"),
-		unsigned.UKI:         form,
+		unsigned.UKI:         m.form,
 		unsigned.OSRelease:   osRelease,
 		unsigned.CommandLine: m.uki.Section(".cmdline"),
 		unsigned.Initrd:      m.uki.Section(".initrd"),

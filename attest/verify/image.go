@@ -2,25 +2,22 @@ package verify
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mastercard/mangos/attest/cms"
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/format/verity"
-	"github.com/mastercard/mangos/format/xz"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/unsigned"
 )
@@ -36,8 +33,18 @@ type image struct {
 	disk     *sparse
 	esp      *io.SectionReader
 	volume   *volume
-	uki      *uki.Image
-	tryOut   bool
+	// rootStart is where on the disk the root's partition begins; scan is what reading
+	// it has shown.
+	rootStart int64
+	scan      *scan
+	uki       *uki.Image
+	tryOut    bool
+	// kernel is that of the kernel image without its certificate, form the image's
+	// normal form, phases what it leaves in the TPM.
+	kernel      []byte
+	certificate *x509.Certificate
+	form        []byte
+	phases      []pcr.Phase
 }
 
 // volume is a file system that dm-verity protects, in its three partitions.
@@ -109,7 +116,7 @@ func (m *image) dissect() error {
 		parts[i] = io.NewSectionReader(m.disk, p.Start, p.Size)
 	}
 	m.esp = parts[0]
-	m.volume = &volume{signature: parts[1], tree: parts[2], root: parts[3]}
+	m.volume, m.rootStart = &volume{signature: parts[1], tree: parts[2], root: parts[3]}, t.Partitions[3].Start
 	return nil
 }
 
@@ -126,10 +133,15 @@ func (v *volume) open(root verity.RootHash) error {
 	return nil
 }
 
-// checkRootHash verifies the whole root file system.
+// checkRootHash makes sure that the hash tree covers the root file system as it is, and
+// that nothing but zeros follows it.
 func (m *image) checkRootHash() (string, error) {
-	if err := m.volume.verify(); err != nil {
+	if err := m.scan.tree; err != nil {
 		return "", err
+	}
+	end := m.rootStart + m.volume.root.Size()
+	if err := m.disk.checkZeros(m.rootStart+m.volume.data.Size(), end); err != nil {
+		return "", fmt.Errorf("behind the file system: %w", err)
 	}
 	return fmt.Sprintf("%s, all %d blocks", m.root, m.volume.data.Size()/verity.BlockSize), nil
 }
@@ -215,55 +227,19 @@ func (v *volume) checkSignature(partition []byte, root verity.RootHash, trust *p
 // checkUpdates holds the files for updates against the partitions: each block of
 // them bears the digest of what lies there, so that is what a decoder gives, or
 // nothing.
-func (m *image) checkUpdates(ctx context.Context, r *folder) (string, error) {
+func (m *image) checkUpdates(r *folder) (string, error) {
+	if err := m.scan.update; err != nil {
+		return "", fmt.Errorf("%s: %w", m.names.Root, err)
+	}
 	tree := m.volume.hashes.Bytes()
-	for _, f := range []struct {
-		name string
-		want io.ReaderAt
-		size int64
-	}{{m.names.Root, m.volume.data, m.volume.data.Size()}, {m.names.Tree, bytes.NewReader(tree), int64(len(tree))}} {
-		packed := r.files[f.name]
-		if packed == nil {
-			return "", fmt.Errorf("there is no %s", f.name)
-		}
-		if err := samePacked(ctx, packed, f.want, f.size); err != nil {
-			return "", fmt.Errorf("%s: %w", f.name, err)
-		}
+	digests, err := updateDigests(r, m.names.Tree, int64(len(tree)))
+	if err == nil {
+		err = sameContent(tree, digests)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", m.names.Tree, err)
 	}
 	return "root and hash tree as in the disk", nil
-}
-
-// samePacked compares the digests of an xz file's blocks with content.
-func samePacked(ctx context.Context, packed *file, content io.ReaderAt, size int64) error {
-	x, err := xz.Read(packed.f, packed.size)
-	if err != nil {
-		return err
-	}
-	if x.Size != size {
-		return fmt.Errorf("it unpacks to %d bytes, the disk has %d", x.Size, size)
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, b := range x.Blocks {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			want, err := x.Digest(packed.f, i)
-			if err != nil {
-				return err
-			}
-			h := sha256.New()
-			if _, err := io.CopyBuffer(h, struct{ io.Reader }{io.NewSectionReader(content, b.Start, b.Size)}, make([]byte, 256<<10)); err != nil {
-				return err
-			}
-			if !bytes.Equal(h.Sum(nil), want[:]) {
-				return fmt.Errorf("bytes %d to %d are not those of the disk", b.Start, b.Start+b.Size)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // checkTryOut refuses try-out builds that the policy does not accept, a mark that is in

@@ -1,39 +1,12 @@
 package verify
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/klauspost/compress/zstd"
 )
-
-// TestCutOff: a disk image that ends early is not one that is shorter.
-func TestCutOff(t *testing.T) {
-	z, err := zstd.NewWriter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	packed := z.EncodeAll(bytes.Repeat([]byte("0123456789abcdef"), 1<<16), nil)
-	for _, n := range []int{len(packed) - 1, len(packed) / 2, 10} {
-		s, err := decompress(t.Context(), bytes.NewReader(packed[:n]))
-		if err == nil {
-			t.Errorf("%d of %d bytes unpack to %d", n, len(packed), s.size)
-			s.Close()
-		}
-	}
-	s, err := decompress(t.Context(), bytes.NewReader(packed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if s.size != 1<<20 {
-		t.Errorf("all of it unpacks to %d bytes", s.size)
-	}
-}
 
 // TestMemory: many files that are small enough, each alone, are refused before one
 // of them is read.

@@ -15,6 +15,7 @@ import (
 	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/image/unified"
 )
 
 // Option makes a verification another one than most.
@@ -75,7 +76,7 @@ type verifier struct {
 	esp    map[string][]byte
 	sbom   *spdx.Document
 
-	loaded, unpacked, stated, laidOut, listed, dissected, opened, booted, locked, sbomRead fact
+	loaded, unpacked, stated, laidOut, listed, dissected, opened, scanned, booted, locked, sbomRead, certified, formed, predicted fact
 }
 
 // errNeeds: a check could not be made because another failed.
@@ -124,6 +125,10 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 	v.listed = after(func() error { return v.image.readManifest(r) }, &v.loaded)
 	v.dissected = after(func() error { return v.image.dissect() }, &v.listed, &v.unpacked)
 	v.opened = after(func() error { return v.image.volume.open(v.image.root) }, &v.dissected)
+	v.scanned = after(func() error {
+		v.image.scan = v.image.scanRoot(ctx, r)
+		return v.image.scan.read
+	}, &v.opened)
 	v.booted = after(func() (err error) {
 		v.esp, err = v.image.readESP()
 		return err
@@ -136,6 +141,15 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 		v.sbom, err = v.image.readSBOM(r)
 		return err
 	}, &v.listed)
+	v.certified = after(func() error { return v.image.readKernel(&p.Image) }, &v.listed)
+	v.formed = after(func() (err error) {
+		v.image.form, err = unified.NormalForm(v.image.uki, v.image.kernel)
+		return err
+	}, &v.certified)
+	v.predicted = after(func() (err error) {
+		v.image.phases, err = v.image.predict(&p.Image)
+		return err
+	}, &v.formed)
 	return v
 }
 
@@ -165,15 +179,15 @@ func (v *verifier) checks() []check {
 		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock, v.modules) }},
 		{"distribution", facts(), facts(&v.locked), func() (string, error) { return checkDistribution(r, v.lock, v.policy.Suites) }},
 		{"disk", facts(&v.unpacked, &v.dissected), facts(), v.describeDisk},
-		{"root-hash", facts(&v.opened), facts(), m.checkRootHash},
+		{"root-hash", facts(&v.opened, &v.scanned), facts(), m.checkRootHash},
 		{"root-hash-signature", facts(), facts(&v.dissected), func() (string, error) { return m.checkSignature(r, trust) }},
-		{"update-files", facts(), facts(&v.opened), func() (string, error) { return m.checkUpdates(v.ctx, r) }},
+		{"update-files", facts(), facts(&v.scanned), func() (string, error) { return m.checkUpdates(r) }},
 		{"boot-partition", facts(&v.booted), facts(&v.stated), func() (string, error) { return m.checkBootPartition(r, v.all, v.esp) }},
 		{"secure-boot", facts(), facts(&v.booted), func() (string, error) { return m.checkSecureBoot(v.esp, trust) }},
-		{"kernel", facts(), facts(&v.listed), func() (string, error) { return m.checkKernel(trust) }},
-		{"unsigned-set", facts(&v.listed), facts(&v.opened, &v.stated), func() (string, error) { return m.checkUnsigned(r, v.all, trust) }},
-		{"pcr-values", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRs(r, trust) }},
-		{"pcr-signatures", facts(), facts(&v.listed), func() (string, error) { return m.checkPCRSignatures(trust) }},
+		{"kernel", facts(&v.certified), facts(), m.checkKernel},
+		{"unsigned-set", facts(&v.listed), facts(&v.scanned, &v.formed, &v.stated), func() (string, error) { return m.checkUnsigned(r, v.all) }},
+		{"pcr-values", facts(&v.predicted), facts(), func() (string, error) { return m.checkPCRs(r) }},
+		{"pcr-signatures", facts(&v.predicted), facts(), func() (string, error) { return m.checkPCRSignatures(trust) }},
 		{"sbom", facts(&v.sbomRead), facts(&v.opened, &v.stated), func() (string, error) { return m.checkSBOM(v.ctx, v.all, v.sbom) }},
 		{"sbom-lock", facts(), facts(&v.sbomRead, &v.locked), func() (string, error) { return m.checkSBOMLock(r, v.sbom, v.lock) }},
 		{"extension", facts(), facts(&v.listed), func() (string, error) { return m.checkExtension(r, trust) }},

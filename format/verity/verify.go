@@ -91,14 +91,27 @@ func (t *Tree) Verify(data io.ReaderAt) error {
 			if err := readFullAt(data, in, block*BlockSize); err != nil {
 				return fmt.Errorf("verify data: %w", err)
 			}
-			for ; len(in) > 0; in, block = in[BlockSize:], block+1 {
-				if !bytes.Equal(d.block(in[:BlockSize]), t.want(block)) {
-					return fmt.Errorf("verify data: block %d: %w", block, ErrCorrupt)
-				}
-			}
-			return nil
+			return t.verifyBlocks(d, block, in)
 		}
 	})
+}
+
+// VerifyBlocks checks whole blocks of the data, from the one with the number first on, as
+// [Tree.Verify] does. It may be called by several goroutines.
+func (t *Tree) VerifyBlocks(first int64, blocks []byte) error {
+	if n := int64(len(blocks)); n%BlockSize != 0 || first < 0 || first+n/BlockSize > t.Superblock.DataBlocks {
+		return fmt.Errorf("verify data: %d bytes from block %d on, of %d blocks: %w", n, first, t.Superblock.DataBlocks, ErrCorrupt)
+	}
+	return t.verifyBlocks(newDigester(t.Superblock.Salt), first, blocks)
+}
+
+func (t *Tree) verifyBlocks(d *digester, first int64, blocks []byte) error {
+	for ; len(blocks) > 0; blocks, first = blocks[BlockSize:], first+1 {
+		if !bytes.Equal(d.block(blocks[:BlockSize]), t.want(first)) {
+			return fmt.Errorf("verify data: block %d: %w", first, ErrCorrupt)
+		}
+	}
+	return nil
 }
 
 // Writer returns a writer that passes data on to w block by block, each only
