@@ -91,10 +91,10 @@ func sameLink(f *spdx.File, got string) error {
 	return nil
 }
 
-// sameFile holds a regular file against its entry.
-func sameFile(f *spdx.File, r io.Reader) error {
+// sameFile holds a regular file, of which content writes all bytes, against its entry.
+func sameFile(f *spdx.File, content func(io.Writer) (int64, error)) error {
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, struct{ io.Reader }{r}, make([]byte, 256<<10)); err != nil {
+	if _, err := content(h); err != nil {
 		return fmt.Errorf("%s: %w", f.FileName, err)
 	}
 	return sameDigest(f, hex.EncodeToString(h.Sum(nil)))
@@ -118,6 +118,7 @@ func CheckInitrd(doc *spdx.Document, image []byte, commandLine string) (int, err
 	if err != nil {
 		return 0, fmt.Errorf("check initrd: %w", err)
 	}
+	buffer := make([]byte, 256<<10)
 	err = initrd.Read(image, commandLine, func(h *cpio.Header, content io.Reader) error {
 		kind := h.Mode & cpio.TypeMask
 		if kind == cpio.TypeDir {
@@ -129,7 +130,7 @@ func CheckInitrd(doc *spdx.Document, image []byte, commandLine string) (int, err
 		}
 		switch kind {
 		case cpio.TypeRegular:
-			return sameFile(f, content)
+			return sameFile(f, func(w io.Writer) (int64, error) { return io.CopyBuffer(w, content, buffer) })
 		case cpio.TypeSymlink:
 			target, err := io.ReadAll(io.LimitReader(content, cpio.MaxName))
 			if err != nil {

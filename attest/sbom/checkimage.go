@@ -3,7 +3,6 @@ package sbom
 import (
 	"context"
 	"fmt"
-	"io"
 	"runtime"
 
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
@@ -12,8 +11,11 @@ import (
 	"github.com/mastercard/mangos/format/erofs"
 )
 
-// maxDepth bounds how deep an image's folders may be nested.
-const maxDepth = 256
+// Limits of an image: how deep its folders may be nested, and the bytes of its files.
+const (
+	maxDepth   = 256
+	maxContent = 64 << 30
+)
 
 // CheckImage holds the files of a document's component against an image: every
 // regular file and symbolic link of the image is listed with its digest, and
@@ -30,9 +32,13 @@ func CheckImage(ctx context.Context, doc *spdx.Document, component string, img *
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
+	left := int64(maxContent)
 	err = walkImage(img, root, ".", 0, func(name string, inode *erofs.Inode) error {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if left -= inode.Size; left < 0 {
+			return fmt.Errorf("%s: the files have more than %d bytes together: %w", name, int64(maxContent), ErrDiffers)
 		}
 		f, err := l.find(name)
 		if err != nil {
@@ -93,5 +99,5 @@ func same(f *spdx.File, inode *erofs.Inode) error {
 	case !inode.IsRegular():
 		return fmt.Errorf("%s is neither a file nor a symbolic link (%s): %w", f.FileName, inode.TypeName(), ErrDiffers)
 	}
-	return sameFile(f, io.NewSectionReader(inode.Open(), 0, inode.Size))
+	return sameFile(f, inode.Open().WriteTo)
 }

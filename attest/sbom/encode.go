@@ -86,6 +86,26 @@ func contentDigest(doc *spdx.Document) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// bareDigest is [contentDigest] of a document that is spelled as text, and has this
+// namespace.
+func bareDigest(text []byte, namespace string) (string, error) {
+	quoted, err := quote(namespace)
+	if err != nil {
+		return "", err
+	}
+	// A newline before a quote stands in no string.
+	const key = "\n\"documentNamespace\":"
+	before, after, ok := bytes.Cut(text, []byte(key+quoted))
+	if !ok {
+		return "", fmt.Errorf("it has no namespace: %w", ErrDocument)
+	}
+	h := sha256.New()
+	h.Write(before)
+	h.Write([]byte(key + `""`))
+	h.Write(after)
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // namespaceOf is the namespace of a document with that content digest: a URI that
 // no other content has.
 func namespaceOf(doc *spdx.Document, digest string) string {

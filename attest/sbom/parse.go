@@ -30,7 +30,7 @@ func Parse(text []byte) (*spdx.Document, error) {
 	if !bytes.Equal(again, text) {
 		return nil, fmt.Errorf("parse bill of materials: it is not spelled as this program spells it: %w", ErrDocument)
 	}
-	digest, err := contentDigest(&doc)
+	digest, err := bareDigest(text, doc.DocumentNamespace)
 	if err != nil {
 		return nil, fmt.Errorf("parse bill of materials: %w", err)
 	}

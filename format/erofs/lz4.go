@@ -5,6 +5,10 @@ import (
 	"errors"
 )
 
+// wide is how many bytes are copied at once where there are few, and room for more: most
+// of a block is such pieces. What was copied too much, the next piece overwrites.
+const wide = 16
+
 var errLZ4 = errors.New("malformed lz4 block")
 
 // decodeLZ4 decodes an LZ4 block (the format of lz4_Block_format.md) into
@@ -26,7 +30,12 @@ func decodeLZ4(out, in []byte, partial bool) error {
 			}
 			literals = len(out) - o
 		}
-		o += copy(out[o:], in[i:i+literals])
+		if literals <= wide && len(in)-i >= wide && len(out)-o >= wide {
+			*(*[wide]byte)(out[o:]) = *(*[wide]byte)(in[i:])
+		} else {
+			copy(out[o:], in[i:i+literals])
+		}
+		o += literals
 		i += literals
 		if o == len(out) && (partial || i == len(in)) {
 			return nil
@@ -47,7 +56,13 @@ func decodeLZ4(out, in []byte, partial bool) error {
 			}
 			length = len(out) - o
 		}
-		copyMatch(out, o, distance, length)
+		if length <= 2*wide && distance >= wide && len(out)-o >= 2*wide {
+			from := out[o-distance:]
+			*(*[wide]byte)(out[o:]) = *(*[wide]byte)(from)
+			*(*[wide]byte)(out[o+wide:]) = *(*[wide]byte)(from[wide:])
+		} else {
+			copyMatch(out, o, distance, length)
+		}
 		o += length
 		if o == len(out) && partial {
 			return nil

@@ -73,32 +73,77 @@ func (r *Reader) readSome(b []byte, off int64) (int, error) {
 		return packed.ReadAt(b, x.Physical+skip)
 	}
 	if r.decoded == nil {
-		var err error
-		if r.decoded, err = img.decode(x); err != nil {
-			return 0, fmt.Errorf("inode %d: offset %d: %w", r.inode.NID, x.Logical, err)
+		decoded := make([]byte, x.Length)
+		if err := r.inode.decode(decoded, x); err != nil {
+			return 0, err
 		}
+		r.decoded = decoded
 	}
 	return copy(b, r.decoded[skip:]), nil
 }
 
-var storedBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
+// pieceSize is how much is written at once of what is stored as it is.
+const pieceSize = 256 << 10
 
-// decode reads and decodes a whole extent.
-func (img *Image) decode(x Extent) ([]byte, error) {
-	p := storedBuffers.Get().(*[]byte)
-	defer storedBuffers.Put(p)
-	if int64(cap(*p)) < x.Stored {
-		*p = make([]byte, x.Stored)
+// WriteTo writes the whole content to w, each extent as it comes out of the decoder. It
+// implements [io.WriterTo].
+func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
+	p := buffers.Get().(*[]byte)
+	defer buffers.Put(p)
+	for n < r.inode.Size {
+		x, err := r.inode.ExtentAt(n)
+		if err != nil {
+			return n, err
+		}
+		var piece []byte
+		if x.Encoding.Compressed() || x.Encoding == Interlaced {
+			piece = sized(p, x.Length)
+			if err := r.inode.decode(piece, x); err != nil {
+				return n, err
+			}
+			piece = piece[n-x.Logical:]
+		} else {
+			piece = sized(p, min(pieceSize, x.Logical+x.Length-n))
+			if _, err := r.ReadAt(piece, n); err != nil {
+				return n, err
+			}
+		}
+		written, err := w.Write(piece)
+		if n += int64(written); err != nil {
+			return n, err
+		}
 	}
-	stored := (*p)[:x.Stored]
-	if err := img.ReadRaw(stored, x.Physical); err != nil {
-		return nil, err
+	return n, nil
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, pieceSize); return &b }}
+
+// sized makes a buffer so long; what is in it is of no meaning.
+func sized(p *[]byte, n int64) []byte {
+	if int64(cap(*p)) < n {
+		*p = make([]byte, n)
 	}
-	out := make([]byte, x.Length)
-	if x.Encoding == Interlaced {
-		return out, rotate(out, stored, x.Logical&(img.super.BlockSize()-1))
+	return (*p)[:n]
+}
+
+// decode reads and decodes a whole extent into out, which has its length.
+func (i *Inode) decode(out []byte, x Extent) error {
+	p := buffers.Get().(*[]byte)
+	defer buffers.Put(p)
+	stored := sized(p, x.Stored)
+	err := i.img.ReadRaw(stored, x.Physical)
+	switch {
+	case err != nil:
+		return err
+	case x.Encoding == Interlaced:
+		err = rotate(out, stored, x.Logical&(i.img.super.BlockSize()-1))
+	default:
+		err = decompress(x.Encoding, out, stored, i.img.super.has(featZeroPadding), x.Partial)
 	}
-	return out, decompress(x.Encoding, out, stored, img.super.has(featZeroPadding), x.Partial)
+	if err != nil {
+		return fmt.Errorf("inode %d: offset %d: %w", i.NID, x.Logical, err)
+	}
+	return nil
 }
 
 // rotate undoes the interlaced layout: the byte for offset o of a block lies at
