@@ -33,8 +33,8 @@
 // the initrd does not change the root. The release's lists every file of every
 // part, that document among them.
 //
-// [CheckImage], [CheckOwners], [CheckInitrd], [CheckFiles], [CheckArtifact] and
-// [CheckLock] hold a document against what it describes.
+// [CheckImage], [CheckOwners], [CheckInitrd], [CheckBoot], [CheckMicrocode], [CheckFiles],
+// [CheckArtifact] and [CheckLock] hold a document against what it describes.
 //
 // The same inputs give the same bytes: the namespace is made from the content,
 // the date is the epoch of the image, everything is sorted, and each element is

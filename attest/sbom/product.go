@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mastercard/mangos/attest/tree"
@@ -158,9 +159,16 @@ func (p *Product) microcode(ctx context.Context, copyrights map[string][]byte) (
 	t.Tree = files
 	c := &Component{
 		Name: "microcode", Title: "processor microcode", Purpose: "FIRMWARE", Copyright: copyrights,
-		Comment: "The files of the packages, of which the .bin files, joined for each vendor, are in the kernel image.",
+		Comment: "The files of the packages that are in the kernel image, joined for each vendor in the order of their names.",
 	}
-	return c, t.Collect(ctx, c)
+	if err := t.Collect(ctx, c); err != nil {
+		return nil, err
+	}
+	c.Files = slices.DeleteFunc(c.Files, func(f File) bool {
+		return f.Link || !slices.ContainsFunc(initrd.Vendors, func(v initrd.Vendor) bool { return v.Has(f.Path) })
+	})
+	c.onlyOwners()
+	return c, nil
 }
 
 func (p *Product) boot(ctx context.Context, copyrights map[string][]byte) (*Component, error) {

@@ -34,10 +34,12 @@
 //   - unsigned-set: what should be the same for everybody is what the list says.
 //   - pcr-values, pcr-signatures: what the TPM will measure, computed anew, and
 //     the signatures over it.
-//   - sbom: it lists exactly the files of the root on the disk, of the initrd in
-//     the kernel image, and of the kernel as its step made it. The root's packages
-//     are those that dpkg's database in it has, and its files are in the packages
-//     that own them there.
+//   - sbom: it lists exactly the files of the root on the disk, and, of the kernel
+//     image, those of the initrd, the kernel, the stub that starts it, and the
+//     microcode; and the boot loader. Signatures and certificates are taken off before.
+//     The files of the kernel that are not in an image (its configuration, say) are
+//     those that its step made. The root's packages are those that dpkg's database in
+//     it has, and its files are in the packages that own them there.
 //   - sbom-lock: its packages, their sources with each file, the kernel's source and
 //     the suites are what the lock says of them; its Go modules have the sums of
 //     go.sum; each file is in one element.
@@ -45,9 +47,17 @@
 //     whole, and what a device takes for it.
 //   - try-out: what try-out keys have signed says so, and the policy accepts it.
 //
-// What the bill of materials says and nothing here holds against anything: the files
-// of its components "boot" and "microcode"; which package a file of the initrd is of,
-// and that none of its packages is missing; that the modules of a Go program are those
-// that are linked into it; trees and commits of sources; licences; where a file of no
-// package is from. For these stands the statement of the step that wrote it.
+// What the bill of materials says and nothing here holds against anything: which package
+// a file beside the root is of, and that none of these packages is missing; that the
+// modules of a Go program are those that are linked into it; trees and commits of sources;
+// licences; where a file of no package is from. For these stands the statement of the step
+// that wrote it.
+//
+// The Go toolchain and the Go modules were fetched before anything was recorded: by the go
+// command, which held them against the checksum database and go.sum. The steps "toolchain"
+// and "modules" name what was there then, and have no command. Of a module the recorder has
+// seen that its content is what go.sum says, and so can a verifier ([Modules]); of the
+// toolchain the release has the digest of its tree alone. Who compiles the same programs
+// with a toolchain of his own, or compares with another organisation's statement, knows
+// more.
 package verify

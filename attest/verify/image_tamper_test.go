@@ -45,6 +45,9 @@ func TestImageTampering(t *testing.T) {
 		{"PCR policies of another bank", func(c *copied) {
 			c.become(verifytest.New(c.t, c.t.TempDir(), "Example", "hello", verifytest.Bank("sha1")))
 		}, "pcr-signatures", `unknown key…"sha1"`},
+		{"another boot loader than the bill of materials lists", swapped("loader"), "sbom", "check boot: /usr/lib/systemd/boot/efi/systemd-bootx64.efi has…in the list"},
+		{"another stub than the bill of materials lists", swapped("stub"), "sbom", "check boot: /usr/lib/systemd/boot/efi/linuxx64.efi.stub has…in the list"},
+		{"other microcode than the bill of materials lists", swapped("microcode"), "sbom", "check microcode: AuthenticAMD.bin: …not what follows"},
 		{"checksums that another key signed", func(c *copied) { c.trustOther("release.pub") }, "checksums-signature", ""},
 		{"a mark of a try-out build that is not right", func(c *copied) {
 			// The policy of a real one, which is a try-out build, no longer accepts that.
@@ -77,6 +80,13 @@ func TestImageTampering(t *testing.T) {
 				t.Errorf("the check %s should say %q; failed: %q", row.check, row.detail, got)
 			}
 		})
+	}
+}
+
+// swapped makes a release whose own part for booting is another one than is listed.
+func swapped(part string) func(*copied) {
+	return func(c *copied) {
+		c.become(verifytest.New(c.t, c.t.TempDir(), "Example", "hello", verifytest.Swapped(part)))
 	}
 }
 

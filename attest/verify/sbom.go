@@ -2,6 +2,8 @@ package verify
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
@@ -10,6 +12,7 @@ import (
 	"github.com/mastercard/mangos/format/erofs"
 	"github.com/mastercard/mangos/modules/debian/lock"
 	"github.com/mastercard/mangos/modules/image/unsigned"
+	"github.com/mastercard/mangos/modules/kernel/artifact"
 )
 
 // sbomName is the name of the bill of materials in the release.
@@ -29,22 +32,36 @@ func (m *image) readSBOM(r *folder) (*spdx.Document, error) {
 }
 
 // checkSBOM holds the files that the bill of materials lists against those of the
-// root on the disk, of the initrd in the kernel image, and of the kernel as it was
-// made.
-func (m *image) checkSBOM(ctx context.Context, all statements, doc *spdx.Document) (string, error) {
-	rootFiles, err := m.checkListedRoot(ctx, doc)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
+// root on the disk, of the initrd, the kernel, the stub and the microcode in the kernel
+// image, and against the boot loader. What a kernel has beside its image is held against
+// what was made.
+func (m *image) checkSBOM(ctx context.Context, all statements, doc *spdx.Document, loader []byte) (string, error) {
+	var counts []any
+	for _, check := range []func() (int, error){
+		func() (int, error) { return m.checkListedRoot(ctx, doc) },
+		func() (int, error) {
+			return sbom.CheckInitrd(doc, m.uki.Section(".initrd"), string(m.uki.Section(".cmdline")))
+		},
+		func() (int, error) { return sbom.CheckFiles(doc, "kernel", m.madeKernel(all)) },
+		func() (int, error) { return sbom.CheckBoot(doc, loader, m.uki) },
+		func() (int, error) { return sbom.CheckMicrocode(doc, m.uki.Section(".ucode")) },
+	} {
+		n, err := check()
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", m.sbomName(), err)
+		}
+		counts = append(counts, n)
 	}
-	initrdFiles, err := sbom.CheckInitrd(doc, m.uki.Section(".initrd"), string(m.uki.Section(".cmdline")))
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
-	}
-	kernelFiles, err := sbom.CheckFiles(doc, "kernel", all.folder("kernel-packed", "kernel/"))
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
-	}
-	return fmt.Sprintf("%d files of the root, %d of the initrd, %d of the kernel, all and no other", rootFiles, initrdFiles, kernelFiles), nil
+	return fmt.Sprintf("%d files of the root, %d of the initrd, %d of the kernel, %d to boot it, %d of microcode, all and no other", counts...), nil
+}
+
+// madeKernel are the digests of a kernel's files: of the one in the kernel image, without
+// its certificate, and of the others as the step that packs them made them.
+func (m *image) madeKernel(all statements) map[string]string {
+	digests := all.folder("kernel-packed", "kernel/")
+	sum := sha256.Sum256(m.kernel)
+	digests[artifact.BzImage] = hex.EncodeToString(sum[:])
+	return digests
 }
 
 // checkListedRoot holds the files of the root, their packages, and its image against

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"bytes"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,12 @@ func TestSBOMTampering(t *testing.T) {
 		{"a file of the initrd less", func(b *document) { b.withoutFile("initrd") }, "sbom", "check initrd: …not listed once"},
 		{"a file of the kernel less", func(b *document) { b.withoutFile("kernel") }, "sbom", "check kernel: …not listed once"},
 		{"a file of the initrd more", func(b *document) { b.file("initrd", false).FileName += "x" }, "sbom", "check initrd: …wrong identifier"},
+		{"another digest of the boot loader", func(b *document) { b.anotherDigest(b.bootFile("systemd-bootx64.efi")) }, "sbom", "check boot: …systemd-bootx64.efi has…in the list"},
+		{"another digest of the stub", func(b *document) { b.anotherDigest(b.bootFile("linuxx64.efi.stub")) }, "sbom", "check boot: …linuxx64.efi.stub has…in the list"},
+		{"a boot program less", func(b *document) { b.withoutFile("boot") }, "sbom", "check boot: …not listed once"},
+		{"another digest of a file of the microcode", func(b *document) { b.anotherFile("microcode") }, "sbom", "check microcode: …not what follows"},
+		{"a file of the microcode less", func(b *document) { b.withoutFile("microcode") }, "sbom", "check microcode: "},
+		{"a file of the microcode that is no microcode", func(b *document) { b.rename("microcode", "usr/lib/firmware/amd-ucode/README") }, "sbom", "check microcode: "},
 		{"files of the root that are left out", func(b *document) {
 			b.pkg("component-root").PackageVerificationCode.ExcludedFiles = []string{"./etc/x"}
 		}, "sbom", "check image: the document leaves out"},
@@ -102,12 +109,38 @@ func (b *document) file(component string, link bool) *spdx.File {
 	return nil
 }
 
-func (b *document) anotherFile(component string) {
-	for i, sum := range b.file(component, false).Checksums {
+func (b *document) anotherFile(component string) { b.anotherDigest(b.file(component, false)) }
+
+func (b *document) anotherDigest(f *spdx.File) {
+	for i, sum := range f.Checksums {
 		if sum.Algorithm == common.SHA256 {
-			b.file(component, false).Checksums[i].Value = zeros
+			f.Checksums[i].Value = zeros
 		}
 	}
+}
+
+// bootFile is the boot program of that name.
+func (b *document) bootFile(name string) *spdx.File {
+	b.t.Helper()
+	for _, f := range b.Files {
+		if sbom.ComponentOf(f.FileSPDXIdentifier) == "boot" && path.Base(f.FileName) == name {
+			return f
+		}
+	}
+	b.t.Fatalf("there is no %s", name)
+	return nil
+}
+
+// rename gives a file of a component another path.
+func (b *document) rename(component, to string) {
+	f := b.file(component, false)
+	id := common.ElementID(component + "-file-" + digest([]byte(to))[:16])
+	for _, r := range b.Relationships {
+		if r.RefB.ElementRefID == f.FileSPDXIdentifier {
+			r.RefB.ElementRefID = id
+		}
+	}
+	f.FileName, f.FileSPDXIdentifier = "./"+to, id
 }
 
 // withoutFile takes out a file, and what is said of it.

@@ -188,7 +188,9 @@ func (v *verifier) checks() []check {
 		{"unsigned-set", facts(&v.listed), facts(&v.scanned, &v.formed, &v.stated), func() (string, error) { return m.checkUnsigned(r, v.all) }},
 		{"pcr-values", facts(&v.predicted), facts(), func() (string, error) { return m.checkPCRs(r) }},
 		{"pcr-signatures", facts(&v.predicted), facts(), func() (string, error) { return m.checkPCRSignatures(trust) }},
-		{"sbom", facts(&v.sbomRead), facts(&v.opened, &v.stated), func() (string, error) { return m.checkSBOM(v.ctx, v.all, v.sbom) }},
+		{"sbom", facts(&v.sbomRead), facts(&v.opened, &v.booted, &v.certified, &v.stated), func() (string, error) {
+			return m.checkSBOM(v.ctx, v.all, v.sbom, v.esp[bootLoader])
+		}},
 		{"sbom-lock", facts(), facts(&v.sbomRead, &v.locked), func() (string, error) { return m.checkSBOMLock(r, v.sbom, v.lock) }},
 		{"extension", facts(), facts(&v.listed), func() (string, error) { return m.checkExtension(r, trust) }},
 		{"try-out", facts(), facts(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},

@@ -20,6 +20,7 @@ const (
 	optFileAlign    = 36
 	optImageSize    = 56
 	optChecksum     = 64
+	optDLL          = 70 // DllCharacteristics
 	sectionHeader   = 40
 	secVirtualSize  = 8
 	secAddress      = 12
@@ -82,14 +83,20 @@ func (u *Image) NormalForm(replace map[string][]byte) ([]byte, error) {
 		end = address + int64(len(content))
 		kept++
 	}
+	u.putHeader(out, kept, initialized, end+pad(end, h.sectionAlign))
+	return out, nil
+}
+
+// putHeader writes into out, which begins as the image does, that it has this many
+// sections, bytes of initialized data and bytes in memory, and no signature.
+func (u *Image) putHeader(out []byte, sections int, initialized uint32, size int64) {
 	coff := out[u.file.Header.Offset:]
-	le.PutUint16(coff[coffSections:], uint16(kept))
+	le.PutUint16(coff[coffSections:], uint16(sections))
 	optional := coff[optionalStart:]
 	le.PutUint32(optional[optInitialized:], initialized)
-	le.PutUint32(optional[optImageSize:], uint32(end+pad(end, h.sectionAlign)))
+	le.PutUint32(optional[optImageSize:], uint32(size))
 	le.PutUint32(optional[optChecksum:], 0)
 	clear(out[u.file.Directory.Offset:][:u.file.Directory.Size])
-	return out, nil
 }
 
 var le = binary.LittleEndian
@@ -103,7 +110,7 @@ type header struct {
 // writes.
 func (u *Image) header() (header, error) {
 	optional := u.data[u.file.Header.Offset+optionalStart : u.file.Header.Offset+u.file.Header.Size]
-	if len(optional) < optChecksum+4 || le.Uint16(optional) != 0x20b || u.file.Directory == (pe.Part{}) {
+	if len(optional) < optDLL+2 || le.Uint16(optional) != 0x20b || u.file.Directory == (pe.Part{}) {
 		return header{}, fmt.Errorf("not a 64-bit image: %w", ErrFormat)
 	}
 	h := header{

@@ -7,7 +7,9 @@ import (
 	"debug/buildinfo"
 	"encoding/hex"
 	"io"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/format/cpio"
 	"github.com/mastercard/mangos/format/dpkg"
+	"github.com/mastercard/mangos/format/uki/ukitest"
 	"github.com/mastercard/mangos/modules/debian/lock"
 	"github.com/mastercard/mangos/modules/kernel/artifact"
 )
@@ -89,7 +92,15 @@ func (w *World) input(l *lock.Lock, content string) sbom.Input {
 	for _, name := range []string{artifact.BzImage, artifact.SystemMap, artifact.Config, artifact.Ranges, artifact.Release, artifact.Vmlinux} {
 		kernel.Files = append(kernel.Files, file(name, string(w.bytes["kernel/"+name])))
 	}
-	return sbom.Input{Name: Name, Version: Version, Epoch: Epoch, Lock: l, Components: []sbom.Component{root, initrd, kernel}}
+	boot := sbom.Component{Name: "boot", Title: "boot programs"}
+	for _, name := range []string{"linuxx64.efi.stub", "systemd-bootx64.efi"} {
+		boot.Files = append(boot.Files, file("usr/lib/systemd/boot/efi/"+name, string(ukitest.Image())))
+	}
+	microcode := sbom.Component{Name: "microcode", Title: "processor microcode"}
+	for _, name := range slices.Sorted(maps.Keys(microcodeFiles)) {
+		microcode.Files = append(microcode.Files, file(name, microcodeFiles[name]))
+	}
+	return sbom.Input{Name: Name, Version: Version, Epoch: Epoch, Lock: l, Components: []sbom.Component{root, initrd, microcode, boot, kernel}}
 }
 
 func file(path, content string) sbom.File {
@@ -102,6 +113,14 @@ func linkTo(path, target string) sbom.File {
 	f := file(path, target)
 	f.Link, f.Target = true, target
 	return f
+}
+
+// microcodeFiles are what packages have of microcode.
+var microcodeFiles = map[string]string{
+	"usr/lib/firmware/amd-ucode/microcode_amd.bin":        "DMA\x00 family 10",
+	"usr/lib/firmware/amd-ucode/microcode_amd_fam15h.bin": "DMA\x00 family 15",
+	"usr/lib/firmware/intel-ucode/06-0f-06":               "\x01\x00\x00\x00 one \x01\x00\x00\x00 two",
+	"usr/lib/firmware/intel-ucode/06-0f-07":               "\x01\x00\x00\x00 three",
 }
 
 // gate is a program of the initrd.

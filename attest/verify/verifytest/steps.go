@@ -351,18 +351,23 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	var appended bytes.Buffer
 	must(t, initrd.Append(&appended, bytes.NewReader(base), line))
 	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/usr/lib/mangos/gate"), map[string][]byte{"initrd.cpio": base})
-	w.step(t, "microcode", append(w.tools("imagetools"), "microcode.tree"), map[string][]byte{"microcode.cpio": []byte("microcode")})
+	microcode := w.microcode(t)
+	w.step(t, "microcode", append(w.tools("imagetools"), "microcode.tree"), map[string][]byte{"microcode.cpio": microcode})
 	sections := func(kernel []byte, more ...ukitest.Part) []byte {
 		parts := ukitest.Parts(
-			".osrel", string(w.bytes["os-release"]), ".cmdline", line, ".uname", "6.12.0-test", ".ucode", "microcode",
+			".osrel", string(w.bytes["os-release"]), ".cmdline", line, ".uname", "6.12.0-test", ".ucode", string(microcode),
 			".linux", string(kernel), ".initrd", appended.String(),
 		)
-		return ukitest.Image(append(parts, more...)...)
+		program := ukitest.Image(append(parts, more...)...)
+		if w.swapped == "stub" {
+			program[ukitest.Headers] ^= 1
+		}
+		return program
 	}
 	normal := sections(w.bytes["kernel/bzImage"])
 	files := map[string]string{}
 	for name, content := range map[string][]byte{
-		unsigned.Initrd: appended.Bytes(), unsigned.CommandLine: []byte(line), unsigned.UKI: normal, unsigned.Microcode: []byte("microcode"),
+		unsigned.Initrd: appended.Bytes(), unsigned.CommandLine: []byte(line), unsigned.UKI: normal, unsigned.Microcode: microcode,
 		unsigned.Root: w.bytes["root.erofs"], unsigned.Tree: w.bytes["root.verity"], unsigned.RootHash: w.bytes["roothash"],
 		unsigned.OSRelease: w.bytes["os-release"], unsigned.Vmlinux: w.bytes["kernel/vmlinux"], unsigned.BzImage: w.bytes["kernel/bzImage"],
 		unsigned.Uname: w.bytes["kernel/release"], unsigned.SBOM: w.Files[sbomFile],
@@ -392,13 +397,31 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	pcrsig, err := json.Marshal(banks)
 	must(t, err)
 	w.sign(t, "signed.efi", sections(o.Kernel, ukitest.Parts(".pcrpkey", string(o.PCRPublic), ".pcrsig", string(pcrsig))...))
-	w.sign(t, "boot.efi", ukitest.Image())
+	loader := ukitest.Image()
+	if w.swapped == "loader" {
+		loader[ukitest.Headers] ^= 1
+	}
+	w.sign(t, "boot.efi", loader)
 	w.Files[w.Names.Image] = w.read(t, w.path("signed.efi"))
 	w.Files[w.Names.PCRs], err = unified.Expect(Name, Version, phases).JSON()
 	must(t, err)
 	w.step(t, "sign-boot", append(w.tools("imagetools"), "keys/secure-boot.crt"), map[string][]byte{"boot.efi": w.read(t, w.path("boot.efi"))})
 	w.step(t, "sign", append(w.tools("imagetools"), "uki.efi", "certified/bzImage", "keys/pcr.pub", "keys/secure-boot.crt"),
 		map[string][]byte{w.Names.Image: w.Files[w.Names.Image], w.Names.PCRs: w.Files[w.Names.PCRs]})
+}
+
+// microcode makes the archive of microcode.
+func (w *World) microcode(t testing.TB) []byte {
+	t.Helper()
+	for name, content := range microcodeFiles {
+		if w.swapped == "microcode" {
+			content += "x"
+		}
+		w.write(t, "microcode/"+name, []byte(content))
+	}
+	var b bytes.Buffer
+	must(t, initrd.Microcode(&b, w.path("microcode")))
+	return b.Bytes()
 }
 
 // sign signs an EFI program.

@@ -50,6 +50,7 @@ type World struct {
 	extension string
 	sum       string // of the Go module, as in go.sum
 	bank      string // of PCRs, that the kernel image signs policies for besides SHA-256's
+	swapped   string // part of what boots that is not the one that the bill of materials lists
 
 	items map[string]record.Item
 	bytes map[string][]byte
@@ -70,6 +71,10 @@ func Extended(keys string) Option {
 
 // Bank gives the kernel image signed PCR policies for this bank as well.
 func Bank(name string) Option { return func(w *World) { w.bank = name } }
+
+// Swapped has a release boot with another part than the bill of materials lists: its
+// "loader", "stub" or "microcode". All else that is said of it agrees with it.
+func Swapped(part string) Option { return func(w *World) { w.swapped = part } }
 
 // New makes the release of an organisation, whose name is in the certificates,
 // with all that it is made of in the new folder dir. The root file system holds
