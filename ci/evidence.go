@@ -2,20 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"dagger/mangos/internal/dagger"
 )
 
 // records returns the records of all steps of a release, STEP.json, as a folder
 // that is known by its content: those of the image's own steps are given.
-func (m *Mangos) records(ctx context.Context, plan string, more ...*dagger.Directory) (*dagger.Directory, error) {
-	var p struct{ Microcode bool }
-	if err := json.Unmarshal([]byte(plan), &p); err != nil {
-		return nil, fmt.Errorf("read plan: %w", err)
-	}
+func (m *Mangos) records(ctx context.Context, p plan, more ...*dagger.Directory) (*dagger.Directory, error) {
 	all := m.sourceRecord().
+		WithDirectory("/", p.records).
 		WithDirectory("/", m.built().Records()).
 		WithDirectory("/", m.selections().Records())
 	for _, folder := range more {
@@ -49,16 +44,12 @@ func (m *Mangos) records(ctx context.Context, plan string, more ...*dagger.Direc
 // lockFiles returns what names every input of a release, the lock and go.sum, under
 // names of the release, and the distribution's indexes: with them it is verified and
 // traced offline. The record is of the step that got the indexes.
-func (m *Mangos) lockFiles(plan string) (files, records *dagger.Directory, err error) {
-	var p struct{ Name, Version string }
-	if err := json.Unmarshal([]byte(plan), &p); err != nil {
-		return nil, nil, fmt.Errorf("read plan: %w", err)
-	}
+func (m *Mangos) lockFiles(p plan) (files, records *dagger.Directory) {
 	name := p.Name + "_" + p.Version
 	origin := m.origin(name)
 	return origin.Files().
 		WithFile(name+".lock.json", m.Locked).
-		WithFile(name+".go.sum", m.Source.File("go.sum")), origin.Records(), nil
+		WithFile(name+".go.sum", m.Source.File("go.sum")), origin.Records()
 }
 
 // origin returns the distribution's indexes that the lock names, as one file whose name

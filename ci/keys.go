@@ -42,7 +42,7 @@ func (m *Mangos) ExportDigests(
 		return nil, err
 	}
 	given := m.configuration(org, orgCounter)
-	digests := signer.Digests(p.unsigned.Files(), p.bzImage(), plan, dagger.ImageSignerDigestsOpts{Org: given.tree, OrgCounter: given.counter})
+	digests := signer.Digests(p.unsigned.Files(), p.bzImage(), plan.text, dagger.ImageSignerDigestsOpts{Org: given.tree, OrgCounter: given.counter})
 	if left, err := pending(ctx, digests); left || err != nil {
 		return digests, err
 	}
@@ -50,11 +50,11 @@ func (m *Mangos) ExportDigests(
 	if err != nil {
 		return nil, err
 	}
-	digests = signer.EvidenceDigests(records, m.program("attest"), p.unsigned.Files(), plan)
+	digests = signer.EvidenceDigests(records, m.program("attest"), p.unsigned.Files(), plan.text)
 	if left, err := pending(ctx, digests); left || err != nil {
 		return digests, err
 	}
-	return signer.SumsDigests(signer.Evidence(files, records, m.program("attest"), p.unsigned.Files(), plan)), nil
+	return signer.SumsDigests(signer.Evidence(files, records, m.program("attest"), p.unsigned.Files(), plan.text)), nil
 }
 
 // pending tells whether there is more to sign than the list of it.

@@ -266,25 +266,42 @@ func (m *Mangos) kernelInputs(ctx context.Context, variation string) (*kernelInp
 	}, nil
 }
 
+// plan is what the definition says of an image.
+type plan struct {
+	Name, Version string
+	Microcode     bool
+	// text is plan.json, as the steps have it, and records the record of its step.
+	text    string
+	records *dagger.Directory
+}
+
 // image returns the module that makes images, with its tools, and what the
 // definition says of the image.
-func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.Image, string, error) {
+func (m *Mangos) image(ctx context.Context, version, variation string) (*dagger.Image, plan, error) {
 	tools, err := m.toolTree(ctx, "imagetools", variation)
 	if err != nil {
-		return nil, "", err
+		return nil, plan{}, err
 	}
 	selection, err := m.selection(ctx, "imagetools")
 	if err != nil {
-		return nil, "", err
+		return nil, plan{}, err
 	}
 	epoch, err := m.epoch(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, plan{}, err
 	}
 	image := dag.Image(m.program("image"), m.program("sandbox"), m.program("record"), tools.Files(), selection, epoch,
 		dagger.ImageOpts{Variation: variation})
-	plan, err := image.Plan(ctx, m.kept(m.Definition).File("mangos.toml"), dagger.ImagePlanOpts{Version: version})
-	return image, plan, err
+	made := image.Plan(m.kept(m.Definition).File("mangos.toml"), dagger.ImagePlanOpts{Version: version})
+	text, err := made.Files().File("plan.json").Contents(ctx)
+	if err != nil {
+		return nil, plan{}, err
+	}
+	p := plan{text: text, records: made.Records()}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return nil, plan{}, fmt.Errorf("read plan: %w", err)
+	}
+	return image, p, nil
 }
 
 // Unsigned returns what is the same for everybody who builds the lock, whatever
@@ -333,7 +350,7 @@ func (m *Mangos) common(ctx context.Context, kernel *dagger.Directory, version, 
 	if err != nil {
 		return nil, err
 	}
-	return image.Unsigned(root.Files(), initrd.Files(), microcode.Files(), kernel, m.kept(m.Trees), m.onDevice(), contents, m.account(), plan), nil
+	return image.Unsigned(root.Files(), initrd.Files(), microcode.Files(), kernel, m.kept(m.Trees), m.onDevice(), contents, m.account(), plan.text), nil
 }
 
 // contents returns which package each file of the sets that are unpacked only is of.

@@ -125,7 +125,7 @@ func (m *Mangos) configuration(tree *dagger.Directory, counter int) configuratio
 }
 
 func (m *Mangos) release(
-	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan, version string, org configuration,
+	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan plan, version string, org configuration,
 ) (*dagger.Directory, error) {
 	p, err := m.parts(ctx, signer, version)
 	if err != nil {
@@ -135,7 +135,7 @@ func (m *Mangos) release(
 	if err != nil {
 		return nil, err
 	}
-	return signer.Seal(signer.Evidence(files, records, m.program("attest"), p.unsigned.Files(), plan)), nil
+	return signer.Seal(signer.Evidence(files, records, m.program("attest"), p.unsigned.Files(), plan.text)), nil
 }
 
 // parts are what the signed files of a release are made of.
@@ -160,14 +160,11 @@ func (m *Mangos) parts(ctx context.Context, signer *dagger.ImageSigner, version 
 // unsealed returns the files of a release without evidence and checksums, and the
 // records of all steps.
 func (m *Mangos) unsealed(
-	ctx context.Context, p parts, image *dagger.Image, signer *dagger.ImageSigner, plan string, org configuration,
+	ctx context.Context, p parts, image *dagger.Image, signer *dagger.ImageSigner, plan plan, org configuration,
 ) (files, records *dagger.Directory, err error) {
-	split := image.Split(p.unsigned.Files(), plan)
-	made := signer.Files(p.unsigned.Files(), split.Files(), p.bzImage(), plan, dagger.ImageSignerFilesOpts{Org: org.tree, OrgCounter: org.counter})
-	locked, origin, err := m.lockFiles(plan)
-	if err != nil {
-		return nil, nil, err
-	}
+	split := image.Split(p.unsigned.Files(), plan.text)
+	made := signer.Files(p.unsigned.Files(), split.Files(), p.bzImage(), plan.text, dagger.ImageSignerFilesOpts{Org: org.tree, OrgCounter: org.counter})
+	locked, origin := m.lockFiles(plan)
 	records, err = m.records(ctx, plan, origin, p.kernel.Records(), p.unsigned.Records(), p.certified.Records(), split.Records(), made.Records())
 	if err != nil {
 		return nil, nil, err

@@ -84,6 +84,10 @@ func (m *Mangos) secondBuild(ctx context.Context, build string, kernel bool) (st
 	if err != nil {
 		return "", err
 	}
+	_, plan, err := m.image(ctx, "", build)
+	if err != nil {
+		return "", err
+	}
 	if updates, err = m.updates(ctx, again.Files(), build); err != nil {
 		return "", err
 	}
@@ -94,6 +98,7 @@ func (m *Mangos) secondBuild(ctx context.Context, build string, kernel bool) (st
 	traces = traces.
 		WithDirectory("/", trees).
 		WithDirectory("/", tools).
+		WithDirectory("/", plan.records.Directory("trace")).
 		WithDirectory("/", again.Records().Directory("trace")).
 		WithDirectory("/", updates.Records().Directory("trace"))
 	folders["/first"], folders["/second"], folders["/trace"] = first, second, traces
@@ -143,7 +148,7 @@ func (m *Mangos) updates(ctx context.Context, unsigned *dagger.Directory, variat
 	if err != nil {
 		return nil, err
 	}
-	return image.Split(unsigned, plan), nil
+	return image.Split(unsigned, plan.text), nil
 }
 
 // both makes two folders at the same time: each has steps that keep one processor
@@ -191,7 +196,7 @@ func (m *Mangos) secondKeys(ctx context.Context, build string) (string, error) {
 		}
 		signer := image.TryOut(m.program("attest"), dagger.ImageTryOutOpts{Set: x.set})
 		certified := m.linux().Certified(linux.Files(), signer.Certificate("verity.crt")).Files()
-		files := signer.Files(unsigned.Files(), dag.Directory(), certified.File("bzImage"), plan).Files()
+		files := signer.Files(unsigned.Files(), dag.Directory(), certified.File("bzImage"), plan.text).Files()
 		folders[x.folder] = certified.WithDirectory("/", files)
 	}
 	return m.compare([]string{"signed", "--set", "/set/unsigned", "--set", "/set/kernel", "/first", "/second"}, folders).CombinedOutput(ctx)

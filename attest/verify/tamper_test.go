@@ -82,6 +82,8 @@ func TestTampering(t *testing.T) {
 			c.restate("erofs", `"resolvedDependencies":[`, `"resolvedDependencies":[{"name":"a","digest":{"sha256":"`+zeros+`"}},`)
 			c.relink("erofs", func(l *in_toto.Link) { l.Materials["a"] = in_toto.HashObj{"sha256": zeros} })
 		}, "inputs", "step erofs used a …which no step made"},
+		{"a kernel image of another plan", anotherPlan, "inputs", "step uki used plan.json with SHA-256 0000…which no step made"},
+		{"a kernel image of another plan than its step's", anotherPlan, "layout", "artifact rule broken…plan.json…for Step 'uki'"},
 		{"another verity certificate as an input", func(c *copied) { c.swapKey("verity.crt") }, "inputs", "used keys/verity.crt with SHA-256 …which the policy does not have"},
 		{"another Secure Boot certificate as an input", func(c *copied) { c.swapKey("secure-boot.crt") }, "inputs", "used keys/secure-boot.crt with SHA-256 …which the policy does not have"},
 		{"another PCR key as an input", func(c *copied) { c.swapKey("pcr.pub") }, "inputs", "used keys/pcr.pub with SHA-256 …which the policy does not have"},
@@ -267,6 +269,16 @@ func lockEntry(c *copied) {
 	for _, step := range []string{"source", "lock"} {
 		c.restate(step, digest(text), digest(changed))
 	}
+}
+
+// anotherPlan has the kernel image made by another plan than the definition gives.
+func anotherPlan(c *copied) {
+	var was string
+	c.relink("uki", func(l *in_toto.Link) {
+		was = l.Materials["plan.json"]["sha256"]
+		l.Materials["plan.json"] = in_toto.HashObj{"sha256": zeros}
+	})
+	c.restate("uki", was, zeros)
 }
 
 // swapKey has all steps that had a public key of the organisation have had one that

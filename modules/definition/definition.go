@@ -97,7 +97,7 @@ func (d *Definition) check() error {
 		d.Distributions[name] = dist
 	}
 	if d.Image != nil {
-		if err := d.Image.check(); err != nil {
+		if err := d.Image.Check(); err != nil {
 			return fmt.Errorf("image: %w", err)
 		}
 	}

@@ -64,7 +64,8 @@ var (
 	commandWord  = regexp.MustCompile(`^[!-~]+$`)
 )
 
-func (i Image) check() error {
+// Check refuses what no image can be made of.
+func (i Image) Check() error {
 	switch {
 	case !imageName.MatchString(i.Name):
 		return fmt.Errorf("name %q: want lower-case letters, digits and dashes", i.Name)

@@ -14,6 +14,7 @@ import (
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/image/plan"
 )
 
 func newSBOM() *cobra.Command {
@@ -32,15 +33,15 @@ func newSBOM() *cobra.Command {
 
 // sbomOptions are the command's flags.
 type sbomOptions struct {
-	product              sbom.Product
-	lock, sources, goSum string
-	epoch, out           string
+	product        sbom.Product
+	plan, lock     string
+	sources, goSum string
+	epoch, out     string
 }
 
 func (o *sbomOptions) flags(c *cobra.Command) {
 	f, p := c.Flags(), &o.product
-	f.StringVar(&p.Name, "name", "mangos", "name of the image")
-	f.StringVar(&p.Version, "version", "", "its version")
+	f.StringVar(&o.plan, "plan", "", "what the definition says of the image (image plan)")
 	f.StringVar(&o.epoch, "epoch", os.Getenv("SOURCE_DATE_EPOCH"), "date of the document, seconds since 1970 (default $SOURCE_DATE_EPOCH)")
 	f.StringVar(&o.lock, "lock", "debian.lock.json", "the lock")
 	f.StringVar(&o.sources, "sources", "", "identities of the sources (optional)")
@@ -65,14 +66,18 @@ func (o *sbomOptions) flags(c *cobra.Command) {
 	f.StringVar(&p.KernelSource, "kernel-source", "linux", "source package that the kernel is compiled from")
 	f.StringVar(&p.Kernel, "kernel", "", "folder of the kernel without certificate (optional)")
 	f.StringVar(&o.out, "out", "", "file to write; compressed if its name ends in .zst")
-	for _, name := range []string{"version", "root", "initrd", "initrd-database", "out"} {
+	for _, name := range []string{"plan", "root", "initrd", "initrd-database", "out"} {
 		cobra.CheckErr(c.MarkFlagRequired(name))
 	}
 }
 
 func (o *sbomOptions) run(ctx context.Context) error {
-	in := sbom.Input{Name: o.product.Name, Version: o.product.Version}
-	var err error
+	p, err := plan.Load(o.plan)
+	if err != nil {
+		return err
+	}
+	o.product.Name, o.product.Version = p.Name, p.Version
+	in := sbom.Input{Name: p.Name, Version: p.Version}
 	if in.Epoch, err = strconv.ParseInt(o.epoch, 10, 64); err != nil || in.Epoch <= 0 {
 		return usageError{fmt.Errorf("--epoch or SOURCE_DATE_EPOCH is %q, want seconds since 1970", o.epoch)}
 	}

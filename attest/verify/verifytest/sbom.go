@@ -41,7 +41,7 @@ func program(content string) string { return strings.Repeat(content+"\n", 1000) 
 
 // sbomInputs are what makes a bill of materials.
 func (w *World) sbomInputs() []string {
-	return append(w.tools("imagetools"), "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
+	return append(w.tools("imagetools"), "plan.json", "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
 		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/usr/lib/mangos/extension", "program/attest")
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/mastercard/mangos/modules/image/disk"
 	"github.com/mastercard/mangos/modules/image/extension"
 	"github.com/mastercard/mangos/modules/image/initrd"
+	"github.com/mastercard/mangos/modules/image/plan"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
 	"github.com/mastercard/mangos/modules/image/unified"
@@ -80,6 +81,7 @@ func (w *World) steps(t testing.TB, content string) {
 	name := Name + "_" + Version + origin.Suffix
 	w.step(t, "origin", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/record"}, map[string][]byte{name: w.Files[name]})
 	w.packages(t, l)
+	w.plan(t)
 	w.step(t, "kernel", append(w.tools("build"), append(w.locked("source-linux"), "selection/source-linux.json", "source/modules/kernel/config/a.config")...), w.compiled(t))
 	w.step(t, "kernel-packed", append(w.tools("build"), w.below("compiled/")...), w.packed(t))
 	w.step(t, "certificate", append(w.below("kernel/"), "keys/verity.crt", "program/kernel", "program/sandbox", "program/record"), w.certified(t))
@@ -217,6 +219,18 @@ func (w *World) packages(t testing.TB, l *lock.Lock) {
 	}
 }
 
+// commandLine is the kernel's, without the root hash.
+const commandLine = "quiet panic=10"
+
+// plan is what the steps that make the image know of the definition.
+func (w *World) plan(t testing.TB) {
+	t.Helper()
+	p := plan.Plan{Name: Name, Version: Version, CommandLine: commandLine, Tries: 3, Microcode: true, ESPSize: 300 << 20, RootSize: 4 << 20, VeritySize: 1 << 20}
+	text, err := p.JSON()
+	must(t, err)
+	w.step(t, "plan", append(w.tools("imagetools"), "source/mangos.toml"), map[string][]byte{"plan.json": text})
+}
+
 // tree is what a set's packages become; of those that are unpacked only, there is
 // dpkg's database apart.
 func (w *World) tree(set string) map[string][]byte {
@@ -335,7 +349,7 @@ func (w *World) root(t testing.TB, content string) verity.RootHash {
 	w.write(t, "roothash", []byte(tree.Root.String()+"\n"))
 	const document = "document/usr/share/mangos/sbom.spdx.json.zst"
 	w.step(t, "sbom-device", w.sbomInputs(), map[string][]byte{document: []byte("bill of materials")})
-	w.step(t, "erofs", append(w.tools("imagetools"), document, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/usr/lib/mangos/extension"),
+	w.step(t, "erofs", append(w.tools("imagetools"), "plan.json", document, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/usr/lib/mangos/extension"),
 		map[string][]byte{"root.erofs": image, "os-release": osRelease})
 	w.step(t, "verity", append(w.tools("imagetools"), "root.erofs"), map[string][]byte{"root.verity": tree.Bytes(), "roothash": w.read(t, w.path("roothash"))})
 	return tree.Root
@@ -345,7 +359,7 @@ func (w *World) root(t testing.TB, content string) verity.RootHash {
 func (w *World) boot(t testing.TB, root verity.RootHash) {
 	t.Helper()
 	ctx := context.Background()
-	line, err := unified.CommandLine(root, "quiet panic=10")
+	line, err := unified.CommandLine(root, commandLine)
 	must(t, err)
 	base := packInitrd(t)
 	var appended bytes.Buffer
@@ -378,7 +392,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	must(t, err)
 	w.Files[w.Names.Unsigned], err = m.JSON()
 	must(t, err)
-	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", sbomFile),
+	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "plan.json", "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", sbomFile),
 		map[string][]byte{"initrd": appended.Bytes(), "cmdline": []byte(line), "uki.efi": normal, w.Names.Unsigned: w.Files[w.Names.Unsigned]})
 
 	parsed, err := uki.Parse(normal)
@@ -406,7 +420,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	w.Files[w.Names.PCRs], err = unified.Expect(Name, Version, phases).JSON()
 	must(t, err)
 	w.step(t, "sign-boot", append(w.tools("imagetools"), "keys/secure-boot.crt"), map[string][]byte{"boot.efi": w.read(t, w.path("boot.efi"))})
-	w.step(t, "sign", append(w.tools("imagetools"), "uki.efi", "certified/bzImage", "keys/pcr.pub", "keys/secure-boot.crt"),
+	w.step(t, "sign", append(w.tools("imagetools"), "plan.json", "uki.efi", "certified/bzImage", "keys/pcr.pub", "keys/secure-boot.crt"),
 		map[string][]byte{w.Names.Image: w.Files[w.Names.Image], w.Names.PCRs: w.Files[w.Names.PCRs]})
 }
 
@@ -454,7 +468,7 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 		fmt.Sprintf("EFI/Linux/%s+3.efi", w.Names.Entry): w.path("signed.efi"), "EFI/BOOT/BOOTX64.EFI": w.path("boot.efi"),
 		"loader/loader.conf": w.write(t, "loader.conf", []byte("timeout 0\neditor no\nsecure-boot-enroll off\n")),
 	}
-	made := []string{"root.erofs", "root.verity", "boot.efi", w.Names.Signature, w.Names.Image}
+	made := []string{"plan.json", "root.erofs", "root.verity", "boot.efi", w.Names.Signature, w.Names.Image}
 	if w.extension != "" {
 		w.extend(t)
 		esp["mangos/extensions/org.confext.raw"] = w.path("org.confext.raw")
@@ -473,7 +487,7 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 	w.Files[w.Names.Root] = w.read(t, w.path("root.xz"))
 	w.Files[w.Names.Tree] = w.read(t, w.path("verity.xz"))
 	w.step(t, "disk", append(w.tools("imagetools"), made...), map[string][]byte{w.Names.Disk: w.Files[w.Names.Disk]})
-	w.step(t, "update", append(w.tools("imagetools"), "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
+	w.step(t, "update", append(w.tools("imagetools"), "plan.json", "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
 }
 
 // extend makes the organisation's extension.

@@ -24,7 +24,7 @@ func (s *Signer) Digests(
 	org *dagger.Directory,
 	// +optional
 	orgCounter int,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 ) (*dagger.Directory, error) {
 	p, err := readPlan(plan)
@@ -40,9 +40,10 @@ func (s *Signer) Digests(
 	return s.export(s.elsewhere().
 		WithMountedFile("/in/roothash", unsigned.File(rootHash)).
 		WithMountedFile("/in/uki.efi", unsigned.File(normal)).
-		WithMountedFile("/in/bzImage", bzImage),
+		WithMountedFile("/in/bzImage", bzImage).
+		WithMountedFile(planPath, p.file()),
 		"--root-hash", "/in/roothash", "--program", bootLoader, "--normal-form", "/in/uki.efi", "--kernel", "/in/bzImage",
-		"--name", p.Name, "--version", p.Version), nil
+		"--plan", planPath), nil
 }
 
 // EvidenceDigests returns what the attest key shall sign.
@@ -54,7 +55,7 @@ func (s *Signer) EvidenceDigests(
 	attest *dagger.File,
 	// What Unsigned returns.
 	unsigned *dagger.Directory,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 ) (*dagger.Directory, error) {
 	p, err := readPlan(plan)

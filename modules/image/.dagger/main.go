@@ -6,7 +6,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"strconv"
 
@@ -59,29 +58,29 @@ const (
 	normal    = "uki.efi"
 )
 
-// plan is what the definition says of the image.
-type plan struct {
-	Name, Version, CommandLine    string
-	Tries                         int
-	Microcode, Firmware           bool
-	Without                       []string
-	ESPSize, RootSize, VeritySize int64
-}
+// planFile is what the definition says of the image: its name, and where steps find it.
+const (
+	planFile = "plan.json"
+	planPath = "/in/" + planFile
+)
 
-// Plan reads what the definition says of the image, and refuses a version that
-// labels cannot hold before anything is built. It returns JSON.
+// Plan reads what the definition says of the image, plan.json, and refuses a version
+// that labels cannot hold before anything is built. The other functions take its text:
+// what they do is known by what it says, and not by how it was made.
 func (m *Image) Plan(
-	ctx context.Context,
 	// mangos.toml.
 	definition *dagger.File,
 	// Another version than the definition's.
 	// +optional
 	version string,
-) (string, error) {
-	return m.container().
-		WithMountedFile("/in/mangos.toml", definition).
-		With(unrecorded("plan", "--definition", "/in/mangos.toml", "--version", version)).
-		Stdout(ctx)
+) *Made {
+	step := m.step("plan").file("source/mangos.toml", definition)
+	args := []string{"plan", "--definition", "/in/source/mangos.toml", "--out", "/out/" + planFile}
+	if version != "" {
+		step.record = append(step.record, "--parameter", "version="+version)
+		args = append(args, "--version", version)
+	}
+	return step.run(args...)
 }
 
 // Root returns the root file system image (root.erofs) and its os-release.
@@ -94,20 +93,20 @@ func (m *Image) Root(
 	programs *dagger.Directory,
 	// The bill of materials that it holds.
 	bill *dagger.File,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 ) (*Made, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
 	}
-	return m.step("erofs").version(p).
+	return m.step("erofs").plan(p).
 		folder("root.tree", tree).
 		folder("source/modules/image/tree/root", overlay).
 		folder("device/root", programs).
 		file(document+installed, bill).
 		run("root", "--tree", "/in/root.tree", "--overlay", "/in/source/modules/image/tree/root", "--overlay", "/in/device/root",
-			"--overlay", "/in/document", "--name", p.Name, "--version", p.Version, "--out", "/out/"+rootImage, "--os-release", "/out/"+osRelease), nil
+			"--overlay", "/in/document", "--plan", planPath, "--out", "/out/"+rootImage, "--os-release", "/out/"+osRelease), nil
 }
 
 // Verity returns the hash tree (root.verity) and the root hash of an image.
@@ -165,7 +164,7 @@ func (m *Image) Unsigned(
 	// What the bill of materials is made with: attest, the program, and
 	// debian.lock.json, debian.sources.json and go.sum.
 	account *dagger.Directory,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 ) (*Made, error) {
 	p, err := readPlan(plan)
@@ -181,22 +180,16 @@ func (m *Image) Unsigned(
 	tree := m.Verity(image.Files.File(rootImage))
 	base := m.Initrd(initrd, overlays.Directory("initrd"), programs.Directory("initrd"))
 	material := m.releaseBill(x, device, image, kernel)
-	args := []string{"unsigned", "--name", p.Name, "--version", p.Version,
+	args := []string{"unsigned", "--plan", planPath,
 		"--root", "/in/" + rootImage, "--os-release", "/in/" + osRelease, "--tree", "/in/" + hashTree, "--root-hash", "/in/" + rootHash,
-		"--initrd", "/in/initrd.cpio", "--kernel", "/in/kernel", "--cmdline", p.CommandLine,
+		"--initrd", "/in/initrd.cpio", "--kernel", "/in/kernel",
 		"--sbom", "/in/" + p.bill(), "--out", "/out", "--manifest", "/out/" + p.manifest()}
-	step := m.step("uki").version(p).
+	step := m.step("uki").plan(p).
 		files("", image.Files, rootImage, osRelease).
 		files("", tree.Files, hashTree, rootHash).
 		files("", base.Files, "initrd.cpio").
 		files("", material.Files, p.bill()).
 		files("kernel/", kernel, "vmlinux", "bzImage", "release", "ranges.json")
-	if p.Firmware {
-		args = append(args, "--firmware")
-		for _, name := range p.Without {
-			args = append(args, "--without", name)
-		}
-	}
 	records, early := together(device, image, tree, base, material), dag.Directory()
 	if p.Microcode {
 		made := m.Microcode(microcode)
@@ -220,17 +213,17 @@ func (m *Image) Unsigned(
 func (m *Image) Split(
 	// What Unsigned returns.
 	unsigned *dagger.Directory,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 ) (*Made, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
 	}
-	return m.step("update").version(p).
+	return m.step("update").plan(p).
 		files("", unsigned, rootImage, hashTree, rootHash).
 		run("split", "--root", "/in/"+rootImage, "--tree", "/in/"+hashTree, "--root-hash", "/in/"+rootHash,
-			"--name", p.Name, "--version", p.Version, "--out", "/out"), nil
+			"--plan", planPath, "--out", "/out"), nil
 }
 
 // Predict returns the values of PCR 11 that an organisation's image leaves, from
@@ -242,7 +235,7 @@ func (m *Image) Predict(
 	bzImage *dagger.File,
 	// The public half of its PCR key.
 	pcrPublic *dagger.File,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 	// The image is signed with try-out keys.
 	// +optional
@@ -256,16 +249,30 @@ func (m *Image) Predict(
 		WithMountedFile("/in/uki.efi", unsigned.File(normal)).
 		WithMountedFile("/in/bzImage", bzImage).
 		WithMountedFile("/in/pcr.pub", pcrPublic).
+		WithMountedFile(planPath, p.file()).
 		With(unrecorded("predict", "--normal-form", "/in/uki.efi", "--kernel", "/in/bzImage", "--pcr-public", "/in/pcr.pub",
-			"--try-out="+strconv.FormatBool(tryOut), "--name", p.Name, "--version", p.Version, "--out", "/out/pcrs.json")).
+			"--try-out="+strconv.FormatBool(tryOut), "--plan", planPath, "--out", "/out/pcrs.json")).
 		Directory("/out").
 		File("pcrs.json"), nil
+}
+
+// plan is what connecting the steps takes of plan.json, and its text for the steps.
+type plan struct {
+	Name, Version string
+	Microcode     bool
+	text          string
+}
+
+// file is plan.json, known by its content.
+func (p plan) file() *dagger.File {
+	return dag.Directory().WithNewFile(planFile, p.text).File(planFile)
 }
 
 // manifest is the name of the list of the unsigned set.
 func (p plan) manifest() string { return p.Name + "_" + p.Version + ".unsigned.json" }
 
 func readPlan(text string) (plan, error) {
-	var p plan
-	return p, json.Unmarshal([]byte(text), &p)
+	p := plan{text: text}
+	err := json.Unmarshal([]byte(text), &p)
+	return p, err
 }

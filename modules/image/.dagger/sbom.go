@@ -23,7 +23,7 @@ type parts struct {
 // bill returns a step that writes a bill of materials of the parts, and its
 // command line.
 func (m *Image) bill(name string, x *parts) (*step, []string) {
-	s := m.step(name).version(x.plan).
+	s := m.step(name).plan(x.plan).
 		file("program/attest", x.account.File("attest")).
 		files("source/", x.account, "debian.lock.json", "debian.sources.json", "go.sum").
 		folder("root.tree", x.root).
@@ -31,7 +31,7 @@ func (m *Image) bill(name string, x *parts) (*step, []string) {
 		folder("initrd.database.tree", x.contents.Directory("initrd")).
 		folder("source/modules/image/tree", x.overlays).
 		folder("device", x.programs)
-	args := []string{programs + "attest", "sbom", "--name", x.plan.Name, "--version", x.plan.Version,
+	args := []string{programs + "attest", "sbom", "--plan", planPath,
 		"--lock", "/in/source/debian.lock.json", "--sources", "/in/source/debian.sources.json", "--go-sum", "/in/source/go.sum",
 		"--root", "/in/root.tree", "--root-overlay", "/in/source/modules/image/tree/root", "--root-programs", "/in/device/root",
 		"--initrd", "/in/initrd.tree", "--initrd-database", "/in/initrd.database.tree",

@@ -277,14 +277,14 @@ func (s *Signer) signImage(ctx context.Context, unsigned *dagger.Directory, bzIm
 		return nil, err
 	}
 	step.ctr = step.ctr.WithEnvVariable("MANGOS_KEY_pcr", digest)
-	return step.version(p).
+	return step.plan(p).
 		file("keys/pcr.pub", s.Public.File("pcr.pub")).
 		files("", unsigned, normal).
 		file("certified/bzImage", bzImage).
 		run("sign-image", "--normal-form", "/in/"+normal, "--kernel", "/in/certified/bzImage",
 			"--pcr-key", keyFile("pcr"), "--pcr-public", publicKeys+"/pcr.pub",
 			"--key", keyFile("secure-boot"), "--certificate", publicKeys+"/secure-boot.crt",
-			"--name", p.Name, "--version", p.Version, "--out", "/out/"+n.Image, "--pcrs", "/out/"+n.PCRs), nil
+			"--plan", planPath, "--out", "/out/"+n.Image, "--pcrs", "/out/"+n.PCRs), nil
 }
 
 // Extension returns a signed extension image.
@@ -344,7 +344,8 @@ func (s *Signer) names(ctx context.Context, unsigned *dagger.Directory, p plan) 
 		WithMountedFile("/in/roothash", unsigned.File(rootHash)).
 		WithMountedFile("/in/secure-boot.crt", s.Public.File("secure-boot.crt")).
 		WithMountedFile("/in/verity.crt", s.Public.File("verity.crt")).
-		With(unrecorded("names", "--name", p.Name, "--version", p.Version, "--root-hash", "/in/roothash",
+		WithMountedFile(planPath, p.file()).
+		With(unrecorded("names", "--plan", planPath, "--root-hash", "/in/roothash",
 			"--secure-boot", "/in/secure-boot.crt", "--verity", "/in/verity.crt")).
 		Stdout(ctx)
 	if err != nil {
@@ -371,7 +372,7 @@ func (s *Signer) Files(
 	// than it has seen.
 	// +optional
 	orgCounter int,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 ) (*Made, error) {
 	p, err := readPlan(plan)
@@ -394,13 +395,11 @@ func (s *Signer) Files(
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"disk", "--name", p.Name, "--version", p.Version,
+	args := []string{"disk", "--plan", planPath,
 		"--root", "/in/" + rootImage, "--tree", "/in/" + hashTree, "--signature", "/in/" + n.Signature,
-		"--boot-loader", "/in/boot.efi", "--uki", "/in/" + n.Image, "--tries", strconv.Itoa(p.Tries),
-		"--esp-size", strconv.FormatInt(p.ESPSize, 10), "--root-size", strconv.FormatInt(p.RootSize, 10),
-		"--verity-size", strconv.FormatInt(p.VeritySize, 10),
+		"--boot-loader", "/in/boot.efi", "--uki", "/in/" + n.Image,
 		"--try-out=" + strconv.FormatBool(n.TryOut), "--compressed", "/out/" + n.Disk}
-	step := s.Image.step("disk").version(p).
+	step := s.Image.step("disk").plan(p).
 		files("", unsigned, rootImage, hashTree).
 		files("", signature.Files, n.Signature).
 		files("", boot.Files, "boot.efi").
@@ -442,7 +441,7 @@ func (s *Signer) Evidence(
 	attest *dagger.File,
 	// What Unsigned returns.
 	unsigned *dagger.Directory,
-	// What Plan returns.
+	// The text of plan.json (see Plan).
 	plan string,
 ) (*dagger.Directory, error) {
 	p, err := readPlan(plan)

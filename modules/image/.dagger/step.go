@@ -89,11 +89,8 @@ func (s *step) files(prefix string, from *dagger.Directory, names ...string) *st
 	return s
 }
 
-// version records the version, which is the caller's to choose.
-func (s *step) version(p plan) *step {
-	s.record = append(s.record, "--parameter", "version="+p.Version)
-	return s
-}
+// plan gives the step what the definition says of the image.
+func (s *step) plan(p plan) *step { return s.file(planFile, p.file()) }
 
 // run runs the image program under recorder and sandbox.
 func (s *step) run(args ...string) *Made { return s.runs(append([]string{program}, args...)...) }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,8 +14,8 @@ import (
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/modules/image/disk"
 	"github.com/mastercard/mangos/modules/image/output"
+	"github.com/mastercard/mangos/modules/image/plan"
 	"github.com/mastercard/mangos/modules/image/release"
-	"github.com/mastercard/mangos/modules/image/rootfs"
 	"github.com/mastercard/mangos/modules/image/sign"
 )
 
@@ -73,11 +72,10 @@ func (v *veritySet) check() (verity.RootHash, error) {
 // bootable is a disk image with all that it takes to boot from it.
 type bootable struct {
 	veritySet
-	name, version, boot, uki    string
-	espSize, rootSize, treeSize sizeFlag
-	tries                       int
-	tryOut                      bool
-	extensions                  map[string]string
+	plan       *plan.Plan
+	boot, uki  string
+	tryOut     bool
+	extensions map[string]string
 }
 
 // write writes the disk image to path, in whose folder it may work.
@@ -87,9 +85,9 @@ func (b *bootable) write(ctx context.Context, path string, root verity.RootHash,
 	for file, source := range b.extensions {
 		onESP["mangos/extensions/"+file] = source
 	}
-	entry := release.Name(b.name, b.version, root, b.tryOut).Entry
-	if b.tries > 0 {
-		entry += "+" + strconv.Itoa(b.tries)
+	entry := release.Name(b.plan.Name, b.plan.Version, root, b.tryOut).Entry
+	if b.plan.Tries > 0 {
+		entry += "+" + strconv.Itoa(b.plan.Tries)
 	}
 	onESP["EFI/Linux/"+entry+".efi"] = b.uki
 	onESP["EFI/BOOT/BOOTX64.EFI"] = b.boot
@@ -98,29 +96,30 @@ func (b *bootable) write(ctx context.Context, path string, root verity.RootHash,
 		return err
 	}
 	esp := filepath.Join(work, "esp")
-	if err := disk.ESP(ctx, esp, int64(b.espSize), epoch, onESP); err != nil {
+	if err := disk.ESP(ctx, esp, b.plan.ESPSize, epoch, onESP); err != nil {
 		return err
 	}
-	label := b.name + "_" + b.version
+	label := b.plan.Name + "_" + b.plan.Version
 	parts := append([]disk.Part{{Source: esp, Partition: gpt.Partition{
 		Type: gpt.TypeESP, ID: gpt.DeriveGUID("mangos EFI system partition", root.String()), Label: "esp",
 	}}}, disk.VerityParts(root,
 		[3]string{label + "_verity_sig", label + "_verity", label},
-		[3]int64{verity.SignatureSize, int64(b.treeSize), int64(b.rootSize)},
+		[3]int64{verity.SignatureSize, b.plan.VeritySize, b.plan.RootSize},
 		[3]string{b.signature, b.tree, b.root})...)
 	return disk.Write(path, 512, gpt.DeriveGUID("mangos disk", root.String()), parts)
 }
 
 func diskStep() *cobra.Command {
-	b := bootable{espSize: 512 << 20}
+	var b bootable
+	var read func() (*plan.Plan, error)
 	var out, compressed string
 	var extensions []string
 	var epoch func() (int64, error)
-	c := step("disk", "put the parts together to a bootable disk image", func(ctx context.Context) error {
+	c := step("disk", "put the parts together to a bootable disk image", func(ctx context.Context) (err error) {
 		if (out == "") == (compressed == "") {
 			return usagef("one of --out and --compressed is needed")
 		}
-		if err := rootfs.CheckVersion(b.name, b.version); err != nil {
+		if b.plan, err = read(); err != nil {
 			return err
 		}
 		at, err := epoch()
@@ -147,20 +146,15 @@ func diskStep() *cobra.Command {
 	})
 	f := c.Flags()
 	b.flags(c)
-	f.StringVar(&b.name, "name", "mangos", "name of the image")
-	f.StringVar(&b.version, "version", "", "its version")
+	read = planFlag(c)
 	f.StringVar(&b.boot, "boot-loader", "", "signed systemd-boot")
 	f.StringVar(&b.uki, "uki", "", "signed unified kernel image")
 	f.StringArrayVar(&extensions, "extension", nil, "NAME=FILE: put an extension image onto the EFI system partition (repeatable)")
-	f.Var(&b.espSize, "esp-size", "size of the EFI system partition")
-	f.Var(&b.rootSize, "root-size", "size of the root partition; 0: that of its content")
-	f.Var(&b.treeSize, "verity-size", "size of the hash tree's partition; 0: that of its content")
-	f.IntVar(&b.tries, "tries", 3, "boots until the image counts as bad; 0: no counting")
 	f.BoolVar(&b.tryOut, "try-out", false, "the image is signed with try-out keys")
 	f.StringVar(&out, "out", "", "the disk image")
 	f.StringVar(&compressed, "compressed", "", "the disk image, compressed with zstd")
 	epoch = epochFlag(c)
-	return require(c, "root", "tree", "signature", "name", "version", "boot-loader", "uki")
+	return require(c, "root", "tree", "signature", "plan", "boot-loader", "uki")
 }
 
 // loaderConf is the boot loader's configuration: it shows no menu, lets nobody
@@ -170,39 +164,14 @@ editor no
 secure-boot-enroll off
 `
 
-// sizeFlag is a number of bytes, with an optional suffix K, M or G (powers of
-// 1024).
-type sizeFlag int64
-
-func (s *sizeFlag) String() string { return strconv.FormatInt(int64(*s), 10) }
-func (*sizeFlag) Type() string     { return "size" }
-
-func (s *sizeFlag) Set(text string) error {
-	shift := 0
-	switch {
-	case strings.HasSuffix(text, "K"):
-		shift = 10
-	case strings.HasSuffix(text, "M"):
-		shift = 20
-	case strings.HasSuffix(text, "G"):
-		shift = 30
-	}
-	if shift > 0 {
-		text = text[:len(text)-1]
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > 1<<40>>shift || (n<<shift)%4096 != 0 {
-		return fmt.Errorf("want a number of bytes, or one with K, M or G, that is a multiple of 4096")
-	}
-	*s = sizeFlag(n << shift)
-	return nil
-}
-
 func splitStep() *cobra.Command {
-	var (
-		root, tree, hash, name, version, out string
-	)
+	var root, tree, hash, out string
+	var read func() (*plan.Plan, error)
 	c := step("split", "compress root and hash tree for updates", func(ctx context.Context) error {
+		p, err := read()
+		if err != nil {
+			return err
+		}
 		rootHash, err := readRootHash(hash)
 		if err != nil {
 			return err
@@ -210,7 +179,7 @@ func splitStep() *cobra.Command {
 		if err := os.MkdirAll(out, 0o755); err != nil {
 			return err
 		}
-		names := release.Name(name, version, rootHash, false)
+		names := release.Name(p.Name, p.Version, rootHash, false)
 		if err := release.XZ(ctx, tree, filepath.Join(out, names.Tree)); err != nil {
 			return err
 		}
@@ -219,16 +188,17 @@ func splitStep() *cobra.Command {
 	c.Flags().StringVar(&root, "root", "", "root file system image")
 	c.Flags().StringVar(&tree, "tree", "", "its hash tree")
 	c.Flags().StringVar(&hash, "root-hash", "", "file with its root hash")
-	c.Flags().StringVar(&name, "name", "mangos", "name of the image")
-	c.Flags().StringVar(&version, "version", "", "its version")
+	read = planFlag(c)
 	c.Flags().StringVar(&out, "out", "", "folder to write to")
-	return require(c, "root", "tree", "root-hash", "name", "version", "out")
+	return require(c, "root", "tree", "root-hash", "plan", "out")
 }
 
 func namesStep() *cobra.Command {
-	var name, version, hash, secureBoot, verity string
+	var hash, secureBoot, verity string
+	var read func() (*plan.Plan, error)
 	c := step("names", "print the names of a release's files, JSON", func(context.Context) error {
-		if err := rootfs.CheckVersion(name, version); err != nil {
+		p, err := read()
+		if err != nil {
 			return err
 		}
 		root, err := readRootHash(hash)
@@ -239,14 +209,13 @@ func namesStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return json.NewEncoder(os.Stdout).Encode(release.Name(name, version, root, tryOut))
+		return json.NewEncoder(os.Stdout).Encode(release.Name(p.Name, p.Version, root, tryOut))
 	})
-	c.Flags().StringVar(&name, "name", "mangos", "name of the image")
-	c.Flags().StringVar(&version, "version", "", "its version")
+	read = planFlag(c)
 	c.Flags().StringVar(&hash, "root-hash", "", "file with its root hash")
 	c.Flags().StringVar(&secureBoot, "secure-boot", "", "Secure Boot certificate, PEM")
 	c.Flags().StringVar(&verity, "verity", "", "verity certificate, PEM: both are of try-out keys, or none")
-	return require(c, "name", "version", "root-hash", "secure-boot", "verity")
+	return require(c, "plan", "root-hash", "secure-boot", "verity")
 }
 
 func areTryOut(files ...string) (bool, error) {

@@ -109,8 +109,12 @@ func (e *elsewhereFlags) sign(ctx context.Context, signatures *offline.Signature
 		})
 	}
 	if e.image.normal != "" || e.image.kernel != "" {
-		if e.image.normal == "" || e.image.kernel == "" || e.image.version == "" {
-			return usagef("--normal-form, --kernel and --version are given all or none")
+		if e.image.normal == "" || e.image.kernel == "" {
+			return usagef("--normal-form and --kernel are given together, with --plan, or not at all")
+		}
+		p, err := e.image.plan()
+		if err != nil {
+			return err
 		}
 		work = append(work, func() error {
 			at, err := e.epoch()
@@ -121,7 +125,7 @@ func (e *elsewhereFlags) sign(ctx context.Context, signatures *offline.Signature
 			if err != nil {
 				return err
 			}
-			return e.image.sign(ctx, imageKeys{key, key, cert, public(keys.PCR)}, at, filepath.Join(out, "uki.efi"), filepath.Join(out, "pcrs.json"))
+			return e.image.sign(ctx, p, imageKeys{key, key, cert, public(keys.PCR)}, at, filepath.Join(out, "uki.efi"), filepath.Join(out, "pcrs.json"))
 		})
 	}
 	if e.sums != "" {

@@ -56,7 +56,7 @@ func TestElsewhere(t *testing.T) {
 	w.sign(t, "Example organisation")
 	digests, out := w.path("digests"), w.path("attached")
 	args := []string{"--public", w.keys.File(""), "--signatures", digests, "--root-hash", w.path("roothash"), "--program", kernelSource,
-		"--normal-form", w.path("unsigned/uki.efi"), "--kernel", w.path("certified"), "--version", version}
+		"--normal-form", w.path("unsigned/uki.efi"), "--kernel", w.path("certified"), "--plan", w.path("plan.json")}
 	if err := os.Mkdir(digests, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestElsewhere(t *testing.T) {
 	// A folder of signatures is as good as a key for each step.
 	perform(t, "sign-image", "--normal-form", w.path("unsigned/uki.efi"), "--kernel", w.path("certified"),
 		"--pcr-key", digests, "--pcr-public", w.keys.File("pcr.pub"), "--key", digests, "--certificate", w.keys.File("secure-boot.crt"),
-		"--version", version, "--out", w.path("again.efi"), "--pcrs", w.path("again.json"))
+		"--plan", w.path("plan.json"), "--out", w.path("again.efi"), "--pcrs", w.path("again.json"))
 	same(t, w.path("again.efi"), w.path("uki.efi"))
 	// Another organisation's signatures are not.
 	args[1] = imagetest.NewKeys(t, "Other").File("")

@@ -15,6 +15,7 @@ import (
 	"github.com/mastercard/mangos/modules/image/firmware"
 	"github.com/mastercard/mangos/modules/image/initrd"
 	"github.com/mastercard/mangos/modules/image/output"
+	"github.com/mastercard/mangos/modules/image/plan"
 	"github.com/mastercard/mangos/modules/image/rootfs"
 	"github.com/mastercard/mangos/modules/image/unified"
 	"github.com/mastercard/mangos/modules/image/unsigned"
@@ -30,11 +31,14 @@ func rootStep() *cobra.Command {
 		o              rootfs.Options
 		image, release string
 		epoch          func() (int64, error)
+		read           func() (*plan.Plan, error)
 	)
 	c := step("root", "make the root file system image from a configured tree", func(ctx context.Context) (err error) {
-		if err := rootfs.CheckVersion(o.Name, o.Version); err != nil {
+		p, err := read()
+		if err != nil {
 			return err
 		}
+		o.Name, o.Version = p.Name, p.Version
 		if o.Epoch, err = epoch(); err != nil {
 			return err
 		}
@@ -42,12 +46,11 @@ func rootStep() *cobra.Command {
 	})
 	c.Flags().StringVar(&o.Tree, "tree", "", "folder with the configured packages")
 	c.Flags().StringArrayVar(&o.Overlays, "overlay", nil, "folder to put over it (repeatable, in order)")
-	c.Flags().StringVar(&o.Name, "name", "mangos", "name of the image")
-	c.Flags().StringVar(&o.Version, "version", "", "its version")
+	read = planFlag(c)
 	c.Flags().StringVar(&image, "out", "", "the image (root.erofs)")
 	c.Flags().StringVar(&release, "os-release", "", "the os-release that is in it")
 	epoch = epochFlag(c)
-	return require(c, "tree", "name", "version", "out", "os-release")
+	return require(c, "tree", "plan", "out", "os-release")
 }
 
 func verityStep() *cobra.Command {
@@ -116,94 +119,111 @@ func microcodeStep() *cobra.Command {
 
 func unsignedStep() *cobra.Command {
 	var (
-		name, version                                  string
-		root, tree, hash, release, base, ucode, kernel string
-		text, stub, out, list, bill                    string
-		epoch                                          func() (int64, error)
+		u     unsignedFlags
+		epoch func() (int64, error)
+		read  func() (*plan.Plan, error)
 	)
-	var without []string
-	var withFirmware bool
 	c := step("unsigned", "complete the unsigned set: initrd, command line, normal-form image, manifest", func(ctx context.Context) error {
-		if err := rootfs.CheckVersion(name, version); err != nil {
+		p, err := read()
+		if err != nil {
 			return err
 		}
 		at, err := epoch()
 		if err != nil {
 			return err
 		}
-		rootHash, err := readRootHash(hash)
-		if err != nil {
-			return err
-		}
-		line, err := unified.CommandLine(rootHash, text)
-		if err != nil {
-			return err
-		}
-		if withFirmware {
-			if err := checkFirmware(filepath.Join(kernel, "vmlinux"), root, base, without); err != nil {
-				return err
-			}
-		}
-		if err := os.MkdirAll(out, 0o755); err != nil {
-			return err
-		}
-		in := func(name string) string { return filepath.Join(out, name) }
-		if err := output.Bytes(in(unsigned.CommandLine), []byte(line)); err != nil {
-			return err
-		}
-		if err := appendCommandLine(base, in(unsigned.Initrd), line); err != nil {
-			return err
-		}
-		parts := unified.Parts{
-			Stub: stub, Kernel: filepath.Join(kernel, "bzImage"), Uname: filepath.Join(kernel, "release"),
-			Initrd: in(unsigned.Initrd), Microcode: ucode, Release: release, CommandLine: in(unsigned.CommandLine),
-		}
-		if err := parts.Build(ctx, at, in(unsigned.UKI)); err != nil {
-			return err
-		}
-		files := map[string]string{
-			unsigned.Root: root, unsigned.Tree: tree, unsigned.RootHash: hash, unsigned.OSRelease: release,
-			unsigned.Vmlinux: filepath.Join(kernel, "vmlinux"), unsigned.BzImage: parts.Kernel, unsigned.Uname: parts.Uname,
-			unsigned.Initrd: parts.Initrd, unsigned.CommandLine: parts.CommandLine, unsigned.UKI: in(unsigned.UKI),
-		}
-		if ucode != "" {
-			files[unsigned.Microcode] = ucode
-		}
-		if bill != "" {
-			files[unsigned.SBOM] = bill
-		}
-		m, err := unsigned.Describe(name, version, at, rootHash, files, filepath.Join(kernel, "ranges.json"))
-		if err != nil {
-			return err
-		}
-		manifest, err := m.JSON()
-		if err != nil {
-			return err
-		}
-		if list == "" {
-			list = in(unsigned.ManifestName)
-		}
-		return output.Bytes(list, manifest)
+		return u.make(ctx, p, at)
 	})
 	f := c.Flags()
-	f.StringVar(&name, "name", "mangos", "name of the image")
-	f.StringVar(&version, "version", "", "its version")
-	f.StringVar(&root, "root", "", "root file system image")
-	f.StringVar(&tree, "tree", "", "its hash tree")
-	f.StringVar(&hash, "root-hash", "", "file with its root hash")
-	f.StringVar(&release, "os-release", "", "its os-release")
-	f.StringVar(&base, "initrd", "", "initrd")
-	f.StringVar(&ucode, "microcode", "", "early archive of microcode (optional)")
-	f.StringVar(&kernel, "kernel", "", "folder of the kernel without certificate: vmlinux, bzImage, release, ranges.json")
-	f.StringVar(&text, "cmdline", "", "built-in kernel command line, without roothash=")
-	f.StringVar(&stub, "stub", defaultStub, "systemd-stub")
-	f.StringVar(&bill, "sbom", "", "bill of materials, which belongs to the set (optional)")
-	f.BoolVar(&withFirmware, "firmware", false, "make sure that root and initrd hold the firmware that the kernel asks for")
-	f.StringArrayVar(&without, "without", nil, "name of firmware that is left out knowingly (repeatable)")
-	f.StringVar(&out, "out", "", "folder to write to")
-	f.StringVar(&list, "manifest", "", "where to write the manifest (default unsigned.json in that folder)")
+	read = planFlag(c)
+	f.StringVar(&u.root, "root", "", "root file system image")
+	f.StringVar(&u.tree, "tree", "", "its hash tree")
+	f.StringVar(&u.hash, "root-hash", "", "file with its root hash")
+	f.StringVar(&u.release, "os-release", "", "its os-release")
+	f.StringVar(&u.base, "initrd", "", "initrd")
+	f.StringVar(&u.microcode, "microcode", "", "early archive of microcode, if the plan has it")
+	f.StringVar(&u.kernel, "kernel", "", "folder of the kernel without certificate: vmlinux, bzImage, release, ranges.json")
+	f.StringVar(&u.stub, "stub", defaultStub, "systemd-stub")
+	f.StringVar(&u.bill, "sbom", "", "bill of materials, which belongs to the set (optional)")
+	f.StringVar(&u.out, "out", "", "folder to write to")
+	f.StringVar(&u.list, "manifest", "", "where to write the manifest (default unsigned.json in that folder)")
 	epoch = epochFlag(c)
-	return require(c, "name", "version", "root", "tree", "root-hash", "os-release", "initrd", "kernel", "cmdline", "stub", "out")
+	return require(c, "plan", "root", "tree", "root-hash", "os-release", "initrd", "kernel", "stub", "out")
+}
+
+// unsignedFlags say what the unsigned set is made of.
+type unsignedFlags struct {
+	root, tree, hash, release, base, microcode, kernel string
+	stub, out, list, bill                              string
+}
+
+func (u *unsignedFlags) in(name string) string { return filepath.Join(u.out, name) }
+
+// make completes the set.
+func (u *unsignedFlags) make(ctx context.Context, p *plan.Plan, epoch int64) error {
+	if p.Microcode != (u.microcode != "") {
+		return usagef("--microcode is given: %v; the plan has microcode: %v", u.microcode != "", p.Microcode)
+	}
+	rootHash, err := readRootHash(u.hash)
+	if err != nil {
+		return err
+	}
+	line, err := unified.CommandLine(rootHash, p.CommandLine)
+	if err != nil {
+		return err
+	}
+	if p.Firmware {
+		if err := checkFirmware(filepath.Join(u.kernel, "vmlinux"), u.root, u.base, p.Without); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(u.out, 0o755); err != nil {
+		return err
+	}
+	if err := output.Bytes(u.in(unsigned.CommandLine), []byte(line)); err != nil {
+		return err
+	}
+	if err := appendCommandLine(u.base, u.in(unsigned.Initrd), line); err != nil {
+		return err
+	}
+	parts := unified.Parts{
+		Stub: u.stub, Kernel: filepath.Join(u.kernel, "bzImage"), Uname: filepath.Join(u.kernel, "release"),
+		Initrd: u.in(unsigned.Initrd), Microcode: u.microcode, Release: u.release, CommandLine: u.in(unsigned.CommandLine),
+	}
+	if err := parts.Build(ctx, epoch, u.in(unsigned.UKI)); err != nil {
+		return err
+	}
+	return u.describe(p, epoch, rootHash)
+}
+
+// describe writes the list of the set's files, which are there.
+func (u *unsignedFlags) describe(p *plan.Plan, epoch int64, root verity.RootHash) error {
+	files := map[string]string{
+		unsigned.Root: u.root, unsigned.Tree: u.tree, unsigned.RootHash: u.hash, unsigned.OSRelease: u.release,
+		unsigned.Vmlinux: filepath.Join(u.kernel, "vmlinux"), unsigned.BzImage: filepath.Join(u.kernel, "bzImage"),
+		unsigned.Uname: filepath.Join(u.kernel, "release"),
+	}
+	for _, name := range []string{unsigned.Initrd, unsigned.CommandLine, unsigned.UKI} {
+		files[name] = u.in(name)
+	}
+	for name, file := range map[string]string{unsigned.Microcode: u.microcode, unsigned.SBOM: u.bill} {
+		if file != "" {
+			files[name] = file
+		}
+	}
+	m, err := unsigned.Describe(p.Name, p.Version, epoch, root, files, filepath.Join(u.kernel, "ranges.json"))
+	if err != nil {
+		return err
+	}
+	text, err := m.JSON()
+	if err != nil {
+		return err
+	}
+	list := u.list
+	if list == "" {
+		list = u.in(unsigned.ManifestName)
+	}
+	return output.Bytes(list, text)
 }
 
 // checkFirmware compares the firmware in root and initrd with what the kernel asks

@@ -16,6 +16,7 @@ import (
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/modules/image/imagetest"
+	"github.com/mastercard/mangos/modules/image/plan"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
 	"github.com/mastercard/mangos/modules/image/unified"
@@ -72,6 +73,21 @@ func (w world) write(t *testing.T, name string, content []byte) {
 	}
 }
 
+// plan writes what the steps have to know, after change has had its way with it.
+func (w world) plan(t *testing.T, name string, change func(*plan.Plan)) string {
+	t.Helper()
+	p := &plan.Plan{Name: "mangos", Version: version, CommandLine: "quiet panic=10", Tries: 3, ESPSize: 300 << 20, RootSize: 8 << 20, VeritySize: 1 << 20}
+	if change != nil {
+		change(p)
+	}
+	text, err := p.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, name, text)
+	return w.path(name)
+}
+
 // newWorld runs the steps that need no key.
 func newWorld(t *testing.T) world {
 	t.Helper()
@@ -90,12 +106,13 @@ func newWorld(t *testing.T) world {
 	w.write(t, "kernel/vmlinux", []byte("vmlinux"))
 	w.write(t, "kernel/release", []byte("6.12.0-test\n"))
 	w.write(t, "kernel/ranges.json", []byte(fmt.Sprintf(`{"files":[{"file":"bzImage","size":%d,"ranges":[{"offset":0,"length":1,"what":"test"}]}]}`, len(kernel))))
-	perform(t, "root", "--tree", root, "--version", version, "--out", w.path("root.erofs"), "--os-release", w.path("os-release"))
+	w.plan(t, "plan.json", nil)
+	perform(t, "root", "--tree", root, "--plan", w.path("plan.json"), "--out", w.path("root.erofs"), "--os-release", w.path("os-release"))
 	perform(t, "verity", "--root", w.path("root.erofs"), "--tree", w.path("root.verity"), "--root-hash", w.path("roothash"))
 	perform(t, "initrd", "--tree", initrd, "--out", w.path("initrd"))
-	perform(t, "unsigned", "--version", version, "--root", w.path("root.erofs"), "--tree", w.path("root.verity"),
+	perform(t, "unsigned", "--plan", w.path("plan.json"), "--root", w.path("root.erofs"), "--tree", w.path("root.verity"),
 		"--root-hash", w.path("roothash"), "--os-release", w.path("os-release"), "--initrd", w.path("initrd"),
-		"--kernel", w.path("kernel"), "--cmdline", "quiet panic=10", "--out", w.path("unsigned"))
+		"--kernel", w.path("kernel"), "--out", w.path("unsigned"))
 	return w
 }
 
@@ -118,10 +135,10 @@ func (w *world) sign(t *testing.T, organisation string) {
 		"--certificate", w.keys.File("secure-boot.crt"), "--out", w.path("boot.efi"))
 	perform(t, "sign-image", "--normal-form", w.path("unsigned/uki.efi"), "--kernel", w.path("certified"),
 		"--pcr-key", w.keys.File("pcr.key"), "--pcr-public", w.keys.File("pcr.pub"), "--key", w.keys.File("secure-boot.key"),
-		"--certificate", w.keys.File("secure-boot.crt"), "--version", version, "--out", w.path("uki.efi"), "--pcrs", w.path("pcrs.json"))
-	perform(t, "disk", "--version", version, "--root", w.path("root.erofs"), "--tree", w.path("root.verity"),
+		"--certificate", w.keys.File("secure-boot.crt"), "--plan", w.path("plan.json"), "--out", w.path("uki.efi"), "--pcrs", w.path("pcrs.json"))
+	perform(t, "disk", "--plan", w.path("plan.json"), "--root", w.path("root.erofs"), "--tree", w.path("root.verity"),
 		"--signature", w.path("signature"), "--boot-loader", w.path("boot.efi"), "--uki", w.path("uki.efi"),
-		"--esp-size", "300M", "--root-size", "8M", "--verity-size", "1M", fmt.Sprintf("--try-out=%v", tryOut), "--out", w.path("disk.raw"))
+		fmt.Sprintf("--try-out=%v", tryOut), "--out", w.path("disk.raw"))
 }
 
 func (w world) rootHash(t *testing.T) verity.RootHash {
@@ -192,7 +209,7 @@ func TestPredict(t *testing.T) {
 	w := newWorld(t)
 	w.sign(t, "Example organisation")
 	perform(t, "predict", "--normal-form", w.path("unsigned/uki.efi"), "--kernel", w.path("certified"),
-		"--pcr-public", w.keys.File("pcr.pub"), "--version", version, "--out", w.path("predicted.json"))
+		"--pcr-public", w.keys.File("pcr.pub"), "--plan", w.path("plan.json"), "--out", w.path("predicted.json"))
 	same(t, w.path("predicted.json"), w.path("pcrs.json"))
 
 	args := []string{"calculate", "--bank=sha256", "--json=short"}
@@ -241,9 +258,9 @@ func TestDiskIsAccepted(t *testing.T) {
 		}
 	}
 	// The disk made again is the same disk.
-	perform(t, "disk", "--version", version, "--root", w.path("root.erofs"), "--tree", w.path("root.verity"),
+	perform(t, "disk", "--plan", w.path("plan.json"), "--root", w.path("root.erofs"), "--tree", w.path("root.verity"),
 		"--signature", w.path("signature"), "--boot-loader", w.path("boot.efi"), "--uki", w.path("uki.efi"),
-		"--esp-size", "300M", "--root-size", "8M", "--verity-size", "1M", "--try-out", "--out", w.path("again.raw"))
+		"--try-out", "--out", w.path("again.raw"))
 	same(t, w.path("again.raw"), disk)
 }
 
@@ -271,7 +288,7 @@ func TestDiskRefuses(t *testing.T) {
 	w.sign(t, "Example organisation")
 	disk := func(change func(map[string]string)) error {
 		parts := map[string]string{"root": w.path("root.erofs"), "tree": w.path("root.verity"), "signature": w.path("signature"),
-			"boot-loader": w.path("boot.efi"), "uki": w.path("uki.efi"), "version": version, "out": w.path("x.raw"), "esp-size": "300M"}
+			"boot-loader": w.path("boot.efi"), "uki": w.path("uki.efi"), "plan": w.path("plan.json"), "out": w.path("x.raw")}
 		change(parts)
 		args := []string{"disk"}
 		for k, v := range parts {
@@ -289,12 +306,17 @@ func TestDiskRefuses(t *testing.T) {
 		return w.path("flipped-" + name)
 	}
 	for name, change := range map[string]func(map[string]string){
-		"a flipped byte in the root":     func(p map[string]string) { p["root"] = flip("root.erofs", 5000) },
-		"a flipped byte in the tree":     func(p map[string]string) { p["tree"] = flip("root.verity", 5000) },
-		"a signature for another root":   func(p map[string]string) { p["signature"] = flip("signature", 15) },
-		"a version too long for a label": func(p map[string]string) { p["version"] = strings.Repeat("1", 19) },
-		"a partition that is too small":  func(p map[string]string) { p["root-size"] = "4K" },
-		"no kernel image":                func(p map[string]string) { p["uki"] = w.path("missing") },
+		"a flipped byte in the root":   func(p map[string]string) { p["root"] = flip("root.erofs", 5000) },
+		"a flipped byte in the tree":   func(p map[string]string) { p["tree"] = flip("root.verity", 5000) },
+		"a signature for another root": func(p map[string]string) { p["signature"] = flip("signature", 15) },
+		"a version too long for a label": func(p map[string]string) {
+			p["plan"] = w.plan(t, "long.json", func(p *plan.Plan) { p.Version = strings.Repeat("1", 19) })
+		},
+		"a partition that is too small": func(p map[string]string) {
+			p["plan"] = w.plan(t, "small.json", func(p *plan.Plan) { p.RootSize = 4096 })
+		},
+		"no plan":         func(p map[string]string) { p["plan"] = w.path("missing") },
+		"no kernel image": func(p map[string]string) { p["uki"] = w.path("missing") },
 	} {
 		if err := disk(change); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -309,7 +331,7 @@ func TestReleaseIsAccepted(t *testing.T) {
 	w := newWorld(t)
 	w.sign(t, "Example organisation")
 	perform(t, "split", "--root", w.path("root.erofs"), "--tree", w.path("root.verity"), "--root-hash", w.path("roothash"),
-		"--version", version, "--out", w.path("release"))
+		"--plan", w.path("plan.json"), "--out", w.path("release"))
 	names := release.Name("mangos", version, w.rootHash(t), false)
 	if err := release.Zstd(t.Context(), w.path("disk.raw"), filepath.Join(w.path("release"), names.Disk)); err != nil {
 		t.Fatal(err)
@@ -379,6 +401,7 @@ func TestProcessorsDoNotShow(t *testing.T) {
 	w.write(t, "root", digits)
 	w.write(t, "tree", []byte("tree"))
 	w.write(t, "roothash", []byte(strings.Repeat("0", 64)))
+	w.plan(t, "plan.json", nil)
 	names := release.Name("mangos", version, w.rootHash(t), false)
 	for _, c := range []struct {
 		made string
@@ -388,7 +411,7 @@ func TestProcessorsDoNotShow(t *testing.T) {
 			"--key", keys.File("verity.key"), "--certificate", keys.File("verity.crt"), "--out", "x.confext.raw"}},
 		{"initrd", []string{"initrd", "--tree", imagetest.Lay(t, map[string]string{"usr/lib/systemd/systemd": string(digits), "etc/initrd-release": "ID=mangos\n"}), "--out", "initrd"}},
 		{names.Root, []string{"split", "--root", w.path("root"), "--tree", w.path("tree"), "--root-hash", w.path("roothash"),
-			"--version", version, "--out", "."}},
+			"--plan", w.path("plan.json"), "--out", "."}},
 	} {
 		t.Run(c.step[0], func(t *testing.T) {
 			var made [2]string

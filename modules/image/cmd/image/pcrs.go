@@ -9,11 +9,12 @@ import (
 
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/modules/image/output"
+	"github.com/mastercard/mangos/modules/image/plan"
 	"github.com/mastercard/mangos/modules/image/unified"
 )
 
-func writePCRs(path, name, version string, phases []pcr.Phase) error {
-	text, err := unified.Expect(name, version, phases).JSON()
+func writePCRs(path string, p *plan.Plan, phases []pcr.Phase) error {
+	text, err := unified.Expect(p.Name, p.Version, phases).JSON()
 	if err != nil {
 		return err
 	}
@@ -22,10 +23,15 @@ func writePCRs(path, name, version string, phases []pcr.Phase) error {
 
 func predictStep() *cobra.Command {
 	var (
-		o                          organisationFlags
-		public, out, name, version string
+		o           organisationFlags
+		public, out string
+		read        func() (*plan.Plan, error)
 	)
 	c := step("predict", "compute an organisation's PCR values from what is public", func(context.Context) error {
+		p, err := read()
+		if err != nil {
+			return err
+		}
 		normal, organisation, err := o.read(public)
 		if err != nil {
 			return err
@@ -34,15 +40,14 @@ func predictStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return writePCRs(out, name, version, phases)
+		return writePCRs(out, p, phases)
 	})
 	o.flags(c)
 	f := c.Flags()
 	f.StringVar(&public, "pcr-public", "", "public half of the PCR key, PEM")
-	f.StringVar(&name, "name", "mangos", "name of the image")
-	f.StringVar(&version, "version", "", "its version")
+	read = planFlag(c)
 	f.StringVar(&out, "out", "", "the expected values to write, JSON")
-	return require(c, "normal-form", "kernel", "pcr-public", "name", "version", "out")
+	return require(c, "normal-form", "kernel", "pcr-public", "plan", "out")
 }
 
 func normalStep() *cobra.Command {

@@ -12,6 +12,7 @@ import (
 	"github.com/mastercard/mangos/attest/passphrase"
 	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/modules/image/output"
+	"github.com/mastercard/mangos/modules/image/plan"
 	"github.com/mastercard/mangos/modules/image/sign"
 	"github.com/mastercard/mangos/modules/image/unified"
 )
@@ -94,6 +95,10 @@ func signImageStep() *cobra.Command {
 		epoch               func() (int64, error)
 	)
 	c := step("sign-image", "make the signed unified kernel image and its expected PCR values", func(ctx context.Context) error {
+		p, err := i.plan()
+		if err != nil {
+			return err
+		}
 		at, err := epoch()
 		if err != nil {
 			return err
@@ -106,7 +111,7 @@ func signImageStep() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return i.sign(ctx, imageKeys{policies, secureBoot, certificate, public}, at, out, pcrs)
+		return i.sign(ctx, p, imageKeys{policies, secureBoot, certificate, public}, at, out, pcrs)
 	})
 	f := c.Flags()
 	i.flags(c)
@@ -117,20 +122,20 @@ func signImageStep() *cobra.Command {
 	f.StringVar(&out, "out", "", "the signed image")
 	f.StringVar(&pcrs, "pcrs", "", "the expected PCR values to write, JSON")
 	epoch = epochFlag(c)
-	return require(c, "normal-form", "kernel", "pcr-public", "stub", "pcr-key", "key", "certificate", "name", "version", "out", "pcrs")
+	return require(c, "normal-form", "kernel", "pcr-public", "stub", "pcr-key", "key", "certificate", "plan", "out", "pcrs")
 }
 
 // imageFlags say what an organisation's image is made of, and what it is called.
 type imageFlags struct {
 	organisationFlags
-	stub, name, version string
+	stub string
+	plan func() (*plan.Plan, error)
 }
 
 func (i *imageFlags) flags(c *cobra.Command) {
 	i.organisationFlags.flags(c)
 	c.Flags().StringVar(&i.stub, "stub", defaultStub, "systemd-stub")
-	c.Flags().StringVar(&i.name, "name", "mangos", "name of the image")
-	c.Flags().StringVar(&i.version, "version", "", "its version")
+	i.plan = planFlag(c)
 }
 
 // imageKeys are the keys that sign an image, with their public halves.
@@ -141,7 +146,7 @@ type imageKeys struct {
 }
 
 // sign makes the signed image and its expected PCR values.
-func (i *imageFlags) sign(ctx context.Context, k imageKeys, epoch int64, out, pcrs string) error {
+func (i *imageFlags) sign(ctx context.Context, p *plan.Plan, k imageKeys, epoch int64, out, pcrs string) error {
 	i.tryOut = i.tryOut || k.certificate.IsTryOut()
 	warn(i.tryOut)
 	normal, organisation, err := i.read(k.pcrPublic)
@@ -157,14 +162,14 @@ func (i *imageFlags) sign(ctx context.Context, k imageKeys, epoch int64, out, pc
 		return err
 	}
 	return output.Made(out, func(temporary string) error {
-		bare := filepath.Join(filepath.Dir(temporary), i.name+"_"+i.version+".efi")
+		bare := filepath.Join(filepath.Dir(temporary), p.Name+"_"+p.Version+".efi")
 		if err := organisation.Build(ctx, normal, i.stub, signatures, epoch, bare); err != nil {
 			return err
 		}
 		if err := sign.Program(ctx, bare, temporary, k.secureBoot, k.certificate); err != nil {
 			return err
 		}
-		return writePCRs(pcrs, i.name, i.version, phases)
+		return writePCRs(pcrs, p, phases)
 	})
 }
 
