@@ -3,6 +3,9 @@
 // Sigstore bundle, and an in-toto link; and the layout, which says what the
 // steps are and which one's products each may use.
 //
+// An extension that is built by itself has statements of its own two steps, and no
+// more ([Extension]).
+//
 // The same records and key give the same bytes.
 package evidence
 
@@ -57,11 +60,9 @@ func Make(records []*record.Record, o Options) (Files, error) {
 	files := Files{}
 	var missing error
 	for _, r := range records {
-		data, err := sign(r, o)
-		if err := offline.Collect(&missing, err); err != nil {
-			return nil, fmt.Errorf("make evidence: step %s: %w", r.Step, err)
+		if err := files.state(r, o, &missing); err != nil {
+			return nil, err
 		}
-		files[StatementName(o.Name, r.Step)] = data
 		name, data, err := layout.SignLink(layout.NewLink(r), o.Key)
 		if err := offline.Collect(&missing, err); err != nil {
 			return nil, fmt.Errorf("make evidence: %w", err)
@@ -80,6 +81,69 @@ func Make(records []*record.Record, o Options) (Files, error) {
 		return nil, fmt.Errorf("make evidence: %w", missing)
 	}
 	return files, files.check(o)
+}
+
+// The steps of an extension that is built by itself, and what the first makes for the
+// second.
+const (
+	ConfigurationStep = "configuration"
+	ExtensionStep     = "extension"
+	ConfigurationTree = "org.tree"
+)
+
+// Extension makes the statements of an extension that is built by itself, of its two
+// steps. There are no links and no layout: these are of a whole build. With a key that
+// is elsewhere it is as [Make].
+func Extension(records []*record.Record, o Options) (Files, error) {
+	if err := checkExtension(records); err != nil {
+		return nil, fmt.Errorf("make evidence: %w", err)
+	}
+	files := Files{}
+	var missing error
+	for _, r := range records {
+		if err := files.state(r, o, &missing); err != nil {
+			return nil, err
+		}
+	}
+	if missing != nil {
+		return nil, fmt.Errorf("make evidence: %w", missing)
+	}
+	return files, nil
+}
+
+// checkExtension makes sure that the records are of these steps, and that the one has
+// what the other made.
+func checkExtension(records []*record.Record) error {
+	steps := map[string]*record.Record{}
+	for _, r := range records {
+		steps[r.Step] = r
+	}
+	given, made := steps[ConfigurationStep], steps[ExtensionStep]
+	if given == nil || made == nil || len(records) != 2 {
+		return fmt.Errorf("an extension has the steps %s and %s, and no other", ConfigurationStep, ExtensionStep)
+	}
+	of := func(items []record.Item) string {
+		for _, i := range items {
+			if i.Name == ConfigurationTree {
+				return i.SHA256
+			}
+		}
+		return ""
+	}
+	if digest := of(given.Products); digest == "" || digest != of(made.Materials) {
+		return fmt.Errorf("the steps do not fit together: %s is not made of the %s that was given", ExtensionStep, ConfigurationTree)
+	}
+	return nil
+}
+
+// state adds the statement of a record, or notes that its signature is missing.
+func (f Files) state(r *record.Record, o Options, missing *error) error {
+	data, err := sign(r, o)
+	if err := offline.Collect(missing, err); err != nil {
+		return fmt.Errorf("make evidence: step %s: %w", r.Step, err)
+	}
+	f[StatementName(o.Name, r.Step)] = data
+	return nil
 }
 
 // sign returns the bundle with a record's statement.

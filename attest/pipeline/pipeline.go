@@ -1,6 +1,7 @@
 // Package pipeline describes, as data, which steps a build consists of and
 // which step's products each one may use. The in-toto layout of a release is
-// made from it, and a release is verified against it.
+// made from it, and a release is verified against it. An extension that is built by
+// itself has no layout (evidence.Extension).
 package pipeline
 
 import (

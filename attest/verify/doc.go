@@ -47,6 +47,19 @@
 //     whole, and what a device takes for it.
 //   - try-out: what try-out keys have signed says so, and the policy accepts it.
 //
+// [Extension] judges an extension that was built by itself, and the statements beside
+// it:
+//
+//   - files, statements: as of a release; the steps are the two of an extension.
+//   - subject: the file is what the extension's step made, and all that it made.
+//   - inputs: that step had the folder that was given, a verity certificate of the
+//     policy, programs, packages and their selection, and nothing else.
+//   - root-hash-signature, root-hash: a certificate of the policy signed the root hash,
+//     and every block belongs to it.
+//   - metadata: what the extension says of itself, which goes by its file's name.
+//   - try-out: no try-out key signed it, or the policy accepts that.
+//   - lock, where one is given: the packages are the lock's set of tools, all of it.
+//
 // What the bill of materials says and nothing here holds against anything: which package
 // a file beside the root is of, and that none of these packages is missing; that the
 // modules of a Go program are those that are linked into it; trees and commits of sources;

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +15,6 @@ import (
 	"github.com/mastercard/mangos/modules/image/unified"
 	"github.com/mastercard/mangos/runtime/extension"
 )
-
-// extensionSuffix ends the name of the organisation's extension.
-const extensionSuffix = ".confext.raw"
 
 // maxMetadata is how many bytes of an extension's metadata are read.
 const maxMetadata = 64 << 10
@@ -45,26 +43,15 @@ func (m *image) checkExtension(r *folder, trust *policy.Image) (string, error) {
 }
 
 func openExtension(data, osRelease []byte, trust *policy.Image) (string, error) {
-	if len(data) > extension.MaxSize {
-		return "", fmt.Errorf("it has %d bytes, a device takes %d", len(data), extension.MaxSize)
-	}
 	v, err := dissectExtension(data)
 	if err != nil {
 		return "", err
 	}
-	partition, err := v.signed()
+	root, c, err := v.signer(trust)
 	if err != nil {
 		return "", err
 	}
-	s, err := verity.ParseSignature(partition)
-	if err != nil {
-		return "", err
-	}
-	signer, err := v.checkSignature(partition, s.Root, trust)
-	if err != nil {
-		return "", err
-	}
-	if err := v.open(s.Root); err != nil {
+	if err := v.open(root); err != nil {
 		return "", err
 	}
 	if err := v.verify(); err != nil {
@@ -82,11 +69,29 @@ func openExtension(data, osRelease []byte, trust *policy.Image) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s, counter %d, signed %s", organisation, about.Counter, signer), nil
+	return fmt.Sprintf("%s, counter %d, signed %s", organisation, about.Counter, by(c)), nil
+}
+
+// signer returns the root hash that the signature partition names, and whose
+// certificate of the policy the signature over it is by.
+func (v *volume) signer(trust *policy.Image) (verity.RootHash, *x509.Certificate, error) {
+	partition, err := v.signed()
+	if err != nil {
+		return verity.RootHash{}, nil, err
+	}
+	s, err := verity.ParseSignature(partition)
+	if err != nil {
+		return verity.RootHash{}, nil, err
+	}
+	c, err := v.checkSignature(partition, s.Root, trust)
+	return s.Root, c, err
 }
 
 // dissectExtension finds the partitions: one of each kind, and no other.
 func dissectExtension(data []byte) (*volume, error) {
+	if len(data) > extension.MaxSize {
+		return nil, fmt.Errorf("it has %d bytes, a device takes %d", len(data), extension.MaxSize)
+	}
 	disk := bytes.NewReader(data)
 	t, err := gpt.Read(disk, disk.Size())
 	if err != nil {

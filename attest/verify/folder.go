@@ -55,14 +55,23 @@ func openFolder(dir string) (*folder, error) {
 	if len(entries) > maxFiles {
 		return nil, fmt.Errorf("%s holds more than %d files", dir, maxFiles)
 	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return openFiles(dir, names)
+}
+
+// openFiles opens some files of a folder.
+func openFiles(dir string, names []string) (*folder, error) {
 	r := &folder{files: map[string]*file{}}
-	for _, e := range entries {
-		f, err := open(filepath.Join(dir, e.Name()))
+	for _, name := range names {
+		f, err := open(filepath.Join(dir, name))
 		if err != nil {
 			r.close()
 			return nil, err
 		}
-		f.name = e.Name()
+		f.name = name
 		r.files[f.name] = f
 		r.names = append(r.names, f.name)
 		r.bytes += f.size
@@ -96,7 +105,7 @@ func (r *folder) close() {
 // large reports whether a file stays on disk. An extension is looked into, and a
 // file on disk can change after it was hashed.
 func large(name string) bool {
-	if strings.HasSuffix(name, extensionSuffix) {
+	if strings.HasSuffix(name, ".confext.raw") || strings.HasSuffix(name, ".sysext.raw") {
 		return false
 	}
 	return strings.HasSuffix(name, ".raw.zst") || strings.HasSuffix(name, ".raw.xz") || strings.HasSuffix(name, ".raw")

@@ -143,7 +143,12 @@ func (m *image) checkRootHash() (string, error) {
 	if err := m.disk.checkZeros(m.rootStart+m.volume.data.Size(), end); err != nil {
 		return "", fmt.Errorf("behind the file system: %w", err)
 	}
-	return fmt.Sprintf("%s, all %d blocks", m.root, m.volume.data.Size()/verity.BlockSize), nil
+	return m.volume.describe(m.root), nil
+}
+
+// describe names the root hash of a volume that was verified.
+func (v *volume) describe(root verity.RootHash) string {
+	return fmt.Sprintf("%s, all %d blocks", root, v.data.Size()/verity.BlockSize)
 }
 
 // verify holds every block against the hash tree.
@@ -188,8 +193,15 @@ func (m *image) checkSignature(r *folder, trust *policy.Image) (string, error) {
 	if sum := sha256.Sum256(inDisk); hex.EncodeToString(sum[:]) != f.sum {
 		return "", fmt.Errorf("the signature partition of the disk is not %s", f.name)
 	}
-	return m.volume.checkSignature(inDisk, m.root, trust)
+	c, err := m.volume.checkSignature(inDisk, m.root, trust)
+	if err != nil {
+		return "", err
+	}
+	return by(c), nil
 }
+
+// by names who signed.
+func by(c *x509.Certificate) string { return fmt.Sprintf("by %q", c.Subject.CommonName) }
 
 // signed reads the signature's partition.
 func (v *volume) signed() ([]byte, error) {
@@ -203,25 +215,25 @@ func (v *volume) signed() ([]byte, error) {
 
 // checkSignature wants the partition to be as it is written, so that nobody reads
 // another root hash or another signature in it.
-func (v *volume) checkSignature(partition []byte, root verity.RootHash, trust *policy.Image) (string, error) {
+func (v *volume) checkSignature(partition []byte, root verity.RootHash, trust *policy.Image) (*x509.Certificate, error) {
 	s, err := verity.ParseSignature(partition)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if again, err := s.Encode(); err != nil || !bytes.Equal(again, partition) {
-		return "", errors.New("the signature partition is not spelled as this program spells it")
+		return nil, errors.New("the signature partition is not spelled as this program spells it")
 	}
 	if s.Root != root {
-		return "", fmt.Errorf("it is over the root hash %s", s.Root)
+		return nil, fmt.Errorf("it is over the root hash %s", s.Root)
 	}
 	c, err := cms.Detached(s.PKCS7, []byte(root.String()), trust.Verity)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if sum := sha256.Sum256(c.Raw); sum != s.Fingerprint {
-		return "", fmt.Errorf("it names the certificate %x, and is by %x", s.Fingerprint, sum)
+		return nil, fmt.Errorf("it names the certificate %x, and is by %x", s.Fingerprint, sum)
 	}
-	return fmt.Sprintf("by %q", c.Subject.CommonName), nil
+	return c, nil
 }
 
 // checkUpdates holds the files for updates against the partitions: each block of
@@ -256,12 +268,15 @@ func (m *image) checkTryOut(trust *policy.Image) (string, error) {
 		return "a TRY-OUT build, which the policy accepts: unfit for use", nil
 	}
 	for _, c := range slices.Concat(trust.SecureBoot, trust.Verity) {
-		if strings.Contains(c.Subject.String(), keys.TryOutMark) {
+		if isTryOut(c) {
 			return "", fmt.Errorf("it has no mark of a try-out build, and the policy trusts the try-out certificate %q for it", c.Subject)
 		}
 	}
 	return "no mark of a try-out build, no try-out certificate", nil
 }
+
+// isTryOut tells that a certificate is of a try-out key.
+func isTryOut(c *x509.Certificate) bool { return strings.Contains(c.Subject.String(), keys.TryOutMark) }
 
 // statementPrefix is what the names of the statements' files begin with.
 func (m *image) statementPrefix() string { return m.names.Entry + "." }

@@ -33,15 +33,35 @@ func readLock(r *folder) (*lock.Lock, error) {
 	return l, nil
 }
 
+// lockedItems are the files that a lock names, as steps name them.
+type lockedItems map[string]record.Item
+
+func lockedFiles(l *lock.Lock) lockedItems {
+	locked := lockedItems{}
+	for _, item := range record.Items(l) {
+		locked[item.Name] = item
+	}
+	return locked
+}
+
+// check holds what a step used or fetched against the lock.
+func (l lockedItems) check(name string, d descriptor) error {
+	item, ok := l[name]
+	if !ok {
+		return fmt.Errorf("%s is not in the lock", name)
+	}
+	if item.SHA256 != d.SHA256() || item.URI != d.URI {
+		return fmt.Errorf("%s has SHA-256 %s (%s), the lock says %s (%s)", name, d.SHA256(), d.URI, item.SHA256, item.URI)
+	}
+	return nil
+}
+
 // checkLock holds every file of the distribution that a step used or fetched
 // against the lock, every set that was fetched against the lock's, and every Go
 // module against go.sum: by its name, and by its content where the folder of the
 // archives is given.
 func checkLock(r *folder, all statements, l *lock.Lock, archives string) (string, error) {
-	locked := map[string]record.Item{}
-	for _, item := range record.Items(l) {
-		locked[item.Name] = item
-	}
+	locked := lockedFiles(l)
 	sums, err := readGoSum(r)
 	if err != nil {
 		return "", err
@@ -52,12 +72,8 @@ func checkLock(r *folder, all statements, l *lock.Lock, archives string) (string
 			for name, d := range side {
 				switch first, rest, _ := strings.Cut(name, "/"); first {
 				case "locked":
-					item, ok := locked[name]
-					if !ok {
-						return "", fmt.Errorf("step %s: %s is not in the lock", s.name, name)
-					}
-					if item.SHA256 != d.SHA256() || item.URI != d.URI {
-						return "", fmt.Errorf("step %s: %s has SHA-256 %s (%s), the lock says %s (%s)", s.name, name, d.SHA256(), d.URI, item.SHA256, item.URI)
+					if err := locked.check(name, d); err != nil {
+						return "", fmt.Errorf("step %s: %w", s.name, err)
 					}
 					files[name] = true
 				case "go":

@@ -18,9 +18,11 @@ type Check struct {
 
 // Report is the outcome of all.
 type Report struct {
-	Release string  `json:"release"` // name and version
-	Policy  string  `json:"policy"`  // SHA-256 of the policy
-	At      string  `json:"at"`      // when the layout had to be in force
+	// Release is what was verified: name and version of a release, class and name of
+	// an extension.
+	Release string  `json:"release"`
+	Policy  string  `json:"policy"` // SHA-256 of the policy
+	At      string  `json:"at"`     // when the layout had to be in force; of an extension empty
 	Checks  []Check `json:"checks"`
 	// NotChecked says what this verdict does not rest on, and what would be needed to
 	// look at it.
@@ -36,7 +38,7 @@ type Report struct {
 }
 
 // ErrNotVerified: a check failed.
-var ErrNotVerified = errors.New("the release is not verified")
+var ErrNotVerified = errors.New("it is not verified")
 
 // Err is nil, or wraps [ErrNotVerified] and names the failed checks.
 func (r *Report) Err() error {

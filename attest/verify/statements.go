@@ -147,6 +147,15 @@ func statementStep(file string) (string, bool) {
 	return last, provenance.CheckStep(last) == nil
 }
 
+// describe tells how many there are, and by whom.
+func (all statements) describe(trust *policy.Statements) string {
+	voters := map[string]bool{}
+	for _, s := range all {
+		maps.Copy(voters, s.voters)
+	}
+	return fmt.Sprintf("%d steps, by %d trusted keys, %d needed for each; %s", len(all), len(voters), trust.Threshold, all.describeCaches())
+}
+
 // describeCaches tells which steps had content of earlier runs.
 func (all statements) describeCaches() string {
 	var cached []string

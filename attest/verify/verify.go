@@ -35,13 +35,24 @@ func Release(ctx context.Context, dir string, p *policy.Policy, at time.Time, op
 	for _, o := range options {
 		o(v)
 	}
-	report := &Report{Policy: p.SHA256, At: at.UTC().Format(time.RFC3339), Bytes: r.bytes, Files: map[string]string{}}
-	report.Checks, report.NotChecked = v.run(), v.notChecked()
+	checks := runAll(v.checks())
 	if v.image.disk != nil {
 		v.image.disk.Close()
 	}
+	report := r.report(p, checks, v.notChecked())
+	report.At = at.UTC().Format(time.RFC3339)
 	if m := v.image.manifest; m != nil {
 		report.Release = m.Name + " " + m.Version
+	}
+	report.Seconds = time.Since(start).Seconds()
+	return report, ctx.Err()
+}
+
+// report puts together what was found out about the files.
+func (r *folder) report(p *policy.Policy, checks []Check, notChecked []string) *Report {
+	report := &Report{
+		Policy: p.SHA256, Checks: checks, NotChecked: notChecked, Verified: len(checks) > 0,
+		Files: map[string]string{}, Bytes: r.bytes,
 	}
 	for _, name := range r.names {
 		report.Files[name] = r.files[name].sum
@@ -49,12 +60,10 @@ func Release(ctx context.Context, dir string, p *policy.Policy, at time.Time, op
 			report.Attestations = append(report.Attestations, name)
 		}
 	}
-	report.Verified = len(report.Checks) > 0
-	for _, c := range report.Checks {
+	for _, c := range checks {
 		report.Verified = report.Verified && c.Passed
 	}
-	report.Seconds = time.Since(start).Seconds()
-	return report, ctx.Err()
+	return report
 }
 
 // fact is something that several checks need; it is found out once.
@@ -213,13 +222,7 @@ func (v *verifier) checkStatements() (string, error) {
 	if err := v.image.checkNames(v.all); err != nil {
 		return "", err
 	}
-	voters := map[string]bool{}
-	for _, s := range v.all {
-		for k := range s.voters {
-			voters[k] = true
-		}
-	}
-	return fmt.Sprintf("%d steps, by %d trusted keys, %d needed for each; %s", len(v.all), len(voters), v.policy.Statements.Threshold, v.all.describeCaches()), nil
+	return v.all.describe(&v.policy.Statements), nil
 }
 
 // notChecked is what no check can look at without being given more.
@@ -231,9 +234,8 @@ func (v *verifier) notChecked() []string {
 	return list
 }
 
-// run makes all checks at once.
-func (v *verifier) run() []Check {
-	list := v.checks()
+// runAll makes all checks at once.
+func runAll(list []check) []Check {
 	outcomes := make([]Check, len(list))
 	var all sync.WaitGroup
 	for i, c := range list {

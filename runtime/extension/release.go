@@ -96,6 +96,23 @@ type Metadata struct {
 	Purpose string
 	// Counter grows with each version of the extension.
 	Counter uint64
+	// System is the ID of the os-release that it is for.
+	System string
+}
+
+// Describe reads the metadata of the extension that goes by that ID, and makes sure
+// that it may go by it. Which machine takes it is for [Judge] to say. Errors are
+// *Refusal.
+func Describe(id ID, text []byte) (Metadata, error) {
+	release, err := Parse(text)
+	if err != nil {
+		return Metadata{}, refuse(BadMetadata, "its metadata cannot be read (%v)", err)
+	}
+	m, err := metadata(release)
+	if err != nil {
+		return m, err
+	}
+	return m, Policy{Purposes: []string{m.Purpose}}.allows(id, m)
 }
 
 // Judge reads the metadata of the extension that goes by that ID, and says whether
@@ -117,7 +134,7 @@ func Judge(id ID, text []byte, policy Policy, host Assignments) (Metadata, error
 
 // metadata reads our own variables. Errors are *Refusal.
 func metadata(release Assignments) (Metadata, error) {
-	m := Metadata{Name: release["MANGOS_EXTENSION_NAME"], Purpose: release["MANGOS_EXTENSION_PURPOSE"]}
+	m := Metadata{Name: release["MANGOS_EXTENSION_NAME"], Purpose: release["MANGOS_EXTENSION_PURPOSE"], System: release["ID"]}
 	counter := release["MANGOS_EXTENSION_COUNTER"]
 	if m.Name == "" || m.Purpose == "" || counter == "" {
 		return m, refuse(BadMetadata, "its metadata lack MANGOS_EXTENSION_NAME, MANGOS_EXTENSION_PURPOSE or MANGOS_EXTENSION_COUNTER")

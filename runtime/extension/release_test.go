@@ -64,9 +64,30 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestDescribe: what an extension says of itself, wherever it is for.
+func TestDescribe(t *testing.T) {
+	const text = "ID=elsewhere\nMANGOS_EXTENSION_NAME=a\nMANGOS_EXTENSION_PURPOSE=site\nMANGOS_EXTENSION_COUNTER=7\n"
+	if m, err := Describe(ID{Sysext, "a"}, []byte(text)); err != nil || m != (Metadata{"a", "site", 7, "elsewhere"}) {
+		t.Errorf("%v, %v", m, err)
+	}
+	for _, row := range []struct {
+		id         ID
+		text, word string
+	}{
+		{ID{Sysext, "b"}, text, Renamed},
+		{ID{Confext, "a"}, strings.Replace(text, "site", "org", 1), BadPurpose},
+		{ID{Confext, "a"}, strings.Replace(text, "COUNTER=7", "COUNTER=0", 1), BadMetadata},
+		{ID{Confext, "a"}, text + "ID=another\n", BadMetadata},
+	} {
+		if m, err := Describe(row.id, []byte(row.text)); word(err) != row.word {
+			t.Errorf("%s: %v, %v; want %s", row.id, m, err, row.word)
+		}
+	}
+}
+
 func TestMetadata(t *testing.T) {
 	good := Assignments{"MANGOS_EXTENSION_NAME": "a", "MANGOS_EXTENSION_PURPOSE": "site", "MANGOS_EXTENSION_COUNTER": "7"}
-	if m, err := metadata(good); err != nil || m != (Metadata{"a", "site", 7}) {
+	if m, err := metadata(good); err != nil || m != (Metadata{Name: "a", Purpose: "site", Counter: 7}) {
 		t.Fatalf("%v, %v", m, err)
 	}
 	for name := range good {
@@ -125,15 +146,15 @@ func TestPolicy(t *testing.T) {
 		m    Metadata
 		want string
 	}{
-		{ID{Confext, "org"}, Metadata{"org", "org", 1}, ""},
-		{ID{Confext, "a"}, Metadata{"a", "site", 1}, ""},
-		{ID{Sysext, "a"}, Metadata{"a", "site", 1}, ""},
-		{ID{Confext, "a"}, Metadata{"b", "site", 1}, Renamed},
-		{ID{Confext, "org"}, Metadata{"debug", "debug", 1}, Renamed},
-		{ID{Confext, "debug"}, Metadata{"debug", "debug", 1}, BadPurpose},
-		{ID{Confext, "org"}, Metadata{"org", "site", 1}, BadPurpose},
-		{ID{Sysext, "org"}, Metadata{"org", "org", 1}, BadPurpose},
-		{ID{Confext, "a"}, Metadata{"a", "org", 1}, BadPurpose},
+		{ID{Confext, "org"}, Metadata{Name: "org", Purpose: "org", Counter: 1}, ""},
+		{ID{Confext, "a"}, Metadata{Name: "a", Purpose: "site", Counter: 1}, ""},
+		{ID{Sysext, "a"}, Metadata{Name: "a", Purpose: "site", Counter: 1}, ""},
+		{ID{Confext, "a"}, Metadata{Name: "b", Purpose: "site", Counter: 1}, Renamed},
+		{ID{Confext, "org"}, Metadata{Name: "debug", Purpose: "debug", Counter: 1}, Renamed},
+		{ID{Confext, "debug"}, Metadata{Name: "debug", Purpose: "debug", Counter: 1}, BadPurpose},
+		{ID{Confext, "org"}, Metadata{Name: "org", Purpose: "site", Counter: 1}, BadPurpose},
+		{ID{Sysext, "org"}, Metadata{Name: "org", Purpose: "org", Counter: 1}, BadPurpose},
+		{ID{Confext, "a"}, Metadata{Name: "a", Purpose: "org", Counter: 1}, BadPurpose},
 	} {
 		if got := word(p.allows(c.id, c.m)); got != c.want {
 			t.Errorf("%v, %v: %q, want %q", c.id, c.m, got, c.want)

@@ -118,6 +118,7 @@ func elsewhere(signatures, public string) (*offline.Signatures, crypto.Signer, e
 type build struct {
 	records, out string
 	epoch        int64
+	extension    bool
 	o            evidence.Options
 }
 
@@ -127,6 +128,7 @@ func (b *build) flags(c *cobra.Command) {
 	f.StringVar(&b.o.Name, "name", "", "what the names of the statements' files begin with")
 	f.StringVar(&b.o.Builder.ID, "builder", provenance.LocalBuilder, "URI of the builder in whose name the statements are made")
 	f.Int64Var(&b.epoch, "epoch", 0, fmt.Sprintf("date of the distribution, seconds since 1970; the layout counts for %d years from then", layoutYears))
+	f.BoolVar(&b.extension, "extension", false, "the records are of an extension that is built by itself: statements, no links and no layout")
 	f.StringVar(&b.out, "out", "", "folder to write to")
 	for _, name := range []string{"records", "name", "epoch", "out"} {
 		cobra.CheckErr(c.MarkFlagRequired(name))
@@ -141,6 +143,9 @@ func (b *build) documents(key crypto.Signer) (evidence.Files, error) {
 	}
 	o := b.o
 	o.Key = key
+	if b.extension {
+		return evidence.Extension(list, o)
+	}
 	o.Pipeline = pipeline.Standard()
 	o.Expires = time.Unix(b.epoch, 0).UTC().AddDate(layoutYears, 0, 0)
 	return evidence.Make(list, o)

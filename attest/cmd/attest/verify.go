@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -73,22 +74,14 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	out := printer{cmd.OutOrStdout()}
-	if o.asJSON {
-		err = report.JSON(out)
-	} else {
-		err = report.Text(out)
+	verdict := printReport(cmd, report, o.asJSON)
+	if o.summary == "" || verdict != nil && !errors.Is(verdict, errFailed) {
+		return verdict
 	}
-	if err == nil && o.summary != "" {
-		err = o.summarise(cmd, report, now)
-	}
-	if err != nil {
+	if err := o.summarise(cmd, report, now); err != nil {
 		return err
 	}
-	if report.Err() != nil {
-		return errFailed
-	}
-	return nil
+	return verdict
 }
 
 // summarise writes the Verification Summary Attestation.

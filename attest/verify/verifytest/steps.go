@@ -30,7 +30,6 @@ import (
 	"github.com/mastercard/mangos/modules/debian/lock"
 	"github.com/mastercard/mangos/modules/debian/origin"
 	"github.com/mastercard/mangos/modules/image/disk"
-	"github.com/mastercard/mangos/modules/image/extension"
 	"github.com/mastercard/mangos/modules/image/initrd"
 	"github.com/mastercard/mangos/modules/image/plan"
 	"github.com/mastercard/mangos/modules/image/release"
@@ -488,22 +487,6 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 	w.Files[w.Names.Tree] = w.read(t, w.path("verity.xz"))
 	w.step(t, "disk", append(w.tools("imagetools"), made...), map[string][]byte{w.Names.Disk: w.Files[w.Names.Disk]})
 	w.step(t, "update", append(w.tools("imagetools"), "plan.json", "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
-}
-
-// extend makes the organisation's extension.
-func (w *World) extend(t testing.TB) {
-	t.Helper()
-	key, err := sign.OpenKey(filepath.Join(w.extension, "verity.key"), nil)
-	must(t, err)
-	c, err := sign.ReadCertificate(filepath.Join(w.extension, "verity.crt"))
-	must(t, err)
-	w.write(t, "extension/etc/motd", []byte("hello\n"))
-	must(t, extension.Build(context.Background(), extension.Options{
-		Tree: w.path("extension"), Class: extension.Confext, Name: "org", Purpose: "org", Counter: 7, ID: Name, Epoch: Epoch,
-	}, key, c, w.path("org.confext.raw")))
-	w.Files[w.Names.Org] = w.read(t, w.path("org.confext.raw"))
-	w.step(t, "configuration", nil, map[string][]byte{"org.tree": []byte("tree of the configuration")})
-	w.step(t, "extension", append(w.tools("imagetools"), "org.tree", "keys/verity.crt"), map[string][]byte{w.Names.Org: w.Files[w.Names.Org]})
 }
 
 // esp makes an EFI system partition, smaller than real ones.
