@@ -7,8 +7,13 @@ import (
 	"dagger/mangos/internal/dagger"
 )
 
-// BuildExtension returns a signed extension image made from a folder: a confext
-// (configuration, below etc/) or a sysext (software, below usr/).
+// BuildExtension makes a signed extension image, NAME.CLASS.raw, from a folder: a
+// confext (configuration, below etc/) or a sysext (software, below usr/). Beside it are
+// signed statements of what it was made of and with; attest verify-extension verifies
+// both.
+//
+// Without keys it signs with the try-out keys. Keys are given all or none, each with
+// its public half.
 func (m *Mangos) BuildExtension(
 	ctx context.Context,
 	tree *dagger.Directory,
@@ -22,42 +27,58 @@ func (m *Mangos) BuildExtension(
 	// Let systemd reload its units after merging.
 	// +optional
 	reload bool,
-	// Private key for root hashes and extensions; without it the try-out key.
+	// Private key for root hashes and extensions.
 	// +optional
 	verityKey *dagger.Secret,
 	// Its certificate, PEM.
 	// +optional
 	verityCertificate *dagger.File,
-	// The passphrase of the key, if it has one.
+	// Private key for attestations, Ed25519.
+	// +optional
+	attestKey *dagger.Secret,
+	// Its public half, PEM.
+	// +optional
+	attestPublic *dagger.File,
+	// The passphrase of the keys that have one.
 	// +optional
 	passphrase *dagger.Secret,
-	// The socket of a p11-kit server, for a key that is a PKCS#11 URI.
+	// The socket of a p11-kit server, for a verity key that is a PKCS#11 URI.
 	// +optional
 	p11 *dagger.Socket,
-	// What a key elsewhere has signed (see export-extension-digests).
+	// For keys that are elsewhere, in the place of the keys: what they have signed
+	// (see export-extension-digests).
 	// +optional
 	signatures *dagger.Directory,
-) (*dagger.File, error) {
+) (*dagger.Directory, error) {
 	image, _, err := m.image(ctx, "", "")
 	if err != nil {
 		return nil, err
 	}
+	given, public := 0, verityCertificate != nil && attestPublic != nil
+	for _, have := range []bool{verityKey != nil, verityCertificate != nil, attestKey != nil, attestPublic != nil} {
+		if have {
+			given++
+		}
+	}
 	var signer *dagger.ImageSigner
 	switch {
-	case verityKey != nil && verityCertificate != nil && signatures == nil:
-		signer = image.VeritySigner(verityKey, verityCertificate, dagger.ImageVeritySignerOpts{Passphrase: passphrase, P11: p11})
-	case verityKey == nil && verityCertificate != nil && signatures != nil:
-		signer = image.Elsewhere(dag.Directory().WithFile("verity.crt", verityCertificate), dagger.ImageElsewhereOpts{Signatures: signatures})
-	case verityKey == nil && verityCertificate == nil && signatures == nil:
+	case given == 0 && signatures == nil:
 		signer = image.TryOut(m.program("attest"))
+	case given == 4 && signatures == nil:
+		signer = image.ExtensionSigner(verityKey, verityCertificate, attestKey, attestPublic,
+			dagger.ImageExtensionSignerOpts{Passphrase: passphrase, P11: p11})
+	case given == 2 && public && signatures != nil:
+		signer = extensionKeysElsewhere(image, verityCertificate, attestPublic, signatures)
 	default:
-		return nil, errors.New("build extension: give the certificate of the verity key with the key, or with the signatures that it made elsewhere, or none of them")
+		return nil, errors.New("build extension: keys are given all or none: verity and attest, each with its public half; for keys that are elsewhere give the public halves and their signatures")
 	}
-	return signer.Extension(tree, class, name, purpose, counter, dagger.ImageSignerExtensionOpts{Reload: reload}), nil
+	made := signer.Extension(m.kept(tree), class, name, purpose, counter, dagger.ImageSignerExtensionOpts{Reload: reload})
+	return signer.Statements(made.Files(), m.kept(made.Records()), m.program("attest"), class, name), nil
 }
 
-// ExportExtensionDigests returns what a verity key elsewhere shall sign for an
-// extension: a file, and digests.txt, which says how.
+// ExportExtensionDigests returns what keys elsewhere shall sign for an extension and have
+// not signed yet, as export-digests does: first the verity key its root hash, then, with
+// the signature of that, the attest key the statements.
 func (m *Mangos) ExportExtensionDigests(
 	ctx context.Context,
 	tree *dagger.Directory,
@@ -73,11 +94,29 @@ func (m *Mangos) ExportExtensionDigests(
 	reload bool,
 	// The certificate of the verity key, PEM.
 	verityCertificate *dagger.File,
+	// The public half of the attest key, PEM.
+	attestPublic *dagger.File,
+	// What was signed so far.
+	// +optional
+	signatures *dagger.Directory,
 ) (*dagger.Directory, error) {
 	image, _, err := m.image(ctx, "", "")
 	if err != nil {
 		return nil, err
 	}
-	return image.Elsewhere(dag.Directory().WithFile("verity.crt", verityCertificate)).
-		ExtensionDigests(tree, class, name, purpose, counter, dagger.ImageSignerExtensionDigestsOpts{Reload: reload}), nil
+	tree = m.kept(tree)
+	signer := extensionKeysElsewhere(image, verityCertificate, attestPublic, signatures)
+	digests := signer.ExtensionDigests(tree, class, name, purpose, counter, dagger.ImageSignerExtensionDigestsOpts{Reload: reload})
+	if left, err := pending(ctx, digests); left || err != nil {
+		return digests, err
+	}
+	made := signer.Extension(tree, class, name, purpose, counter, dagger.ImageSignerExtensionOpts{Reload: reload})
+	return signer.StatementDigests(m.kept(made.Records()), m.program("attest"), class, name), nil
+}
+
+// extensionKeysElsewhere returns a signer with what the keys of extensions have signed
+// elsewhere; nil: nothing yet.
+func extensionKeysElsewhere(image *dagger.Image, verityCertificate, attestPublic *dagger.File, signatures *dagger.Directory) *dagger.ImageSigner {
+	public := dag.Directory().WithFile("verity.crt", verityCertificate).WithFile("attest.pub", attestPublic)
+	return image.Elsewhere(public, dagger.ImageElsewhereOpts{Signatures: signatures})
 }

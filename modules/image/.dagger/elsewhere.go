@@ -66,13 +66,17 @@ func (s *Signer) EvidenceDigests(
 	if err != nil {
 		return nil, err
 	}
+	return s.evidenceDigests(records, attest, n.Entry), nil
+}
+
+func (s *Signer) evidenceDigests(records *dagger.Directory, attest *dagger.File, name string, flags ...string) *dagger.Directory {
+	command := append([]string{sandbox, "--", programs + "attest", "export-digests", "--records", "/in/records", "--name", name,
+		"--public", publicKeys + "/attest.pub", "--signatures", "/in/signatures", "--epoch", s.Image.Epoch, "--out", "/out"}, flags...)
 	return s.elsewhere().
 		WithMountedFile(programs+"attest", attest).
 		WithMountedDirectory("/in/records", records).
-		WithExec([]string{sandbox, "--", programs + "attest", "export-digests", "--records", "/in/records", "--name", n.Entry,
-			"--public", publicKeys + "/attest.pub", "--signatures", "/in/signatures", "--epoch", s.Image.Epoch, "--out", "/out"},
-			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
-		Directory("/out"), nil
+		WithExec(command, dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
+		Directory("/out")
 }
 
 // SumsDigests returns what the release key shall sign.
@@ -97,6 +101,19 @@ func (s *Signer) ExtensionDigests(
 ) *dagger.Directory {
 	return s.extensionDigests(tree, "--class", class, "--name", name, "--purpose", purpose,
 		"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload))
+}
+
+// StatementDigests returns what the attest key shall sign for an extension.
+func (s *Signer) StatementDigests(
+	// What Extension returns: the records of its steps, STEP.json.
+	records *dagger.Directory,
+	// The attest program, static (attest/cmd/attest).
+	attest *dagger.File,
+	// confext or sysext.
+	class string,
+	name string,
+) *dagger.Directory {
+	return s.evidenceDigests(records, attest, extensionName(class, name), "--extension")
 }
 
 func (s *Signer) extensionDigests(tree *dagger.Directory, flags ...string) *dagger.Directory {

@@ -80,25 +80,6 @@ func (m *Image) Signer(
 	}
 }
 
-// VeritySigner returns a signer that has a verity key and no other: it makes
-// extensions.
-func (m *Image) VeritySigner(
-	// A PEM file, or a PKCS#11 URI.
-	key *dagger.Secret,
-	certificate *dagger.File,
-	// The passphrase of the key, if it has one.
-	// +optional
-	passphrase *dagger.Secret,
-	// The socket of a p11-kit server, for a key that is a PKCS#11 URI.
-	// +optional
-	p11 *dagger.Socket,
-) *Signer {
-	return &Signer{
-		Image: m, Public: dag.Directory().WithFile("verity.crt", certificate),
-		Verity: key, Passphrase: passphrase, P11: p11,
-	}
-}
-
 // Elsewhere returns a signer with signatures that keys elsewhere made.
 func (m *Image) Elsewhere(
 	// The public halves: secure-boot.crt, verity.crt, pcr.pub, release.pub and
@@ -287,50 +268,6 @@ func (s *Signer) signImage(ctx context.Context, unsigned *dagger.Directory, bzIm
 			"--plan", planPath, "--out", "/out/"+n.Image, "--pcrs", "/out/"+n.PCRs), nil
 }
 
-// Extension returns a signed extension image.
-func (s *Signer) Extension(
-	ctx context.Context,
-	// The files, below etc/ (confext) or usr/ (sysext).
-	tree *dagger.Directory,
-	// confext or sysext.
-	class string,
-	name string,
-	// What it is for: org, site or debug.
-	purpose string,
-	// A device refuses a lower one than it has seen.
-	counter int,
-	// Let systemd reload its units after merging.
-	// +optional
-	reload bool,
-) (*dagger.File, error) {
-	out := fmt.Sprintf("%s.%s.raw", name, class)
-	made, err := s.extension(ctx, tree, out, "--class", class, "--name", name, "--purpose", purpose,
-		"--counter", strconv.Itoa(counter), "--reload="+strconv.FormatBool(reload))
-	if err != nil {
-		return nil, err
-	}
-	return made.Files.File(out), nil
-}
-
-// orgTree is the name of the organisation's configuration in records.
-const orgTree = "org.tree"
-
-// extension makes a signed extension image, out, from a folder.
-func (s *Signer) extension(ctx context.Context, tree *dagger.Directory, out string, flags ...string) (*Made, error) {
-	step, err := s.step(ctx, "extension", s.Verity, "verity", "verity.crt")
-	if err != nil {
-		return nil, err
-	}
-	command := append([]string{"extension", "--tree", "/in/" + orgTree, "--key", keyFile("verity"),
-		"--certificate", publicKeys + "/verity.crt", "--out", "/out/" + out}, flags...)
-	return step.folder(orgTree, tree).run(command...), nil
-}
-
-// orgFlags are the flags that make an extension of the organisation's configuration.
-func orgFlags(counter int) []string {
-	return []string{"--class", "confext", "--name", "org", "--purpose", "org", "--counter", strconv.Itoa(counter), "--reload"}
-}
-
 // names are the names of a release's files.
 type names struct {
 	TryOut                                                  bool
@@ -452,15 +389,22 @@ func (s *Signer) Evidence(
 	if err != nil {
 		return nil, err
 	}
+	return s.evidence(ctx, files, records, attest, n.Entry)
+}
+
+// evidence adds to files what records say, signed. The names of the statements' files
+// begin with name.
+func (s *Signer) evidence(ctx context.Context, files, records *dagger.Directory, attest *dagger.File, name string, flags ...string) (*dagger.Directory, error) {
 	step, err := s.step(ctx, "evidence", s.Attest, "attest", "attest.pub")
 	if err != nil {
 		return nil, err
 	}
+	command := append([]string{programs + "attest", "evidence", "--records", "/in/records", "--name", name, "--key", keyFile("attest"),
+		"--public", publicKeys + "/attest.pub", "--epoch", s.Image.Epoch, "--out", "/out"}, flags...)
 	return files.WithDirectory("/", step.
 		file("program/attest", attest).
 		folder("records", records).
-		sign(programs+"attest", "evidence", "--records", "/in/records", "--name", n.Entry, "--key", keyFile("attest"),
-			"--public", publicKeys+"/attest.pub", "--epoch", s.Image.Epoch, "--out", "/out")), nil
+		sign(command...)), nil
 }
 
 func (s *Signer) sums(files *dagger.Directory) *dagger.File {
