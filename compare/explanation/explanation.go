@@ -14,6 +14,7 @@ import (
 	"github.com/mastercard/mangos/compare/lineage"
 	"github.com/mastercard/mangos/compare/release"
 	"github.com/mastercard/mangos/compare/side"
+	"github.com/mastercard/mangos/compare/steps"
 )
 
 // Format is the value of an explanation's first key. It changes with the format.
@@ -35,6 +36,9 @@ type Explanation struct {
 	// Steps are those of the pipeline that are not the same, by the attestations
 	// in both releases, in the order of the build.
 	Steps []lineage.Outcome `json:"steps,omitempty"`
+	// Choices are what steps were told, where it is not the same and has led to a
+	// component that is not.
+	Choices []Choice `json:"choices,omitempty"`
 	// Artifacts are those of the components that were looked at, empty if all
 	// there is was compared.
 	Artifacts []string `json:"artifacts,omitempty"`
@@ -43,6 +47,15 @@ type Explanation struct {
 	*difference.Result
 
 	a, b *component.Node
+}
+
+// Choice is a command or parameter of a step that two releases do not have in common;
+// A or B is empty where one of them lacks it.
+type Choice struct {
+	Step string `json:"step"`
+	Name string `json:"name"`
+	A    string `json:"a,omitempty"`
+	B    string `json:"b,omitempty"`
 }
 
 // Options bound a comparison.
@@ -156,6 +169,12 @@ func (x *Explanation) traceSteps(a, b *side.Side) {
 		}
 	}
 	lineage.Inputs(x.Steps, *sa, *sb)
+	var made []string
+	for n := range x.Components {
+		made = append(made, products(x.Steps, x.Components[n].Products)...)
+	}
+	_, inputs := lineage.Origins(x.Steps, made...)
+	x.choices(inputs, *sa, *sb)
 	for n := range x.Components {
 		c := &x.Components[n]
 		if c.State != lineage.Culprit {
@@ -163,6 +182,17 @@ func (x *Explanation) traceSteps(a, b *side.Side) {
 		}
 		if culprits, inputs := lineage.Origins(x.Steps, products(x.Steps, c.Products)...); len(culprits) == 0 && len(inputs) > 0 {
 			c.State, c.Materials = lineage.Follows, inputs
+		}
+	}
+}
+
+// choices are those, among inputs that are not the same, that steps were told.
+func (x *Explanation) choices(inputs []string, a, b lineage.Side) {
+	for _, s := range x.Steps {
+		for _, name := range inputs {
+			if steps.IsChoice(name, s.Component) {
+				x.Choices = append(x.Choices, Choice{Step: s.Component, Name: name, A: a.Digest(name), B: b.Digest(name)})
+			}
 		}
 	}
 }

@@ -20,6 +20,8 @@ type build struct {
 	options releasetest.Options
 	texts   map[string]string // what names stand for, where it is not the name itself
 	flag    string            // a parameter of the kernel
+	command []string          // that compiles the kernel, where it is not the usual one
+	own     string            // a material, and a parameter, of what the organisation signs
 	extra   []stepstest.Step
 }
 
@@ -37,6 +39,7 @@ var pipeline = []struct {
 	{"verity", []string{"root.erofs"}, []string{"root.verity", "roothash"}},
 	{"uki", []string{"root.erofs", "roothash", "kernel/bzImage"}, []string{"initrd", "cmdline", "uki.efi"}},
 	{"extension", nil, []string{"org_1.confext.raw"}},
+	{"certificate", nil, []string{"certified/bzImage"}},
 }
 
 func (b *build) open(t *testing.T) *side.Side {
@@ -55,6 +58,13 @@ func (b *build) open(t *testing.T) *side.Side {
 		step := stepstest.Step{Name: s.name, Materials: stand(s.materials), Products: stand(s.products)}
 		if s.name == "kernel" && b.flag != "" {
 			step.Parameters = map[string]string{"flags": b.flag}
+		}
+		if s.name == "kernel" {
+			step.Command = b.command
+		}
+		if s.name == "extension" || s.name == "certificate" {
+			step.Materials = map[string]string{"keys/verity.crt": b.own}
+			step.Parameters = map[string]string{"key": "1" + b.own}
 		}
 		stepstest.Write(t, folder, step)
 	}
@@ -105,7 +115,16 @@ func TestSteps(t *testing.T) {
 			[]string{"Culprit: kernel:", "Culprit step: kernel: compiled/vmlinux made from the same"}},
 		"a kernel compiled with another flag": {build{options: releasetest.Options{Kernel: 'x'}, flag: "-O3",
 			texts: changed("compiled/vmlinux", "kernel/vmlinux", "kernel/bzImage", "uki.efi")},
-			map[string]lineage.State{"kernel": lineage.Follows}, map[string]lineage.State{"kernel": lineage.Follows}, nil},
+			map[string]lineage.State{"kernel": lineage.Follows}, map[string]lineage.State{"kernel": lineage.Follows},
+			[]string{"Culprit step: kernel: was told something else: parameter flags of kernel a none b -O3"}},
+		"a kernel compiled by another command": {build{options: releasetest.Options{Kernel: 'x'}, command: []string{"make", "kernel", "-O3", "\x1b[2J"},
+			texts: changed("compiled/vmlinux", "kernel/vmlinux", "kernel/bzImage", "uki.efi")},
+			map[string]lineage.State{"kernel": lineage.Follows}, map[string]lineage.State{"kernel": lineage.Follows},
+			[]string{`was told something else: command of kernel a "kernel"] b "kernel", "-O3",`}},
+		"an organisation's extension, and the kernel that it signs, told something else": {
+			build{options: releasetest.Options{Signature: "other"}, texts: changed("org_1.confext.raw", "certified/bzImage"), own: "x"},
+			map[string]lineage.State{"extension": lineage.Follows, "certificate": lineage.Follows}, nil,
+			[]string{"They differ only in what each organisation signs"}},
 		"attestations that contradict each other": {build{extra: []stepstest.Step{{Name: "lie", Products: map[string]string{"root.tree": "x"}}}}, nil, nil,
 			[]string{"attestations contradict each other", "No dissent."}},
 	} {
@@ -123,6 +142,12 @@ func TestSteps(t *testing.T) {
 				if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), part) {
 					t.Errorf("it does not say %q", part)
 				}
+			}
+			if told := c.b.flag != "" || c.b.command != nil; told != (len(x.Choices) > 0) {
+				t.Errorf("choices that are not the same: %+v", x.Choices)
+			}
+			if strings.Contains(out.String(), "\x1b") {
+				t.Errorf("printed unescaped: %q", out.String())
 			}
 			for what, pair := range map[string][2]map[string]lineage.State{
 				"step": {c.steps, states(x.Steps)}, "component": {c.components, states(x.Components)},

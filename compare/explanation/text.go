@@ -105,7 +105,7 @@ func (t Text) components(p *terminal.Printer, x *Explanation) {
 // steps tells at which steps of the pipeline the two part.
 func (t Text) steps(p *terminal.Printer, x *Explanation) {
 	begins := func(o lineage.Outcome) bool { return o.State != lineage.Follows }
-	if !slices.ContainsFunc(x.Steps, begins) {
+	if !slices.ContainsFunc(x.Steps, begins) && len(x.Choices) == 0 {
 		return
 	}
 	follow := 0
@@ -121,11 +121,33 @@ func (t Text) steps(p *terminal.Printer, x *Explanation) {
 			follow++
 		}
 	}
+	for _, c := range x.Choices {
+		t.choice(p, c)
+	}
 	if follow > 0 {
 		p.Line(fmt.Sprintf("Steps that had other materials, and made something else: %d", follow))
 	}
 	p.Line("(by the attestations of both, whose signatures attest verify checks)")
 	p.Line("")
+}
+
+// choice shows what a step was told in the one release and not in the other: a word
+// of a command stands for itself.
+func (t Text) choice(p *terminal.Printer, c Choice) {
+	p.Block("", 0, "Culprit step: "+c.Step+": was told something else: "+c.Name)
+	a, b := strings.Fields(c.A), strings.Fields(c.B)
+	onlyA, onlyB := without(a, b), without(b, a)
+	if len(onlyA)+len(onlyB) == 0 {
+		p.Line("  the same words, in another order or number")
+		return
+	}
+	p.Block("  a", 4, orNone(t.names(onlyA)))
+	p.Block("  b", 4, orNone(t.names(onlyB)))
+}
+
+// without is those of a list that another one lacks.
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
 }
 
 // maxNames is how many names of a list are printed.

@@ -166,14 +166,28 @@ func (r *reader) materials(p *pipeline.Pipeline) {
 // choices stand among the materials: what a step was told decides what it makes,
 // too.
 func (r *reader) choices(d *provenance.BuildDefinition) []string {
-	step := d.ExternalParameters.Step
-	values := map[string]string{"command of " + step: fmt.Sprintf("%q", d.ExternalParameters.Command)}
+	of := " of " + d.ExternalParameters.Step
+	values := map[string]string{command + of: fmt.Sprintf("%q", d.ExternalParameters.Command)}
 	for name, value := range d.ExternalParameters.Parameters {
-		values["parameter "+name+" of "+step] = value
+		values[parameter+" "+name+of] = value
 	}
 	if d.InternalParameters != nil {
-		values["epoch of "+step] = fmt.Sprint(d.InternalParameters.SourceDateEpoch)
+		values[epoch+of] = fmt.Sprint(d.InternalParameters.SourceDateEpoch)
 	}
 	maps.Copy(r.digests, values)
 	return slices.Sorted(maps.Keys(values))
+}
+
+// What a step was told is named "command of STEP", "epoch of STEP" or "parameter NAME
+// of STEP"; its digest is the value itself.
+const (
+	command   = "command"
+	epoch     = "epoch"
+	parameter = "parameter"
+)
+
+// IsChoice tells the materials that are what the step was told.
+func IsChoice(material, step string) bool {
+	name, ok := strings.CutSuffix(material, " of "+step)
+	return ok && (name == command || name == epoch || strings.HasPrefix(name, parameter+" "))
 }

@@ -17,6 +17,7 @@ import (
 // Step is a step of the pipeline: names and what they stand for.
 type Step struct {
 	Name                string
+	Command             []string // "make NAME" by default
 	Parameters          map[string]string
 	Materials, Products map[string]string
 }
@@ -25,8 +26,11 @@ type Step struct {
 func Write(t testing.TB, folder string, list ...Step) {
 	t.Helper()
 	for _, s := range list {
+		if s.Command == nil {
+			s.Command = []string{"make", s.Name}
+		}
 		d := provenance.BuildDefinition{
-			ExternalParameters:   provenance.ExternalParameters{Step: s.Name, Command: []string{"make", s.Name}, Parameters: s.Parameters},
+			ExternalParameters:   provenance.ExternalParameters{Step: s.Name, Command: s.Command, Parameters: s.Parameters},
 			ResolvedDependencies: descriptors(s.Materials),
 		}
 		text, err := provenance.New(descriptors(s.Products), provenance.Predicate{
