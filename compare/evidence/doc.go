@@ -12,7 +12,7 @@
 //	build.sigstore.json        what was built, from what: release-v1.md
 //	reveal.sigstore.json       whose commitments were there before it was revealed
 //	manifests/<artifact>.jsonl the parts of an artifact: package compare/manifest
-//	results/<other>.sigstore.json  what rebuilding another's release gave
+//	results.sigstore.json      whose builds are the same as this one, and whose are not
 //
 // Each *.sigstore.json is a Sigstore bundle with one signature over an in-toto
 // statement. The manifests are named by their digest in build.sigstore.json.
