@@ -20,6 +20,11 @@ func (m *Mangos) PublishEvidence(
 	organisation string,
 	// Its private key for attestations, PEM.
 	attestKey *dagger.Secret,
+	// The checkout that it was built from, as git keeps it: what the steps had, and what
+	// wires them. Builds of another one are not comparable.
+	// +defaultPath="/"
+	// +ignore=["**", "!README.md", "!go.mod", "!go.sum", "!dagger.json", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
+	checkout *dagger.Directory,
 	// What compare machine printed on the machine that built: the engine's
 	// containers do not know it.
 	// +optional
@@ -29,12 +34,11 @@ func (m *Mangos) PublishEvidence(
 	builder string,
 ) *dagger.Directory {
 	args := []string{"/bin/compare", "publish", "--release", "/release", "--key", "/key", "--organisation", organisation,
-		"--input", "debian.lock.json=/source/debian.lock.json", "--input", "mangos.toml=/source/mangos.toml",
-		"--input", "source.tree=/source", "--out", "/out"}
+		"--input", "debian.lock.json=/source/debian.lock.json", "--input", "source.tree=/source", "--out", "/out"}
 	ctr := dag.Container().
 		WithMountedFile("/bin/compare", m.program("compare")).
 		WithMountedDirectory("/release", release).
-		WithMountedDirectory("/source", m.repository()).
+		WithMountedDirectory("/source", m.kept(checkout.WithDirectory("/", m.repository()))).
 		WithMountedSecret("/key", attestKey).
 		WithDirectory("/out", dag.Directory()).
 		WithEnvVariable("MANGOS_RUN", rand.Text())
