@@ -3,7 +3,10 @@ package terminal
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,5 +80,36 @@ func TestWriteJSON(t *testing.T) {
 	}
 	if err := WriteJSON(&out, func() {}); err == nil {
 		t.Error("what is no JSON is written")
+	}
+}
+
+// TestColour: only a terminal is painted on, and not where people ask not to.
+func TestColour(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, c := range []struct {
+		name, noColour, term string
+		to                   io.Writer
+		want                 bool
+	}{
+		{"a terminal", "", "xterm", terminal, true},
+		{"a terminal with NO_COLOR", "1", "xterm", terminal, false},
+		{"a dumb terminal", "", "dumb", terminal, false},
+		{"a file", "", "xterm", file, false},
+		{"a buffer", "", "xterm", &bytes.Buffer{}, false},
+	} {
+		t.Setenv("NO_COLOR", c.noColour)
+		t.Setenv("TERM", c.term)
+		if got := strings.Contains(New(c.to).Paint(Red, "x"), "\x1b"); got != c.want {
+			t.Errorf("%s: colour %v", c.name, got)
+		}
 	}
 }
