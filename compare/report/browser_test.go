@@ -9,9 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -93,34 +96,59 @@ const phone = 400
 // narrowest is the width of the narrowest column that is shown.
 const narrowest = `Math.min(...[...document.querySelectorAll('td, th')].map(c => c.clientWidth).filter(w => w > 0))`
 
-// TestBrowser opens the page from its file: it loads without complaint and without
-// network, the drill-down opens by the keyboard and by a click, in light and dark.
-func TestBrowser(t *testing.T) {
+// opened opens the page of the verdict from its file, in a browser of 1280 by 900. What
+// the page complains of until the end of the test, or asks the network for, is an error.
+func opened(t *testing.T) context.Context {
+	t.Helper()
 	browser := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{"chromium-headless-shell", "chromium"} {
 		if path, err := exec.LookPath(name); err == nil {
 			browser = path
 			break
 		}
 	}
 	if browser == "" {
-		t.Skip("needs chromium")
+		t.Fatal("needs Debian's package chromium or chromium-headless-shell")
 	}
 	path := filepath.Join(t.TempDir(), "report.html")
 	must(t, os.WriteFile(path, []byte(write(t, realVerdict(t))), 0o644))
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WSURLReadTimeout(2*time.Minute))
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	defer stop()
-	ctx, stop = chromedp.NewContext(ctx)
-	defer stop()
-	ctx, stop = context.WithTimeout(ctx, 4*time.Minute)
-	defer stop()
-	var seen console
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WSURLReadTimeout(2*time.Minute),
+		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
+			// Debian's command is a script, which the browser outlives.
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+			cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		}))
+	ctx, stopBrowser := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, stopTab := chromedp.NewContext(ctx)
+	ctx, stop := context.WithTimeout(ctx, 4*time.Minute)
+	seen := &console{}
 	chromedp.ListenTarget(ctx, seen.listen)
+	t.Cleanup(func() {
+		stop()
+		stopTab()
+		stopBrowser()
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		for _, line := range seen.lines {
+			t.Error(line)
+		}
+	})
+	must(t, chromedp.Run(ctx, log.Enable(), network.Enable(), chromedp.EmulateViewport(1280, 900),
+		scheme("light"), chromedp.Navigate("file://"+path)))
+	return ctx
+}
 
-	var title, found string
+// scheme lets the reader prefer light or dark.
+func scheme(value string) chromedp.Action {
+	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}})
+}
+
+// TestBrowser: the page loads, and the drill-down opens by the keyboard and closes by a
+// click, in light and dark, also on a small screen.
+func TestBrowser(t *testing.T) {
+	ctx := opened(t)
+	var title, found, light, dark string
 	var before, after, again bool
-	var light, dark string
 	var wide, column int
 	open := func(to *bool) chromedp.Action {
 		return chromedp.Evaluate(`document.querySelector('#split-0').open`, to)
@@ -128,16 +156,13 @@ func TestBrowser(t *testing.T) {
 	colour := func(to *string) chromedp.Action {
 		return chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, to)
 	}
-	scheme := func(value string) chromedp.Action {
-		return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}})
-	}
-	must(t, chromedp.Run(ctx, log.Enable(), network.Enable(), chromedp.EmulateViewport(1280, 900),
-		scheme("light"), chromedp.Navigate("file://"+path), chromedp.Title(&title), open(&before), colour(&light),
+	must(t, chromedp.Run(ctx, chromedp.Title(&title), open(&before), colour(&light),
 		chromedp.Focus(`#split-0 > summary`), chromedp.KeyEvent(kb.Enter), open(&after),
 		chromedp.Text(`#split-0 table.findings`, &found, chromedp.NodeVisible), shot(t, "light.png"),
+		scheme("dark"), colour(&dark), shot(t, "dark.png"), scheme("light"),
 		chromedp.EmulateViewport(phone, 900), chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
 		chromedp.Evaluate(narrowest, &column), shot(t, "narrow.png"), chromedp.EmulateViewport(1280, 900),
-		chromedp.Click(`#split-0 > summary`), open(&again), scheme("dark"), colour(&dark), shot(t, "dark.png")))
+		chromedp.Click(`#split-0 > summary`), open(&again)))
 	if title != "mangos_1: differs" || before || !after || again {
 		t.Errorf("title %q; the drill-down was open %v, by the keyboard %v, after a click %v", title, before, after, again)
 	}
@@ -150,11 +175,91 @@ func TestBrowser(t *testing.T) {
 	if wide > phone || column < 40 {
 		t.Errorf("on a phone the page is %d wide, and its narrowest column %d", wide, column)
 	}
-	seen.mu.Lock()
-	defer seen.mu.Unlock()
-	for _, line := range seen.lines {
-		t.Error(line)
+}
+
+// contrast is the lowest ratio of a text's colour and that behind it, as WCAG 2.1 has it,
+// of the texts that are shown.
+const contrast = `(() => {
+	const numbers = colour => colour.match(/[\d.]+/g).map(Number);
+	const light = colour => {
+		const [r, g, b] = numbers(colour).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+		return .2126 * r + .7152 * g + .0722 * b;
+	};
+	const behind = e => {
+		for (; e; e = e.parentElement) {
+			const colour = getComputedStyle(e).backgroundColor;
+			if (numbers(colour)[3] !== 0) return colour;
+		}
+		return 'rgb(255, 255, 255)';
+	};
+	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	let worst = 21;
+	while (texts.nextNode()) {
+		const e = texts.currentNode.parentElement;
+		if (!texts.currentNode.nodeValue.trim() || !e.checkVisibility()) continue;
+		const [a, b] = [light(getComputedStyle(e).color), light(behind(e))];
+		worst = Math.min(worst, (Math.max(a, b) + .05) / (Math.min(a, b) + .05));
 	}
+	return worst;
+})()`
+
+// openAll opens everything that can be opened.
+const openAll = `document.querySelectorAll('details').forEach(d => d.open = true)`
+
+// TestBrowserContrast: all texts can be read, in light and dark (WCAG 2.1, 1.4.3).
+func TestBrowserContrast(t *testing.T) {
+	ctx := opened(t)
+	for _, preferred := range []string{"light", "dark"} {
+		var worst float64
+		must(t, chromedp.Run(ctx, chromedp.Evaluate(openAll, nil), scheme(preferred), chromedp.Evaluate(contrast, &worst)))
+		if worst < 4.5 {
+			t.Errorf("%s: a text has a contrast of %.2f", preferred, worst)
+		}
+	}
+}
+
+// TestBrowserReadAloud: what a screen reader is told, and the keyboard reaches. Each
+// table and each region has a name, and there is a way past what comes first.
+func TestBrowserReadAloud(t *testing.T) {
+	ctx := opened(t)
+	var tree struct {
+		Nodes []struct {
+			Ignored bool `json:"ignored"`
+			Role    said `json:"role"`
+			Name    said `json:"name"`
+		} `json:"nodes"`
+	}
+	var first, then, language string
+	focused := func(to *string) chromedp.Action {
+		return chromedp.Evaluate(`document.activeElement.className + '#' + document.activeElement.id`, to)
+	}
+	must(t, chromedp.Run(ctx, chromedp.Evaluate(`document.documentElement.lang`, &language),
+		chromedp.KeyEvent(kb.Tab), focused(&first), chromedp.KeyEvent(kb.Enter), focused(&then),
+		chromedp.Evaluate(openAll, nil), chromedp.ActionFunc(func(ctx context.Context) error {
+			return cdp.Execute(ctx, accessibility.CommandGetFullAXTree, nil, &tree)
+		})))
+	if first != "skip#" || then != "#artifacts" || language != "en" {
+		t.Errorf("the first stop is %q, from there to %q; the language is %q", first, then, language)
+	}
+	count := map[string]int{}
+	for _, n := range tree.Nodes {
+		role, name := n.Role.Value, n.Name.Value
+		count[role]++
+		named := role == "table" || role == "region" || role == "heading" || role == "DisclosureTriangle" || role == "columnheader" || role == "rowheader"
+		if !n.Ignored && named && name == "" {
+			t.Errorf("a %s without a name", role)
+		}
+	}
+	for _, role := range []string{"main", "banner", "table", "region", "heading", "DisclosureTriangle", "columnheader", "rowheader"} {
+		if count[role] == 0 {
+			t.Errorf("nothing is a %s", role)
+		}
+	}
+}
+
+// said is a text of the accessibility tree.
+type said struct {
+	Value string `json:"value"`
 }
 
 // shot keeps a picture of the whole page in the folder MANGOS_SCREENSHOTS.
