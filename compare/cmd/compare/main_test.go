@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +34,7 @@ func TestMain(m *testing.M) {
 //	    registers organisations with the keys of folders
 //	code N compare ARGS…       requires the exit code N
 //	edit FILE FROM TO          replaces a text, which must be there
+//	serve DIR                  serves a folder, at the address $SITE
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: commands(t)})
 }
@@ -44,6 +47,7 @@ func commands(t *testing.T) map[string]func(*testscript.TestScript, bool, []stri
 		"organisations": organisations,
 		"code":          code,
 		"edit":          edit,
+		"serve":         serve,
 		"build":         build,
 		"erofs":         makeErofs,
 	}
@@ -122,6 +126,12 @@ func edit(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s does not hold %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+}
+
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
+	ts.Defer(server.Close)
+	ts.Setenv("SITE", server.URL)
 }
 
 func build(ts *testscript.TestScript, _ bool, args []string) {
