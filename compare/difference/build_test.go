@@ -9,8 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"math/big"
 	"os"
 	"os/exec"
@@ -23,7 +21,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mastercard/mangos/format/gpt"
-	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/format/vfat"
 )
 
@@ -118,16 +115,16 @@ func copyFile(t testing.TB, name, root string) {
 
 // image is what a disk is made of; a test changes one thing.
 type image struct {
-	root        []byte // erofs
-	signature   []byte
-	kernel      []byte
-	initrd      []byte
-	pcrkey      []byte
-	pcrsig      []byte
-	peTime      uint32
-	peSignature []byte
-	diskID      string
-	espSwap     bool
+	root      []byte // erofs
+	signature []byte // of the root hash
+	uki       []byte // linked from the next ones, and signed
+	kernel    []byte
+	initrd    []byte
+	pcrkey    []byte
+	pcrsig    []byte
+	keys      *keyPair
+	diskID    string
+	espSwap   bool
 }
 
 func erofsImage(t testing.TB, tree string, args ...string) []byte {
@@ -165,7 +162,7 @@ func (i *image) build(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	uki := filepath.Join(dir, "uki.efi")
-	must(t, os.WriteFile(uki, i.uki(), 0o644))
+	must(t, os.WriteFile(uki, i.uki, 0o644))
 	esp := filepath.Join(dir, "esp")
 	must(t, os.WriteFile(esp, nil, 0o644))
 	must(t, os.Truncate(esp, 10<<20))
@@ -213,88 +210,60 @@ func clampFAT(t testing.TB, b []byte, dir *vfat.File) {
 	}
 }
 
+// disk puts the partitions into a table that sfdisk makes.
 func (i *image) disk(t testing.TB, dir string, esp []byte) string {
 	t.Helper()
-	tree, err := verity.Build(bytes.NewReader(i.root), int64(len(i.root)), verity.Salt())
-	must(t, err)
-	parts := [][]byte{esp, i.signature, tree.Bytes(), i.root}
-	root := tree.Root.String()
+	tree, root := hashTree(t, i.root)
 	half := func(s string) string {
 		return fmt.Sprintf("%s-%s-%s-%s-%s", s[:8], s[8:12], s[12:16], s[16:20], s[20:32])
 	}
-	table := &gpt.Table{SectorSize: 512, DiskID: gpt.MustGUID(i.diskID), Partitions: []gpt.Partition{
-		{Type: gpt.TypeESP, ID: gpt.DeriveGUID("esp"), Label: "esp"},
-		{Type: gpt.TypeRootVeritySig, ID: gpt.DeriveGUID("sig"), Label: "mangos_1_verity_sig"},
-		{Type: gpt.TypeRootVerity, ID: gpt.MustGUID(half(root[32:])), Label: "mangos_1_verity"},
-		{Type: gpt.TypeRoot, ID: gpt.MustGUID(half(root[:32])), Label: "mangos_1"},
-	}}
-	for n := range parts {
-		table.Partitions[n].Size = int64(len(parts[n]))
+	const sector, align = 512, 1 << 20
+	table := fmt.Sprintf("label: gpt\nlabel-id: %s\n", i.diskID)
+	at := int64(align)
+	var starts []int64
+	parts := []struct {
+		kind     gpt.GUID
+		id, name string
+		data     []byte
+	}{
+		{gpt.TypeESP, "5e6bf4a1-9c4e-4bd2-8d5f-0a4f3f1d2c01", "esp", esp},
+		{gpt.TypeRootVeritySig, "5e6bf4a1-9c4e-4bd2-8d5f-0a4f3f1d2c02", "mangos_1_verity_sig", i.signature},
+		{gpt.TypeRootVerity, half(root[32:]), "mangos_1_verity", tree},
+		{gpt.TypeRoot, half(root[:32]), "mangos_1", i.root},
 	}
-	table.Layout()
+	for _, p := range parts {
+		size := (int64(len(p.data)) + align - 1) / align * align
+		table += fmt.Sprintf("start=%d, size=%d, type=%s, uuid=%s, name=%q\n", at/sector, size/sector, p.kind, p.id, p.name)
+		starts, at = append(starts, at), at+size
+	}
 	path := filepath.Join(dir, "mangos_1.raw")
 	f, err := os.Create(path)
 	must(t, err)
 	defer f.Close()
-	must(t, f.Truncate(table.DiskSize))
-	must(t, table.Write(f))
+	must(t, f.Truncate(at+align))
+	script := filepath.Join(dir, "table")
+	must(t, os.WriteFile(script, []byte(table), 0o644))
+	run(t, "sh", "-c", `exec sfdisk --quiet --no-reread --no-tell-kernel "$1" <"$2"`, "sh", path, script)
 	for n, p := range parts {
-		_, err := f.WriteAt(p, table.Partitions[n].Start)
+		_, err := f.WriteAt(p.data, starts[n])
 		must(t, err)
 	}
 	return path
 }
 
-// uki makes a PE image with the sections of a unified kernel image.
-func (i *image) uki() []byte {
-	sections := []struct {
-		name string
-		data []byte
-	}{
-		{".text", bytes.Repeat([]byte{0x90, 0xc3, 0x48, 0x89}, 200)},
-		{".osrel", []byte("ID=mangos\nVERSION_ID=1\n")},
-		{".cmdline", []byte("quiet console=ttyS0")},
-		{".pcrsig", i.pcrsig},
-		{".pcrpkey", i.pcrkey},
-		{".linux", i.kernel},
-		{".initrd", i.initrd},
-	}
-	const head = 0x400
-	le := binary.LittleEndian
-	b := make([]byte, head)
-	copy(b, "MZ")
-	le.PutUint32(b[60:], 0x80)
-	h := b[0x80:]
-	copy(h, "PE\x00\x00")
-	le.PutUint16(h[4:], 0x8664)
-	le.PutUint16(h[6:], uint16(len(sections)))
-	le.PutUint32(h[8:], i.peTime)
-	le.PutUint16(h[20:], 240)
-	o := h[24:]
-	le.PutUint16(o, 0x20b)
-	le.PutUint32(o[108:], 16)
-	address := uint32(0x1000)
-	for n, s := range sections {
-		e := h[24+240+40*n:]
-		copy(e, s.name)
-		size := (len(s.data) + 511) &^ 511
-		le.PutUint32(e[8:], uint32(len(s.data)))
-		le.PutUint32(e[12:], address)
-		le.PutUint32(e[16:], uint32(size))
-		le.PutUint32(e[20:], uint32(len(b)))
-		address += uint32(size+0xfff) &^ 0xfff
-		b = append(b, s.data...)
-		b = append(b, make([]byte, size-len(s.data))...)
-		h, o = b[0x80:], b[0x80+24:]
-	}
-	le.PutUint32(o[56:], address)
-	if len(i.peSignature) > 0 {
-		le.PutUint32(o[112+32:], uint32(len(b)))
-		le.PutUint32(o[112+36:], uint32(len(i.peSignature)))
-		b = append(b, i.peSignature...)
-	}
-	le.PutUint32(o[64:], crc32.ChecksumIEEE(b)) // stands for the PE checksum
-	return b
+// hashTree lets veritysetup make the hash tree of a root file system.
+func hashTree(t testing.TB, root []byte) (tree []byte, hash string) {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	must(t, os.WriteFile(file("root"), root, 0o644))
+	run(t, "veritysetup", "format", "--salt="+strings.Repeat("5a", 32), "--uuid=22222222-2222-2222-2222-222222222222",
+		"--root-hash-file="+file("hash"), file("root"), file("tree"))
+	tree, err := os.ReadFile(file("tree"))
+	must(t, err)
+	text, err := os.ReadFile(file("hash"))
+	must(t, err)
+	return tree, strings.TrimSpace(string(text))
 }
 
 // vmlinux is an ELF file with a reserved certificate area: this test program,
@@ -328,6 +297,13 @@ func bzImage(t testing.TB, kernel []byte) []byte {
 	const setup, stub = 2, 4096
 	b := make([]byte, (setup+1)*512+stub)
 	copy(b, "MZ")
+	le.PutUint32(b[0x3c:], 0x40) // a PE image without sections: ukify looks for one
+	copy(b[0x40:], "PE\x00\x00\x64\x86")
+	le.PutUint16(b[0x54:], 240)
+	le.PutUint16(b[0x58:], 0x20b)
+	le.PutUint32(b[0x58+32:], 0x1000)
+	le.PutUint32(b[0x58+36:], 0x200)
+	le.PutUint32(b[0x58+108:], 16)
 	b[0x1f1] = setup
 	copy(b[0x1fe:], "\x55\xaa")
 	copy(b[0x202:], "HdrS")
@@ -351,49 +327,4 @@ func certificate(t testing.TB, name string) []byte {
 	b, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	must(t, err)
 	return b
-}
-
-// member of an initrd.
-type member struct {
-	name, data string
-	mode       uint32
-	mtime      uint32
-}
-
-var initrdMembers = []member{
-	{"etc", "", 0o40755, epoch},
-	{"etc/initrd-release", "ID=mangos\n", 0o100644, epoch},
-	{"init", "usr/lib/systemd/systemd", 0o120777, epoch},
-	{"usr", "", 0o40755, epoch},
-	{"usr/gate", strings.Repeat("\x7fgate\x00\x01", 3000), 0o100755, epoch},
-}
-
-func initrd(t testing.TB, members []member) []byte {
-	t.Helper()
-	var raw bytes.Buffer
-	add := func(n int, m member) {
-		fmt.Fprintf(&raw, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
-			n, m.mode, 0, 0, 1, m.mtime, len(m.data), 0, 0, 0, 0, len(m.name)+1, 0)
-		raw.WriteString(m.name + "\x00")
-		pad(&raw)
-		raw.WriteString(m.data)
-		pad(&raw)
-	}
-	for n, m := range members {
-		add(n+1, m)
-	}
-	add(0, member{name: "TRAILER!!!"})
-	var out bytes.Buffer
-	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
-	must(t, err)
-	_, err = io.Copy(w, &raw)
-	must(t, err)
-	must(t, w.Close())
-	return out.Bytes()
-}
-
-func pad(b *bytes.Buffer) {
-	for b.Len()%4 != 0 {
-		b.WriteByte(0)
-	}
 }
