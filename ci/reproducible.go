@@ -196,7 +196,7 @@ func (m *Mangos) secondKeys(ctx context.Context, build string) (string, error) {
 		}
 		signer := image.TryOut(m.program("attest"), dagger.ImageTryOutOpts{Set: x.set})
 		certified := m.linux().Certified(linux.Files(), signer.Certificate("verity.crt")).Files()
-		files := signer.Files(unsigned.Files(), dag.Directory(), certified.File("bzImage"), plan.text).Files()
+		files := signer.Files(unsigned.Files(), certified.File("bzImage"), plan.text).Files()
 		folders[x.folder] = certified.WithDirectory("/", files)
 	}
 	return m.compare([]string{"signed", "--set", "/set/unsigned", "--set", "/set/kernel", "/first", "/second"}, folders).CombinedOutput(ctx)

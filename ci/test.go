@@ -26,8 +26,7 @@ func (m *Mangos) Test(
 	// +ignore=["**", "!go.mod", "!go.sum", "!dagger.json", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	tests *dagger.Directory,
 	// The checks to make, with commas between. A full run has "evidence-all" in the place
-	// of "evidence": all that is tried on a small release is tried on the real one, too;
-	// and "report", which opens a report's page in a browser.
+	// of "evidence": all that is tried on a small release is tried on the real one, too.
 	// +default="lint,unit,reproducible,evidence,kernel,boot"
 	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
@@ -41,7 +40,7 @@ func (m *Mangos) Test(
 		}
 	}
 	r := &results{}
-	if err := m.fetch(ctx, wanted); err != nil {
+	if err := m.fetch(ctx); err != nil {
 		// ci/dagger refreshes the lock when a call ends with this code.
 		var step *dagger.ExecError
 		if errors.As(err, &step) && step.ExitCode == exitGone {
@@ -61,15 +60,14 @@ func (m *Mangos) Test(
 }
 
 // allChecks are the checks by their names, in the order in which they are reported.
-var allChecks = []string{"lint", "unit", "report", "reproducible", "evidence", "evidence-all", "kernel", "boot"}
+var allChecks = []string{"lint", "unit", "reproducible", "evidence", "evidence-all", "kernel", "boot"}
 
 // checks returns those that are wanted: lanes of some that may be made side by side, and
 // what comes after them by itself. Virtual machines have deadlines.
 func (m *Mangos) checks(tests *dagger.Directory, wanted []string, scenarios string) (lanes [][]check, last []check) {
 	run := time.Now().UTC().Format(time.RFC3339Nano)
 	named := map[string][]check{
-		"lint":   {{"lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, run) }}},
-		"report": {{"report in a browser", func(ctx context.Context) (string, error) { return m.report(ctx, tests, run) }}},
+		"lint": {{"lint", func(ctx context.Context) (string, error) { return m.lint(ctx, tests, run) }}},
 		"kernel": {
 			{"kernel, booted", m.bootKernel},
 			{"kernel, with certificate", m.certifyKernel},
@@ -92,7 +90,7 @@ func (m *Mangos) checks(tests *dagger.Directory, wanted []string, scenarios stri
 		}
 		return lane
 	}
-	return [][]check{chosen("lint", "unit", "report"), chosen("reproducible", "evidence", "evidence-all")}, chosen("kernel", "boot")
+	return [][]check{chosen("lint", "unit"), chosen("reproducible", "evidence", "evidence-all")}, chosen("kernel", "boot")
 }
 
 // linter is the folder of the program that holds the Go modules against the rules.
@@ -109,12 +107,8 @@ const exitGone = 3
 
 // fetch makes sure that all locked files that the checks need can be had. An error
 // has the exit code of the program that fetches: 3 when one of them is gone.
-func (m *Mangos) fetch(ctx context.Context, checks []string) error {
-	names := []string{"build", "imagetools", "initrd", "microcode", "root", "test", "vm", "source-linux"}
-	if slices.Contains(checks, "report") {
-		names = append(names, browser)
-	}
-	for _, name := range names {
+func (m *Mangos) fetch(ctx context.Context) error {
+	for _, name := range []string{"build", "imagetools", "initrd", "microcode", "root", "test", "vm", "source-linux"} {
 		selection, err := m.selection(ctx, name)
 		if err != nil {
 			return err
@@ -171,7 +165,7 @@ var daggerModules = []struct{ root, code string }{
 
 // unitTests returns the report of `go test` over one Go module.
 func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module, run string) (string, error) {
-	base, err := m.testTools(ctx, "test")
+	base, err := m.testTools(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -192,24 +186,9 @@ func (m *Mangos) unitTests(ctx context.Context, tests *dagger.Directory, module,
 		Stdout(ctx)
 }
 
-// browser is the package set with a browser: large, and superseded every few days.
-const browser = "browser"
-
-// report returns the report of the test that opens the page of a verdict in a browser.
-func (m *Mangos) report(ctx context.Context, tests *dagger.Directory, run string) (string, error) {
-	base, err := m.testTools(ctx, browser)
-	if err != nil {
-		return "", err
-	}
-	return m.goTools(tests, base, nestedModules, run).
-		WithExec([]string{"gotest", "-count=1", "-tags", "browser", "./compare/report"}, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny}).
-		Stdout(ctx)
-}
-
-// testTools returns a container with a package set that tests need: "test" is what they
-// hold our own results against.
-func (m *Mangos) testTools(ctx context.Context, set string) (*dagger.Container, error) {
-	tree, err := m.tools(ctx, set)
+// testTools returns a container with what tests hold our own results against.
+func (m *Mangos) testTools(ctx context.Context) (*dagger.Container, error) {
+	tree, err := m.tools(ctx, "test")
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +203,7 @@ func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run, row
 	if err != nil {
 		return "", err
 	}
-	base, err := m.testTools(ctx, "test")
+	base, err := m.testTools(ctx)
 	if err != nil {
 		return "", err
 	}

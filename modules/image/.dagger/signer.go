@@ -291,15 +291,13 @@ func (s *Signer) names(ctx context.Context, unsigned *dagger.Directory, p plan) 
 	return n, json.Unmarshal([]byte(text), &n)
 }
 
-// Files returns the files of a release, without evidence and checksums: the
-// disk image, the unified kernel image, the files for updates, the PCR values,
-// the list of the unsigned set.
+// Files returns the files of a release, without evidence, checksums and what Split
+// returns: the disk image, the unified kernel image, the signature for updates, the PCR
+// values, the list of the unsigned set.
 func (s *Signer) Files(
 	ctx context.Context,
 	// What Unsigned returns.
 	unsigned *dagger.Directory,
-	// What Split returns.
-	split *dagger.Directory,
 	// The kernel with the certificate of the verity key.
 	bzImage *dagger.File,
 	// The organisation's configuration, a folder with etc/.
@@ -356,7 +354,6 @@ func (s *Signer) Files(
 	disk := step.run(args...)
 	return &Made{
 		Files: files.
-			WithDirectory("/", split).
 			WithDirectory("/", disk.Files).
 			WithDirectory("/", image.Files).
 			WithDirectory("/", signature.Files).
