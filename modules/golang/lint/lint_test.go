@@ -136,7 +136,7 @@ func TestForeign(t *testing.T) {
 		"mine/mine.go":  "// Package mine uses another's.\npackage mine\n\nimport \"example.org/old\"\n\n// F does it.\nfunc F() { old.Way() }\n",
 		"old/go.mod":    "module example.org/old\n\ngo 1.25\n",
 		"old/old.go":    "package old\n\n// Way is gone.\n//\n// Deprecated: go on.\nfunc Way() {}\n",
-		"old/others.go": "package old\n\nfunc Commentless(int) {}\n",
+		"old/others.go": "package old\n\nimport \"fmt\"\n\nfunc Commentless(int) { fmt.Println() }\n",
 	} {
 		write(t, filepath.Join(dir, name), text)
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/gob"
 	"encoding/json"
 	"os"
 	"strings"
 
+	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/analysis/unitchecker"
 )
 
@@ -24,9 +26,21 @@ func vetTool(args []string) bool {
 // than everything else.
 func vet(args []string) {
 	if last := args[len(args)-1]; strings.HasSuffix(last, ".cfg") && foreign(last) {
+		register(suite())
 		unitchecker.Run(last, deprecations())
 	}
 	unitchecker.Main(suite()...)
+}
+
+// register makes known what the rules note of packages: what all of them noted of the
+// standard library is read where only some of them run.
+func register(rules []*analysis.Analyzer) {
+	for _, rule := range rules {
+		for _, fact := range rule.FactTypes {
+			gob.Register(fact)
+		}
+		register(rule.Requires)
+	}
 }
 
 // foreign reports whether a configuration of the go command is for a package that is of
