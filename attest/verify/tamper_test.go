@@ -83,7 +83,7 @@ func TestTampering(t *testing.T) {
 			c.relink("erofs", func(l *in_toto.Link) { l.Materials["a"] = in_toto.HashObj{"sha256": zeros} })
 		}, "inputs", "step erofs used a …which no step made"},
 		{"a kernel image of another plan", anotherPlan, "inputs", "step uki used plan.json with SHA-256 0000…which no step made"},
-		{"a kernel image of another plan than its step's", anotherPlan, "layout", "artifact rule broken…plan.json…for Step 'uki'"},
+		{"a kernel image of another plan than its step's", anotherPlan, "layout", "artifact rule broken…for Step 'uki', materials [plan.json]"},
 		{"another verity certificate as an input", func(c *copied) { c.swapKey("verity.crt") }, "inputs", "used keys/verity.crt with SHA-256 …which the policy does not have"},
 		{"another Secure Boot certificate as an input", func(c *copied) { c.swapKey("secure-boot.crt") }, "inputs", "used keys/secure-boot.crt with SHA-256 …which the policy does not have"},
 		{"another PCR key as an input", func(c *copied) { c.swapKey("pcr.pub") }, "inputs", "used keys/pcr.pub with SHA-256 …which the policy does not have"},
