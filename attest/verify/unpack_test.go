@@ -64,11 +64,16 @@ func TestUnpack(t *testing.T) {
 	copy(other[500_000:], "other")
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	large := make([]byte, maxFrame)
+	same := bytes.Repeat([]byte{'x'}, len(zero))
+	if len(pack(t, same)) != len(pack(t, zero)) {
+		t.Error("one byte repeated is not packed as zeros are")
+	}
 	for name, s := range map[string][2][]byte{
 		"a frame":             {pack(t, random), random},
 		"without a checksum":  {pack(t, random, zstd.WithEncoderCRC(false)), random},
 		"frames":              {join(pack(t, random), pack(t, zero), pack(t, zero), pack(t, zero[:5000]), pack(t, random)), join(random, zero, zero, zero[:5000], random)},
 		"content after zeros": {join(bytes.Repeat(pack(t, zero), 64), pack(t, other), pack(t, zero)), join(bytes.Repeat(zero, 64), other, zero)},
+		"packed as zeros are": {join(bytes.Repeat(pack(t, zero), 64), pack(t, same), pack(t, zero)), join(bytes.Repeat(zero, 64), same, zero)},
 		"only zeros":          {join(pack(t, zero), pack(t, zero)), join(zero, zero)},
 		"one of nothing":      {join(pack(t, nil), pack(t, random)), random},
 		"a large one":         {join(pack(t, random), pack(t, large), pack(t, random)), join(random, large, random)},
