@@ -32,7 +32,7 @@ func (m *Mangos) MkosiImage(ctx context.Context) (*dagger.Directory, error) {
 	configuration := "[Distribution]\nDistribution=debian\nRelease=trixie\nRepositories=main,non-free-firmware\n" +
 		"[Output]\nFormat=disk\nOutput=image\nOutputDirectory=/out\nCacheDirectory=/cache\nSplitArtifacts=uki,partitions\n" +
 		"[Content]\nBootable=yes\nBootloader=systemd-boot\nWithDocs=no\nSourceDateEpoch=" + epoch + "\n" +
-		"Packages=linux-image-amd64," + strings.Join(packages, ",") + "\n"
+		"Packages=linux-image-amd64,systemd-boot-efi," + strings.Join(packages, ",") + "\n"
 	partition := func(text string) string { return "[Partition]\n" + text }
 	definition := dag.Directory().
 		WithNewFile("mkosi.conf", configuration).
@@ -41,7 +41,6 @@ func (m *Mangos) MkosiImage(ctx context.Context) (*dagger.Directory, error) {
 		WithNewFile("mkosi.repart/20-root-verity.conf", partition("Type=root-verity\nMinimize=best\nVerity=hash\nVerityMatchKey=root\n"))
 	ctr := dag.Container().WithRootfs(tools).
 		WithDirectory("/definition", definition).
-		WithWorkdir("/definition").
 		WithMountedTemp("/var/tmp").
 		WithMountedTemp("/cache").
 		WithMountedTemp("/run").
@@ -51,20 +50,31 @@ func (m *Mangos) MkosiImage(ctx context.Context) (*dagger.Directory, error) {
 		ctr = ctr.WithSecretVariable("MANGOS_MIRRORS", m.Mirrors)
 	}
 	return ctr.
-		WithExec([]string{"sh", "-euc", `
-			for word in ${MANGOS_MIRRORS:-}; do
-				case $word in debian=*)
-					mkdir -p /run/mkosi
-					printf '[Distribution]\nLocalMirror=%s\n' "${word#debian=}" >/run/mkosi/mirror.conf
-					set -- --include=/run/mkosi/mirror.conf ;;
-				esac
-			done
-			mkosi --force "$@" build
-			cd /out
-			stat --dereference --format='%s %n' image.root*.raw image.efi >sizes`, "sh"},
+		WithExec([]string{"sh", "-euc", mkosiScript, "sh"},
 			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
 		Directory("/out"), nil
 }
+
+// mkosiScript builds. The caller's mirrors come by apt's own configuration in mkosi's
+// sandbox: of a LocalMirror mkosi takes one component and one suite, and beside a Mirror
+// it asks security.debian.org, which a machine need not reach.
+const mkosiScript = `
+cp -R /definition /run/definition
+cd /run/definition
+sources=mkosi.sandbox/etc/apt/sources.list.d
+mkdir -p "$sources"
+for word in ${MANGOS_MIRRORS:-}; do
+	case $word in
+	debian=*) suites="trixie trixie-updates" ;;
+	debian-security=*) suites=trixie-security ;;
+	*) continue ;;
+	esac
+	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main non-free-firmware\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n' \
+		"${word#*=}" "$suites" >>"$sources/mkosi.sources"
+done
+mkosi --force build
+cd /out
+stat --dereference --format='%s %n' image.root*.raw image.efi >sizes`
 
 // request returns what the lock was asked for a package set, sorted.
 func (m *Mangos) request(ctx context.Context, set string) ([]string, error) {
