@@ -29,6 +29,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -51,6 +52,10 @@ type Entry struct {
 // ErrChanged: a file changed while it was read.
 var ErrChanged = errors.New("changed while it was read")
 
+// buffers are for reading: a tree has many more files than are read at once, and to
+// make and clear a buffer takes longer than to hash most of them.
+var buffers = sync.Pool{New: func() any { return new([1 << 18]byte) }}
+
 // HashFile returns the SHA-256 and the size of the regular file at path, both
 // from the one descriptor that it opens. A symbolic link is followed only if
 // follow says so.
@@ -72,7 +77,9 @@ func HashFile(path string, follow bool) (digest string, size int64, err error) {
 		return "", 0, fmt.Errorf("hash %s: not a regular file", path)
 	}
 	h := sha256.New()
-	n, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 1<<20))
+	b := buffers.Get().(*[1 << 18]byte)
+	defer buffers.Put(b)
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{f}, b[:])
 	if err != nil {
 		return "", 0, fmt.Errorf("hash %s: %w", path, err)
 	}
