@@ -1,10 +1,12 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"runtime"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -72,9 +74,25 @@ func writeFrames(ctx context.Context, w io.Writer, r io.Reader, workers int) err
 	return ctx.Err()
 }
 
-// compressFrame uses a new encoder each time: nothing of the frames before it can
-// show in the result.
+// zeros is a frame of zeros, which most of a disk is: to make an encoder for each would
+// take longer than all else.
+var zeros = sync.OnceValue(func() frame { return newFrame(make([]byte, FrameSize)) })
+
+// compressFrame returns the frame of a piece.
 func compressFrame(piece []byte) frame {
+	if len(piece) == FrameSize && allZero(piece) {
+		return zeros()
+	}
+	return newFrame(piece)
+}
+
+func allZero(piece []byte) bool {
+	return len(piece) == 0 || piece[0] == 0 && bytes.Equal(piece[1:], piece[:len(piece)-1])
+}
+
+// newFrame uses a new encoder each time: nothing of the frames before it can show in
+// the result.
+func newFrame(piece []byte) frame {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
 		zstd.WithSingleSegment(true), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true))
 	if err != nil {
