@@ -155,12 +155,12 @@ func newOrganisation(t *testing.T, dir, name string) *organisation {
 // compiler stands in what each program tells of its build, and then all of them differ.
 func (o *organisation) patchCompiler(t *testing.T) {
 	t.Helper()
-	const file, flag = "modules/golang/.dagger/main.go", `"-ldflags=-buildid=", `
+	const file, flag = "modules/golang/.dagger/main.go", `"-ldflags=-s -w -buildid=", `
 	text, err := os.ReadFile(filepath.Join(o.tree, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	patched := strings.Replace(string(text), flag, flag+`"-ldflags=github.com/mastercard/mangos/runtime/cmd/gate=-buildid= -funcalign=64", `, 1)
+	patched := strings.Replace(string(text), flag, flag+`"-ldflags=github.com/mastercard/mangos/runtime/cmd/gate=-s -w -buildid= -funcalign=64", `, 1)
 	if patched == string(text) {
 		t.Fatalf("%s has no %s", file, flag)
 	}

@@ -156,9 +156,10 @@ func withGoSettings(ctr *dagger.Container) *dagger.Container {
 }
 
 // compile is the command that makes programs whose bits depend on their source
-// and the toolchain alone.
+// and the toolchain alone. They have no tables for a debugger, which take as long to
+// link as the rest, and lie in each initrd; what a panic prints needs none.
 func compile(out string, packages ...string) []string {
-	return append([]string{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-buildid=", "-o", out}, packages...)
+	return append([]string{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out}, packages...)
 }
 
 // modules returns the module cache for the go.mod and go.sum of the source and of
