@@ -46,7 +46,7 @@ func (m *Mangos) ExportDigests(
 	if left, err := pending(ctx, digests); left || err != nil {
 		return digests, err
 	}
-	files, records, err := m.unsealed(ctx, p, image, signer, plan, given)
+	files, records, err := m.unsealed(ctx, p, signer, plan, given)
 	if err != nil {
 		return nil, err
 	}

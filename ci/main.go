@@ -329,7 +329,7 @@ func (m *Mangos) unsigned(ctx context.Context, kernel *dagger.Directory, version
 }
 
 // common returns the unsigned set, and the records of how it was made.
-func (m *Mangos) common(ctx context.Context, kernel *dagger.Directory, version, variation string) (*dagger.ImageMade, error) {
+func (m *Mangos) common(ctx context.Context, kernel *dagger.Directory, version, variation string) (*dagger.ImageCommon, error) {
 	image, plan, err := m.image(ctx, version, variation)
 	if err != nil {
 		return nil, err

@@ -131,7 +131,7 @@ func (m *Mangos) release(
 	if err != nil {
 		return nil, err
 	}
-	files, records, err := m.unsealed(ctx, p, image, signer, plan, org)
+	files, records, err := m.unsealed(ctx, p, signer, plan, org)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (m *Mangos) release(
 // parts are what the signed files of a release are made of.
 type parts struct {
 	kernel, certified *dagger.KernelMade
-	unsigned          *dagger.ImageMade
+	unsigned          *dagger.ImageCommon
 }
 
 func (p parts) bzImage() *dagger.File { return p.certified.Files().File("bzImage") }
@@ -160,35 +160,13 @@ func (m *Mangos) parts(ctx context.Context, signer *dagger.ImageSigner, version 
 // unsealed returns the files of a release without evidence and checksums, and the
 // records of all steps.
 func (m *Mangos) unsealed(
-	ctx context.Context, p parts, image *dagger.Image, signer *dagger.ImageSigner, plan plan, org configuration,
+	ctx context.Context, p parts, signer *dagger.ImageSigner, plan plan, org configuration,
 ) (files, records *dagger.Directory, err error) {
-	split := image.Split(p.unsigned.Files(), plan.text)
 	made := signer.Files(p.unsigned.Files(), p.bzImage(), plan.text, dagger.ImageSignerFilesOpts{Org: org.tree, OrgCounter: org.counter})
-	// Neither needs the other, and each keeps one processor busy most of the time.
-	if err := sideBySide(ctx, split.Files(), made.Files()); err != nil {
-		return nil, nil, err
-	}
 	locked, origin := m.lockFiles(plan)
-	records, err = m.records(ctx, plan, origin, p.kernel.Records(), p.unsigned.Records(), p.certified.Records(), split.Records(), made.Records())
+	records, err = m.records(ctx, plan, origin, p.kernel.Records(), p.unsigned.Records(), p.certified.Records(), made.Records())
 	if err != nil {
 		return nil, nil, err
 	}
-	return made.Files().WithDirectory("/", split.Files()).WithDirectory("/", locked), records, nil
-}
-
-// sideBySide makes folders at the same time: one that is asked for by another call is made
-// before that call begins.
-func sideBySide(ctx context.Context, folders ...*dagger.Directory) error {
-	made := make(chan error)
-	for _, folder := range folders {
-		go func() {
-			_, err := folder.Sync(ctx)
-			made <- err
-		}()
-	}
-	var errs []error
-	for range folders {
-		errs = append(errs, <-made)
-	}
-	return errors.Join(errs...)
+	return made.Files().WithDirectory("/", p.unsigned.Updates()).WithDirectory("/", locked), records, nil
 }

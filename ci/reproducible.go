@@ -47,14 +47,10 @@ func (m *Mangos) secondBuild(ctx context.Context, build string, kernel bool) (st
 	if err != nil {
 		return "", err
 	}
-	updates, err := m.updates(ctx, unsigned.Files(), "")
-	if err != nil {
-		return "", err
-	}
 	first := dag.Directory().
 		WithDirectory("program", m.Programs()).
 		WithDirectory("unsigned", unsigned.Files()).
-		WithDirectory("update", updates.Files())
+		WithDirectory("update", unsigned.Updates())
 
 	programs := m.builtIn(build)
 	traces := programs.Records().Directory("trace")
@@ -88,26 +84,23 @@ func (m *Mangos) secondBuild(ctx context.Context, build string, kernel bool) (st
 	if err != nil {
 		return "", err
 	}
-	if updates, err = m.updates(ctx, again.Files(), build); err != nil {
+	// Each has steps that keep one processor busy.
+	if err := sideBySide(ctx, programs.Files(), again.Files()); err != nil {
 		return "", err
 	}
-	if err := both(ctx, programs.Files(), again.Files()); err != nil {
-		return "", err
-	}
-	second = second.WithDirectory("unsigned", again.Files()).WithDirectory("update", updates.Files())
+	second = second.WithDirectory("unsigned", again.Files()).WithDirectory("update", again.Updates())
 	traces = traces.
 		WithDirectory("/", trees).
 		WithDirectory("/", tools).
 		WithDirectory("/", plan.records.Directory("trace")).
-		WithDirectory("/", again.Records().Directory("trace")).
-		WithDirectory("/", updates.Records().Directory("trace"))
+		WithDirectory("/", again.Records().Directory("trace"))
 	folders["/first"], folders["/second"], folders["/trace"] = first, second, traces
 	return m.compare(append([]string{"rebuilt", "--build", build, "--since", since, "--trace", "/trace", "--first", "/first", "--second", "/second"}, given...),
 		folders).CombinedOutput(ctx)
 }
 
 // firstBuild returns the kernel and the unsigned set as they are in a release.
-func (m *Mangos) firstBuild(ctx context.Context) (*dagger.KernelMade, *dagger.ImageMade, error) {
+func (m *Mangos) firstBuild(ctx context.Context) (*dagger.KernelMade, *dagger.ImageCommon, error) {
 	linux, err := m.compiled(ctx, "", "")
 	if err != nil {
 		return nil, nil, err
@@ -142,25 +135,20 @@ func (m *Mangos) secondTools(ctx context.Context, build string, kernel bool) (
 	return folders, traces, nil
 }
 
-// updates returns root and hash tree as updates fetch them, and the records.
-func (m *Mangos) updates(ctx context.Context, unsigned *dagger.Directory, variation string) (*dagger.ImageMade, error) {
-	image, plan, err := m.image(ctx, "", variation)
-	if err != nil {
-		return nil, err
+// sideBySide makes folders at the same time.
+func sideBySide(ctx context.Context, folders ...*dagger.Directory) error {
+	made := make(chan error)
+	for _, folder := range folders {
+		go func() {
+			_, err := folder.Sync(ctx)
+			made <- err
+		}()
 	}
-	return image.Split(unsigned, plan.text), nil
-}
-
-// both makes two folders at the same time: each has steps that keep one processor
-// busy.
-func both(ctx context.Context, a, b *dagger.Directory) error {
-	done := make(chan error)
-	go func() {
-		_, err := a.Sync(ctx)
-		done <- err
-	}()
-	_, err := b.Sync(ctx)
-	return errors.Join(err, <-done)
+	var errs []error
+	for range folders {
+		errs = append(errs, <-made)
+	}
+	return errors.Join(errs...)
 }
 
 // treeTraces returns the traces of the steps that made trees of packages.

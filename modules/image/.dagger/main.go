@@ -6,7 +6,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 
 	"dagger/image/internal/dagger"
@@ -144,8 +146,17 @@ func (m *Image) Microcode(
 		run("microcode", "--tree", "/in/microcode.tree", "--out", "/out/microcode.cpio")
 }
 
+// Common is what is the same for everybody, whatever their keys: the unsigned set, and
+// root and hash tree as updates fetch them; with the records of all steps.
+type Common struct {
+	Files   *dagger.Directory
+	Updates *dagger.Directory
+	Records *dagger.Directory
+}
+
 // Unsigned returns what is the same for everybody, whatever their keys.
 func (m *Image) Unsigned(
+	ctx context.Context,
 	// The root file system of the package set "root".
 	root *dagger.Directory,
 	// The unpacked package set "initrd".
@@ -166,7 +177,7 @@ func (m *Image) Unsigned(
 	account *dagger.Directory,
 	// The text of plan.json (see Plan).
 	plan string,
-) (*Made, error) {
+) (*Common, error) {
 	p, err := readPlan(plan)
 	if err != nil {
 		return nil, err
@@ -197,33 +208,46 @@ func (m *Image) Unsigned(
 		args = append(args, "--microcode", "/in/microcode.cpio")
 		records, early = records.WithDirectory("/", made.Records), made.Files
 	}
-	made := step.run(args...)
-	return &Made{
+	made, updates := step.run(args...), m.updates(image.Files, tree.Files, p)
+	// To compress takes long, and both processors: it begins when the root is there.
+	if err := sideBySide(ctx, updates.Files, made.Files); err != nil {
+		return nil, err
+	}
+	return &Common{
 		Files: made.Files.
 			WithFile(p.bill(), material.Files.File(p.bill())).
 			WithDirectory("/", image.Files).
 			WithDirectory("/", tree.Files).
 			WithDirectory("/", early),
-		Records: records.WithDirectory("/", made.Records),
+		Updates: updates.Files,
+		Records: records.WithDirectory("/", together(made, updates)),
 	}, nil
 }
 
-// Split returns root and hash tree, compressed, as updates fetch them. No key
-// has a part in it.
-func (m *Image) Split(
-	// What Unsigned returns.
-	unsigned *dagger.Directory,
-	// The text of plan.json (see Plan).
-	plan string,
-) (*Made, error) {
-	p, err := readPlan(plan)
-	if err != nil {
-		return nil, err
+// sideBySide makes folders at the same time.
+func sideBySide(ctx context.Context, folders ...*dagger.Directory) error {
+	made := make(chan error)
+	for _, folder := range folders {
+		go func() {
+			_, err := folder.Sync(ctx)
+			made <- err
+		}()
 	}
+	var errs []error
+	for range folders {
+		errs = append(errs, <-made)
+	}
+	return errors.Join(errs...)
+}
+
+// updates returns root and hash tree, compressed, as updates fetch them. No key
+// has a part in it.
+func (m *Image) updates(image, tree *dagger.Directory, p plan) *Made {
 	return m.step("update").plan(p).
-		files("", unsigned, rootImage, hashTree, rootHash).
+		files("", image, rootImage).
+		files("", tree, hashTree, rootHash).
 		run("split", "--root", "/in/"+rootImage, "--tree", "/in/"+hashTree, "--root-hash", "/in/"+rootHash,
-			"--plan", planPath, "--out", "/out"), nil
+			"--plan", planPath, "--out", "/out")
 }
 
 // Predict returns the values of PCR 11 that an organisation's image leaves, from
