@@ -53,13 +53,20 @@ func Enter(request string) error {
 		"PATH=" + enginePath,
 		"HOME=/root",
 		"LANG=C.UTF-8",
+		// It leaves a folder for each mount that it made; there they go when it ends.
+		"TMPDIR=" + filepath.Join(privatePath(cfg.State), temporary),
 		"DO_NOT_TRACK=1",
 		"DAGGER_GO_SDK_MANIFEST_DIGEST=" + cfg.Digest,
 	}, cfg.Env...)
 	return fmt.Errorf("become the engine: %w", syscall.Exec(filepath.Join(cfg.Bin, "engine"), args, env))
 }
 
+// privatePath is where the engine's namespace has a file system in memory.
+func privatePath(state string) string { return filepath.Join(state, "private") }
+
 const (
+	// temporary is the engine's folder for temporary files, in its private one.
+	temporary = "tmp"
 	// ownDir is a folder in the engine's layer over /usr/local.
 	ownDir = "/usr/local/lib/mangos-engine"
 	// cniDir collects the distribution's CNI plugins and Dagger's own.
@@ -84,7 +91,7 @@ func arrange(rec Record) error {
 	if err := syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	own := filepath.Join(cfg.State, "private")
+	own := privatePath(cfg.State)
 	for _, dir := range []string{own, DataPath(cfg.State), "/var/lib/cni"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
@@ -98,6 +105,9 @@ func arrange(rec Record) error {
 	// Relative names in the mount options are looked up here, so that no path
 	// of the state folder has to be escaped in them.
 	if err := os.Chdir(own); err != nil {
+		return err
+	}
+	if err := os.Mkdir(temporary, 0o700); err != nil {
 		return err
 	}
 	for _, dir := range []string{"etc", "run", "usr/local"} {
