@@ -87,7 +87,7 @@ func compressFrame(piece []byte) frame {
 }
 
 func allZero(piece []byte) bool {
-	return len(piece) == 0 || piece[0] == 0 && bytes.Equal(piece[1:], piece[:len(piece)-1])
+	return piece[0] == 0 && bytes.Equal(piece[1:], piece[:len(piece)-1])
 }
 
 // newFrame uses a new encoder each time: nothing of the frames before it can show in

@@ -74,6 +74,30 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// TestFramesOfZeros: a piece of zeros has a frame like any other, and one that holds a
+// single other byte is none.
+func TestFramesOfZeros(t *testing.T) {
+	in := append(make([]byte, 5*FrameSize), bytes.Repeat([]byte{1}, FrameSize)...)
+	in[FrameSize], in[3*FrameSize-1], in[3*FrameSize+FrameSize/2] = 1, 1, 1
+	var out bytes.Buffer
+	if err := writeFrames(t.Context(), &out, bytes.NewReader(in), 2); err != nil {
+		t.Fatal(err)
+	}
+	d, err := zstd.NewReader(bytes.NewReader(out.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if got, err := io.ReadAll(d); err != nil || !bytes.Equal(got, in) {
+		t.Errorf("%d bytes come back as %d others: %v", len(in), len(got), err)
+	}
+	list, _ := frames(t, out.Bytes())
+	want := newFrame(make([]byte, FrameSize))
+	if want.err != nil || !bytes.Equal(list[0], want.b) || !bytes.Equal(list[4], want.b) {
+		t.Errorf("the frames of zeros are not the encoder's: %v", want.err)
+	}
+}
+
 // TestFramesStandAlone: a change shows in its own frame.
 func TestFramesStandAlone(t *testing.T) {
 	in := sample(4 * FrameSize)
