@@ -85,23 +85,38 @@ func (b *bench) write(name, text string) error {
 	return os.WriteFile(filepath.Join(b.tree, name), []byte(text), 0o644)
 }
 
+// setRoot is where the definition has the package set of the image.
+const setRoot = "[distribution.debian.sets.root]"
+
+// filterNothing gives the package set root a path filter that matches nothing: an
+// earlier run may have made the same set, and then nothing would be left to do.
+func (b *bench) filterNothing(stamp string) error {
+	definition, err := readText(filepath.Join(b.tree, "mangos.toml"))
+	if err != nil {
+		return err
+	}
+	before, after, found := strings.Cut(string(definition), setRoot)
+	first, rest, paths := strings.Cut(after, "paths = [\n")
+	if !found || !paths {
+		return errors.New("mangos.toml: the package set root has no paths")
+	}
+	return b.write("mangos.toml", before+setRoot+first+"paths = [\n"+fmt.Sprintf("  \"-/%s\",\n", stamp)+rest)
+}
+
 // dropPackage takes a package that nothing else needs out of the package set root,
-// in the definition and in the lock, as if both had been made without it. The stamp
-// becomes a path filter that matches nothing: an earlier run may have made the same
-// set, and then nothing would be left to do.
+// in the definition and in the lock, as if both had been made without it, and gives
+// the set a filter of its own.
 func (b *bench) dropPackage(name, stamp string) error {
 	definition, err := readText(filepath.Join(b.tree, "mangos.toml"))
 	if err != nil {
 		return err
 	}
-	before, after, found := strings.Cut(string(definition), "[distribution.debian.sets.root]")
+	before, after, found := strings.Cut(string(definition), setRoot)
 	line := fmt.Sprintf("  %q,\n", name)
 	if !found || !strings.Contains(after, line) {
 		return fmt.Errorf("mangos.toml: the package set root does not ask for %s", name)
 	}
-	after = strings.Replace(after, line, "", 1)
-	after = strings.Replace(after, "paths = [\n", fmt.Sprintf("paths = [\n  \"-/%s\",\n", stamp), 1)
-	if err := b.write("mangos.toml", before+"[distribution.debian.sets.root]"+after); err != nil {
+	if err := b.write("mangos.toml", before+setRoot+strings.Replace(after, line, "", 1)); err != nil {
 		return err
 	}
 	text, err := readText(filepath.Join(b.tree, "debian.lock.json"))
@@ -112,7 +127,7 @@ func (b *bench) dropPackage(name, stamp string) error {
 	if err != nil {
 		return err
 	}
-	return b.write("debian.lock.json", string(lock))
+	return errors.Join(b.write("debian.lock.json", string(lock)), b.filterNothing(stamp))
 }
 
 // withoutPackage returns the lock with a package taken out of a set, every other byte
