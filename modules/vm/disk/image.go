@@ -219,6 +219,21 @@ func (i *Image) Hash(offset int64) (int64, error) {
 	return tree.Start + size - lowest + block*verity.HashSize, nil
 }
 
+// Block returns the number of the root file system's block at offset, or of its hash
+// tree's, as dm-verity counts them: from the beginning of their partitions.
+func (i *Image) Block(offset int64) (n int64, isHash bool, err error) {
+	for _, kind := range []gpt.GUID{gpt.TypeRoot, gpt.TypeRootVerity} {
+		p, err := i.Partition(kind)
+		if err != nil {
+			return 0, false, fmt.Errorf("find block: %w", err)
+		}
+		if offset >= p.Start && offset < p.Start+p.Size {
+			return (offset - p.Start) / verity.BlockSize, kind == gpt.TypeRootVerity, nil
+		}
+	}
+	return 0, false, fmt.Errorf("find block: byte %d is neither in the root file system nor in its hash tree", offset)
+}
+
 // Signature reads the signature partition of the root file system.
 func (i *Image) Signature() (*verity.Signature, error) {
 	p, err := i.Partition(gpt.TypeRootVeritySig)

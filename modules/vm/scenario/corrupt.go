@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 
 	"github.com/mastercard/mangos/format/verity"
@@ -19,35 +20,52 @@ const (
 // corrupted is what the kernel says when it meets a block that does not match its hash.
 const corrupted = "dm-verity device corrupted"
 
+// flip flips a byte of a disk, and knows what the kernel will say of it.
+type flip struct {
+	find func(*disk.Image) (int64, error)
+	// complaint names the block: of the data, or of the hash tree, which the kernel calls
+	// metadata.
+	complaint string
+}
+
+func (f *flip) vary(_ context.Context, img *disk.Image) error {
+	at, err := f.find(img)
+	if err != nil {
+		return err
+	}
+	n, isHash, err := img.Block(at)
+	if err != nil {
+		return err
+	}
+	kind := "data"
+	if isHash {
+		kind = "metadata"
+	}
+	f.complaint = fmt.Sprintf(": %s block %d is corrupted", kind, n)
+	return img.Flip(at)
+}
+
 // flipped is a scenario in which a byte of the disk is flipped that a start reads.
 func flipped(name, about string, find func(*disk.Image) (int64, error)) *Scenario {
 	return &Scenario{
 		Name: name, About: about, Rows: []string{"panics"}, Minutes: 1,
 		run: func(ctx context.Context, t *Trial) error {
-			b := boot{vary: flip(find)}
-			return t.with(ctx, b, func(r *Run) error {
+			f := &flip{find: find}
+			return t.with(ctx, boot{vary: f.vary}, func(r *Run) error {
 				r.until(ctx)
-				expectCorrupt(r, t.Expect)
+				expectCorrupt(r, f.complaint, t.Expect)
 				return nil
 			})
 		},
 	}
 }
 
-func flip(find func(*disk.Image) (int64, error)) func(context.Context, *disk.Image) error {
-	return func(_ context.Context, img *disk.Image) error {
-		at, err := find(img)
-		if err != nil {
-			return err
-		}
-		return img.Flip(at)
-	}
-}
-
-// expectCorrupt wants the kernel to have stopped over a block that does not match.
-func expectCorrupt(r *Run, expect expect) {
+// expectCorrupt wants the kernel to have stopped over the one block that does not match.
+func expectCorrupt(r *Run, complaint string, expect expect) {
 	expect("panics", r.Ending == Panic, "%s, but should: %s", r, Panic)
-	expect("panics", r.says(corrupted), "the kernel did not say %q: %s", corrupted, r.tail())
+	for _, want := range []string{complaint, corrupted} {
+		expect("panics", r.says(want), "the kernel did not say %q: %s", want, r.tail())
+	}
 }
 
 var (
@@ -70,8 +88,8 @@ var corruptFile = &Scenario{
 	Rows:    []string{"starts", "panics"},
 	Minutes: 1.5,
 	run: func(ctx context.Context, t *Trial) error {
-		b := boot{vary: flip(func(img *disk.Image) (int64, error) { return img.Data(unreadFile) })}
-		return t.with(ctx, b, func(r *Run) error {
+		f := &flip{find: func(img *disk.Image) (int64, error) { return img.Data(unreadFile) }}
+		return t.with(ctx, boot{vary: f.vary}, func(r *Run) error {
 			r.until(ctx)
 			if !t.ExpectEnding("starts", r, Ready) {
 				return nil
@@ -81,14 +99,18 @@ var corruptFile = &Scenario{
 				t.Expect("panics", false, "reading the file gave %q, %v", reply.Digest, err)
 				return nil
 			}
-			expectCorrupt(r, t.Expect)
+			expectCorrupt(r, f.complaint, t.Expect)
 			return nil
 		})
 	},
 }
 
-// unverified is what systemd and the kernel say of a root whose signature is not good.
-var unverified = regexp.MustCompile(`(?i)root hash verification failed|verity.*(required key not available|key was rejected)`)
+// What the kernel says of a root hash whose signature is by a key that it does not have, and
+// of one whose signature is by a key that it has, but of other bytes.
+var (
+	unknownKey  = regexp.MustCompile(`Root hash verification failed \(-(ENOKEY|126)\)`)
+	keyRejected = regexp.MustCompile(`Root hash verification failed \(-(EKEYREJECTED|129)\)`)
+)
 
 // signed is a scenario in which the root's signature is replaced.
 func signed(name, about string, expected *regexp.Regexp, change func(context.Context, *Lab, *verity.Signature) (*verity.Signature, error)) *Scenario {
@@ -124,7 +146,7 @@ func expectUnverified(r *Run, expected *regexp.Regexp, expect expect) {
 }
 
 var (
-	signatureForeign = signed("signature-foreign", "the root hash is signed with another key", unverified,
+	signatureForeign = signed("signature-foreign", "the root hash is signed with another key", unknownKey,
 		func(ctx context.Context, l *Lab, old *verity.Signature) (*verity.Signature, error) {
 			return l.rogue.SignRoot(ctx, old.Root)
 		})
@@ -133,7 +155,7 @@ var (
 		regexp.MustCompile(`mangos: refused \[(no|bad)-verity-signature\]`),
 		func(context.Context, *Lab, *verity.Signature) (*verity.Signature, error) { return nil, nil })
 
-	signatureOther = signed("signature-of-other", "the signature is the organisation's, but of other bytes", unverified,
+	signatureOther = signed("signature-of-other", "the signature is the organisation's, but of other bytes", keyRejected,
 		func(ctx context.Context, l *Lab, old *verity.Signature) (*verity.Signature, error) {
 			s, err := l.own().SignRoot(ctx, verity.RootHash{1})
 			if err == nil {

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,7 +14,8 @@ import (
 const bootLoader = "/EFI/BOOT/BOOTX64.EFI"
 
 // programs changes the signature of an EFI program on the ESP and wants the firmware to
-// refuse it. It needs no more of the machine than its firmware.
+// refuse it. It needs no more of the machine than its firmware. That one whose signature is
+// changed in this way, to another good one, is taken is shown by the second start of "system".
 var programs = &Scenario{
 	Name:    "programs",
 	About:   "the kernel image, and the boot loader, signed with another key and not signed at all",
@@ -21,15 +23,15 @@ var programs = &Scenario{
 	Minutes: 1,
 	run: func(ctx context.Context, t *Trial) error {
 		for _, c := range []struct {
-			row     string
-			loader  bool
-			foreign bool
+			row    string
+			loader bool
+			keys   *rogue.Keys
 		}{
-			{"kernel-image-foreign", false, true}, {"kernel-image-unsigned", false, false},
-			{"boot-loader-foreign", true, true}, {"boot-loader-unsigned", true, false},
+			{"kernel-image-foreign", false, &t.Lab.rogue}, {"kernel-image-unsigned", false, nil},
+			{"boot-loader-foreign", true, &t.Lab.rogue}, {"boot-loader-unsigned", true, nil},
 		} {
 			b := boot{deadline: 2 * time.Minute, vary: func(ctx context.Context, img *disk.Image) error {
-				return t.resign(ctx, img, c.loader, c.foreign)
+				return resign(ctx, img, c.loader, c.keys)
 			}}
 			err := t.with(ctx, b, func(r *Run) error {
 				r.until(ctx)
@@ -53,9 +55,15 @@ func expectDenied(row string, r *Run, expect expect) {
 	}
 }
 
-// resign takes the signature off an EFI program of the ESP, and puts a rogue one on it if
-// foreign.
-func (t *Trial) resign(ctx context.Context, img *disk.Image, loader, foreign bool) error {
+// resignOwn signs boot loader and kernel image once more with the organisation's key.
+func (l *Lab) resignOwn(ctx context.Context, img *disk.Image) error {
+	own := l.ownPrograms()
+	return errors.Join(resign(ctx, img, true, &own), resign(ctx, img, false, &own))
+}
+
+// resign takes the signature off an EFI program of the ESP, and puts one by the keys on it,
+// if there are any.
+func resign(ctx context.Context, img *disk.Image, loader bool, keys *rogue.Keys) error {
 	esp, err := img.ESP()
 	if err != nil {
 		return err
@@ -74,10 +82,10 @@ func (t *Trial) resign(ctx context.Context, img *disk.Image, loader, foreign boo
 	if err := rogue.Strip(ctx, work, stripped); err != nil {
 		return err
 	}
-	if !foreign {
+	if keys == nil {
 		return esp.Put(ctx, stripped, name)
 	}
-	if err := t.Lab.rogue.SignEFI(ctx, stripped, signed); err != nil {
+	if err := keys.SignEFI(ctx, stripped, signed); err != nil {
 		return err
 	}
 	return esp.Put(ctx, signed, name)

@@ -57,8 +57,7 @@ func (l *Lab) putAddOn(ctx context.Context, img *disk.Image) error {
 	if err := os.WriteFile(plain, rogue.AddOn(evilCommandLine), 0o600); err != nil {
 		return err
 	}
-	own := rogue.Keys{Key: filepath.Join(l.Keys, "secure-boot.key"), Certificate: filepath.Join(l.Keys, "secure-boot.crt")}
-	if err := own.SignEFI(ctx, plain, signed); err != nil {
+	if err := l.ownPrograms().SignEFI(ctx, plain, signed); err != nil {
 		return err
 	}
 	return esp.Put(ctx, signed, "/loader/addons/evil.addon.efi")

@@ -257,6 +257,11 @@ func (l *Lab) own() rogue.Keys {
 	return rogue.Keys{Key: filepath.Join(l.Keys, "verity.key"), Certificate: filepath.Join(l.Keys, "verity.crt")}
 }
 
+// ownPrograms are the organisation's keys for what the firmware starts.
+func (l *Lab) ownPrograms() rogue.Keys {
+	return rogue.Keys{Key: filepath.Join(l.Keys, "secure-boot.key"), Certificate: filepath.Join(l.Keys, "secure-boot.crt")}
+}
+
 func readCertificate(path string) (*x509.Certificate, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

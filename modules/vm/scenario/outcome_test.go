@@ -37,13 +37,16 @@ var (
 // another way, for another reason or not at all.
 func TestAttacks(t *testing.T) {
 	stop := func(r *Run, e expect) { expectStop("row", r, "pcr-12", e) }
-	unverifiedRoot := func(r *Run, e expect) { expectUnverified(r, unverified, e) }
+	foreignRoot := func(r *Run, e expect) { expectUnverified(r, unknownKey, e) }
+	otherRoot := func(r *Run, e expect) { expectUnverified(r, keyRejected, e) }
+	corrupt := func(r *Run, e expect) { expectCorrupt(r, ": data block 12 is corrupted", e) }
 	missing := func(r *Run, e expect) {
 		expectUnverified(r, regexp.MustCompile(`refused \[(no|bad)-verity-signature\]`), e)
 	}
 	deny := func(r *Run, e expect) { expectDenied("row", r, e) }
-	panicked := []string{"device-mapper: verity: dm-verity device corrupted"}
-	badSignature := []string{"device-mapper: verity: Root hash verification failed"}
+	panicked := []string{"device-mapper: verity: 254:2: data block 12 is corrupted", "Kernel panic - not syncing: dm-verity device corrupted"}
+	foreign := []string{"device-mapper: table: 254:0: verity: Root hash verification failed (-ENOKEY)"}
+	rejected := []string{"device-mapper: table: 254:0: verity: Root hash verification failed (-EKEYREJECTED)"}
 	for name, c := range map[string]struct {
 		judge  func(*Run, expect)
 		ending Ending
@@ -56,15 +59,20 @@ func TestAttacks(t *testing.T) {
 		"gate refuses something else":   {stop, PowerOff, []string{"mangos: refused [no-tpm]"}, false},
 		"gate reboots":                  {stop, Reset, gateRefused, false},
 		"nothing happens":               {stop, Deadline, gateRefused, false},
-		"root corrupt":                  {expectCorrupt, Panic, panicked, true},
-		"another panic":                 {expectCorrupt, Panic, []string{"VFS: Unable to mount root fs"}, false},
-		"corruption ignored":            {expectCorrupt, Ready, panicked, false},
-		"corruption ends in a shell":    {expectCorrupt, Shell, panicked, false},
-		"bad signature":                 {unverifiedRoot, Reset, badSignature, true},
-		"bad signature, root mounted":   {unverifiedRoot, PowerOff, slices.Concat(badSignature, started), false},
-		"bad signature, shell":          {unverifiedRoot, Shell, badSignature, false},
-		"bad signature, system started": {unverifiedRoot, Ready, started, false},
-		"stopped without a word":        {unverifiedRoot, PowerOff, nil, false},
+		"root corrupt":                  {corrupt, Panic, panicked, true},
+		"hash tree corrupt":             {corrupt, Panic, []string{"device-mapper: verity: 254:2: metadata block 12 is corrupted", panicked[1]}, false},
+		"another block corrupt":         {corrupt, Panic, []string{"device-mapper: verity: 254:2: data block 1 is corrupted", panicked[1]}, false},
+		"another panic":                 {corrupt, Panic, []string{"VFS: Unable to mount root fs"}, false},
+		"corruption ignored":            {corrupt, Ready, panicked, false},
+		"corruption ends in a shell":    {corrupt, Shell, panicked, false},
+		"foreign signature":             {foreignRoot, Reset, foreign, true},
+		"foreign signature, rejected":   {foreignRoot, Reset, rejected, false},
+		"signature of other bytes":      {otherRoot, Reset, rejected, true},
+		"signature of others, foreign":  {otherRoot, Reset, foreign, false},
+		"bad signature, root mounted":   {foreignRoot, PowerOff, slices.Concat(foreign, started), false},
+		"bad signature, shell":          {foreignRoot, Shell, foreign, false},
+		"bad signature, system started": {foreignRoot, Ready, started, false},
+		"stopped without a word":        {foreignRoot, PowerOff, nil, false},
 		"no signature":                  {missing, PowerOff, []string{"mangos: refused [no-verity-signature]: none"}, true},
 		"no signature, not noticed":     {missing, Ready, started, false},
 		"program denied":                {deny, Denied, []string{"Access Denied"}, true},

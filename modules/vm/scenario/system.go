@@ -32,7 +32,7 @@ var firstRows = slices.Concat(healthyRows, []string{"extension", "kernel-wants-s
 
 // ignoredRows are decided by the second start.
 var ignoredRows = []string{
-	"hidden-hypervisor", "smbios-credentials", "fw-cfg-credentials", "plaintext-var", "plaintext-tmp", "plaintext-swap",
+	"hidden-hypervisor", "programs-resigned", "smbios-credentials", "fw-cfg-credentials", "plaintext-var",
 	"extension-good", "extension-unsigned", "extension-foreign", "extension-corrupt", "extension-folder",
 	"extension-mutable", "extension-renamed", "extension-replayed", "extension-debug", "extension-org-purpose",
 	"extension-org", "sysext-foreign",
@@ -169,13 +169,14 @@ func (t *Trial) secondStart(ctx context.Context) error {
 		if err := pack.put(ctx, img); err != nil {
 			return err
 		}
-		return t.Lab.addPlaintext(ctx, img, gpt.TypeVar, gpt.TypeTmp, gpt.TypeSwap)
+		return errors.Join(t.Lab.addPlaintext(ctx, img, gpt.TypeVar), t.Lab.resignOwn(ctx, img))
 	}}
 	return t.with(ctx, second, func(r *Run) error {
 		facts, err := t.report(ctx, r, "hidden-hypervisor")
 		if err != nil {
 			return err
 		}
+		t.ExpectEnding("programs-resigned", r, Ready)
 		t.Expect("extension-replayed", !r.says(noCounters), "the machine forgot its counters")
 		// All of what a healthy machine shows must show here, too.
 		checkHealthy(facts, t.Lab.want(false), func(_ string, ok bool, format string, args ...any) {
@@ -189,7 +190,9 @@ func (t *Trial) secondStart(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		checkPlaintext(facts, reply.Names, t.Expect)
+		checkPlaintext(facts, reply.Names, func(other string, ok bool, format string, args ...any) {
+			t.Expect("plaintext-var", ok, other+": "+format, args...)
+		})
 		if err := pack.check(ctx, t, r); err != nil {
 			return err
 		}
