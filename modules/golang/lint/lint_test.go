@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -125,6 +126,33 @@ func TestLint(t *testing.T) {
 func TestLintNothing(t *testing.T) {
 	if failed, err := lintAll(context.Background(), t.TempDir(), false, &strings.Builder{}); err == nil {
 		t.Errorf("a folder without a module: failed %v, no error", failed)
+	}
+}
+
+// A file that only some runs compile is looked at, and so is what it needs.
+func TestTags(t *testing.T) {
+	dir := t.TempDir()
+	const faulty = "package a\n\nimport \"math/rand\"\n\nvar x = rand.Int()\n\nfunc y() int { return x }\n"
+	for name, text := range map[string]string{
+		"go.mod":     "module a\n\ngo 1.25\n",
+		"a.go":       strings.ReplaceAll(clean, "clean", "a"),
+		"a_test.go":  "//go:build linux && (slow || !quick)\n\n" + faulty,
+		"other.go":   "//go:build !linux\n\npackage other\n",
+		"b/b.go":     strings.ReplaceAll(clean, "clean", "b"),
+		"b/b_pit.go": "//go:build pit\n\npackage b\n\nfunc unread() {}\n",
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	m := module{dir: dir, files: []string{filepath.Join(dir, "a_test.go"), filepath.Join(dir, "other.go"), filepath.Join(dir, "b/b_pit.go")}}
+	if tags, err := m.tags(); err != nil || !slices.Equal(tags, []string{"pit", "slow"}) {
+		t.Errorf("tags %q, %v", tags, err)
+	}
+	var out strings.Builder
+	lintAll(context.Background(), dir, false, &out)
+	for _, want := range []string{"a_test.go:7:", "b_pit.go:5:"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("nothing is found at %s:\n%s", want, out.String())
+		}
 	}
 }
 

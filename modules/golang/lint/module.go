@@ -60,7 +60,12 @@ func lintAll(ctx context.Context, folder string, whole bool, out io.Writer) (fai
 		if len(m.files) == 0 {
 			continue
 		}
-		for _, flags := range [][]string{nil, {"-vettool=" + self}} {
+		tags, err := m.tags()
+		if err != nil {
+			return false, fmt.Errorf("find build tags of %s: %w", m.dir, err)
+		}
+		tagged := "-tags=" + strings.Join(tags, ",")
+		for _, flags := range [][]string{{tagged}, {tagged, "-vettool=" + self}} {
 			if ok, err = m.vetted(ctx, out, flags...); err != nil {
 				return false, fmt.Errorf("vet %s: %w", m.dir, err)
 			}

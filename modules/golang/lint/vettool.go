@@ -23,7 +23,9 @@ func vetTool(args []string) bool {
 // vet does what the go command asks for, and ends the program. Of others' packages, which
 // the go command has looked at first, for what is known of them where they are used, it
 // learns only what is deprecated there: to look into each of their functions takes longer
-// than everything else.
+// than everything else. So it does not know which of them format like Printf, never return,
+// return no nil, are pure or only hand on their arguments: a wrong format for another's
+// wrapper, and code behind another's function that never returns, are not found.
 func vet(args []string) {
 	if last := args[len(args)-1]; strings.HasSuffix(last, ".cfg") && foreign(last) {
 		register(suite())
