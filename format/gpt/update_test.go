@@ -186,8 +186,7 @@ func TestUpdateReadByOthers(t *testing.T) {
 		}
 		for _, check := range [][]string{{"sfdisk", "--verify", path}, {"sgdisk", "--verify", path}} {
 			if _, err := exec.LookPath(check[0]); err != nil {
-				t.Logf("no %s here: it is not asked", check[0])
-				continue
+				t.Skip("needs " + check[0])
 			}
 			out, err := exec.Command(check[0], check[1:]...).CombinedOutput()
 			if err != nil || !regexp.MustCompile(`No (errors detected|problems found)`).Match(out) {

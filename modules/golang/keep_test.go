@@ -9,25 +9,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// shells are what the scripts run in: the machine's, and BusyBox where it is there.
-var shells = []struct {
+// shells are what the scripts run in: the machine's, and with the tag "busybox" BusyBox.
+var shells = []shell{
+	{"machine", func(*testing.T) (string, string) { return "sh", os.Getenv("PATH") }},
+}
+
+// shell is a shell by its name, and the folders of its programs.
+type shell struct {
 	name string
 	make func(t *testing.T) (shell, path string)
-}{
-	{"machine", func(*testing.T) (string, string) { return "sh", os.Getenv("PATH") }},
-	{"busybox", func(t *testing.T) (string, string) {
-		program, err := exec.LookPath("busybox")
-		if err != nil {
-			return "", ""
-		}
-		applets := t.TempDir()
-		if out, err := exec.Command(program, "--install", "-s", applets).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		return filepath.Join(applets, "sh"), applets
-	}},
 }
 
 // inShells runs a test with each of the shells.
@@ -36,10 +29,6 @@ func inShells(t *testing.T, test func(t *testing.T, run runner)) {
 	for _, s := range shells {
 		t.Run(s.name, func(t *testing.T) {
 			shell, path := s.make(t)
-			if shell == "" {
-				t.Log("there is no busybox on this machine")
-				return
-			}
 			test(t, func(script string, args ...string) (string, error) {
 				text, err := os.ReadFile(filepath.Join(".dagger", script))
 				if err != nil {
@@ -158,6 +147,47 @@ func TestKeepFolderWithoutFiles(t *testing.T) {
 	})
 }
 
+// TestKeepEmptiesTheStore of what a killed call left behind, and of what nobody keeps.
+func TestKeepEmptiesTheStore(t *testing.T) {
+	inShells(t, func(t *testing.T, run runner) {
+		store, in := t.TempDir(), t.TempDir()
+		write(t, in+"/file", "one\n")
+		run.must(t, "keep.sh", store, "kept", in)
+		run.must(t, "keepfiles.sh", store, in)
+		for name, age := range map[string]time.Duration{
+			"kept": 40, one: 40, "unkept": 40, "young": 20, "new.killed": 2, "new.running": 0,
+		} {
+			if name != "kept" && name != one {
+				write(t, store+"/"+name+"/files/file", "two\n")
+			}
+			then := time.Now().Add(-age * 24 * time.Hour)
+			if err := os.Chtimes(store+"/"+name, then, then); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run.must(t, "keepfiles.sh", store, in)
+		run.must(t, "keep.sh", store, "other", in)
+		wantOnly(t, store, one, "new.running", "other", "young")
+	})
+}
+
+// TestKeepTouches: what is kept again stays for another month.
+func TestKeepTouches(t *testing.T) {
+	inShells(t, func(t *testing.T, run runner) {
+		store, in := t.TempDir(), t.TempDir()
+		write(t, in+"/file", "one\n")
+		run.must(t, "keep.sh", store, "kept", in)
+		then := time.Now().Add(-20 * 24 * time.Hour)
+		if err := os.Chtimes(store+"/kept", then, then); err != nil {
+			t.Fatal(err)
+		}
+		run.must(t, "keep.sh", store, "kept", in)
+		if info, err := os.Stat(store + "/kept"); err != nil || time.Since(info.ModTime()) > time.Hour {
+			t.Errorf("kept again, it is as old as before: %v", err)
+		}
+	})
+}
+
 // TestTakeRefusesWhatIsDamaged: between keeping and taking, too.
 func TestTakeRefusesWhatIsDamaged(t *testing.T) {
 	inShells(t, func(t *testing.T, run runner) {
@@ -167,6 +197,16 @@ func TestTakeRefusesWhatIsDamaged(t *testing.T) {
 		write(t, store+"/name/files/file", "two\n")
 		if out, err := run("take.sh", store+"/name", t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "file") {
 			t.Errorf("folder: %v, %q", err, out)
+		}
+		write(t, store+"/name/sums", "")
+		if out, err := run("take.sh", store+"/name", t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "kept folder name has no digests") {
+			t.Errorf("folder without digests: %v, %q", err, out)
+		}
+		if out, err := run("take.sh", store+"/gone", t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "kept folder gone is gone from the store: call again") {
+			t.Errorf("folder that is gone: %v, %q", err, out)
+		}
+		if out, err := run("takefile.sh", store, one, t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "is gone from the store") {
+			t.Errorf("file that is gone: %v, %q", err, out)
 		}
 		write(t, store+"/"+one, "two\n")
 		if out, err := run("takefile.sh", store, one, t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "damaged") {
