@@ -169,22 +169,28 @@ func (m *Mangos) treeTraces(ctx context.Context, build string) (*dagger.Director
 }
 
 // secondKeys returns the report on what two sets of keys sign: the try-out keys,
-// and others that are made and kept in the same way, whose image is signed and put together
-// in the second build's world.
+// and others that are made and kept in the same way, which sign the second build in its world.
 func (m *Mangos) secondKeys(ctx context.Context, build string) (string, error) {
 	linux, unsigned, err := m.firstBuild(ctx)
 	if err != nil {
 		return "", err
 	}
+	again, err := m.common(ctx, linux.Files(), "", build)
+	if err != nil {
+		return "", err
+	}
 	folders := map[string]*dagger.Directory{"/set/unsigned": unsigned.Files(), "/set/kernel": linux.Files()}
-	for _, x := range []struct{ folder, set, variation string }{{"/first", "", ""}, {"/second", "-second", build}} {
+	for _, x := range []struct {
+		folder, set, variation string
+		unsigned               *dagger.Directory
+	}{{"/first", "", "", unsigned.Files()}, {"/second", "-second", build, again.Files()}} {
 		image, plan, err := m.image(ctx, "", x.variation)
 		if err != nil {
 			return "", err
 		}
 		signer := image.TryOut(m.program("attest"), dagger.ImageTryOutOpts{Set: x.set})
 		certified := m.linux().Certified(linux.Files(), signer.Certificate("verity.crt")).Files()
-		files := signer.Files(unsigned.Files(), certified.File("bzImage"), plan.text).Files()
+		files := signer.Files(x.unsigned, certified.File("bzImage"), plan.text).Files()
 		folders[x.folder] = certified.WithDirectory("/", files)
 	}
 	return m.compare([]string{"signed", "--set", "/set/unsigned", "--set", "/set/kernel", "/first", "/second"}, folders).CombinedOutput(ctx)

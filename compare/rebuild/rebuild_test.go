@@ -129,7 +129,7 @@ func TestFaults(t *testing.T) {
 func TestNest(t *testing.T) {
 	r := good(t)
 	r.Steps[0].Nest, r.Steps[0].Seen.User = true, "0:0"
-	if list, text := check(t, r); !list.OK() {
+	if list, text := check(t, r); !list.OK() || !strings.Contains(text, "in 1 steps; as usual in image root") {
 		t.Errorf("%s", text)
 	}
 	r.Steps[1].Nest, r.Steps[1].Seen.User = true, "0:0"
