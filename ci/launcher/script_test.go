@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -135,7 +136,7 @@ func fakeGo() {
 		die(os.WriteFile(filepath.Join(dir, "_go.mod"), nil, 0o644))
 		fmt.Printf("{\"Dir\": %q}\n", dir)
 	case args[0] == "version":
-		fmt.Println("go version go1.2.3")
+		fmt.Println("go version go" + cmp.Or(os.Getenv("FAKE_GO_VERSION"), "1.2.3"))
 	case os.Getenv("FAKE_COMPILER") == "broken":
 		fmt.Fprintln(os.Stderr, "engine.go:1: no such luck")
 		os.Exit(1)
