@@ -50,8 +50,11 @@ func (l *launcher) dagger(args []string) (int, error) {
 	runner := os.Getenv(runnerEnv)
 	embedded := false
 	var use *lockfile.Lock
+	if l.pruning {
+		runner = "" // the embedded engine's cache is meant, whatever else there is
+	}
 	if runner == "" {
-		if runtime := machine.ContainerRuntime(ctx); runtime == "" {
+		if l.pruning || machine.ContainerRuntime(ctx) == "" {
 			if use, err = l.ensureEngine(ctx, src, lockAges(args)); err != nil {
 				return 0, err
 			}
@@ -94,7 +97,7 @@ func (l *launcher) ensureCLI(ctx context.Context, src build.Source) error {
 	if build.Present(l.binDir(src), build.CLI) {
 		return nil
 	}
-	lock, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	lock, err := l.startLock(ctx)
 	if err != nil {
 		return err
 	}
@@ -157,7 +160,7 @@ func (l *launcher) ensureEngine(ctx context.Context, src build.Source, ages bool
 	if err := l.checkMachine(src); err != nil {
 		return nil, err
 	}
-	start, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	start, err := l.startLock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +181,13 @@ func (l *launcher) ensureEngine(ctx context.Context, src build.Source, ages bool
 	return lockfile.Shared(filepath.Join(l.state, "use.lock"))
 }
 
+// startLock is held by who makes programs, or starts or ends the engine.
+func (l *launcher) startLock(ctx context.Context) (*lockfile.Lock, error) {
+	return lockfile.Exclusive(ctx, filepath.Join(l.state, "start.lock"), func(holder string) {
+		l.say.Say("waiting for %s, which makes programs or starts or ends the engine", holder)
+	})
+}
+
 // replace starts an engine, and before that stops the one that does not fit
 // any more. One that other calls use stays, if it is of the same version;
 // else those calls are waited for.
@@ -190,7 +200,7 @@ func (l *launcher) replace(ctx context.Context, running *daemon.Record, cfg daem
 			return nil
 		}
 		l.say.Say("waiting for another call to end, because the engine has to be replaced")
-		use, err = lockfile.Exclusive(usePath)
+		use, err = lockfile.Exclusive(ctx, usePath, nil)
 	}
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 
 	"github.com/mastercard/mangos/ci/launcher/build"
 	"github.com/mastercard/mangos/ci/launcher/daemon"
-	"github.com/mastercard/mangos/ci/launcher/lockfile"
 )
 
 const engineUsage = "usage: ci/dagger engine status | stop | logs | prune"
@@ -72,7 +71,9 @@ func (l *launcher) status() (int, error) {
 
 // stop ends the engine, and with it every call that uses it.
 func (l *launcher) stop() (int, error) {
-	lock, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	ctx, end := interruptible()
+	defer end()
+	lock, err := l.startLock(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -105,16 +106,22 @@ func (l *launcher) logs() (int, error) {
 // prune empties the cache of the engine and removes programs and images of
 // other versions, and locks that took the place of one in git.
 func (l *launcher) prune() (int, error) {
-	l.pruning = true
-	status, err := l.dagger([]string{"--progress=plain", "core", "engine", "local-cache", "prune"})
-	if err != nil || status != 0 {
-		return status, err
+	if daemon.Unused(l.state) {
+		l.say.Say("the embedded engine has no cache in %s", l.state)
+	} else {
+		l.pruning = true
+		status, err := l.dagger([]string{"--progress=plain", "core", "engine", "local-cache", "prune"})
+		if err != nil || status != 0 {
+			return status, err
+		}
 	}
 	src, err := build.Read(filepath.Join(l.repo, "ci", "engine"))
 	if err != nil {
 		return 0, err
 	}
-	lock, err := lockfile.Exclusive(filepath.Join(l.state, "start.lock"))
+	ctx, stop := interruptible()
+	defer stop()
+	lock, err := l.startLock(ctx)
 	if err != nil {
 		return 0, err
 	}

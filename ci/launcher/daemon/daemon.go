@@ -5,6 +5,7 @@ package daemon
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,32 +90,44 @@ func Find(state string) (*Record, error) {
 // preface is what an HTTP/2 client begins with, and its settings, none (RFC 9113, section 3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
+// A frame begins with 3 bytes of length, its type, flags and 4 bytes that name its stream;
+// a server begins with its settings, on stream 0 (RFC 9113, sections 3.4, 4.1 and 6.5).
+const (
+	frameHeader   = 9
+	frameSettings = 4
+)
+
 // answerTime is how long an engine may take to answer where the machine is busy.
 const answerTime = 5 * time.Second
 
 // Answers reports whether an engine serves on the state folder's socket. That it can be
 // connected to would not do: the kernel still takes connections for one that is dying.
-func Answers(state string) bool {
+func Answers(state string) bool { return answersWithin(state, answerTime) }
+
+func answersWithin(state string, limit time.Duration) bool {
 	conn, err := net.DialTimeout("unix", socketPath(state), time.Second)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	if conn.SetDeadline(time.Now().Add(answerTime)) != nil {
+	if conn.SetDeadline(time.Now().Add(limit)) != nil {
 		return false
 	}
 	if _, err := conn.Write([]byte(preface)); err != nil {
 		return false
 	}
-	_, err = conn.Read(make([]byte, 1))
-	return err == nil
+	header := make([]byte, frameHeader)
+	if _, err := io.ReadFull(conn, header); err != nil {
+		return false
+	}
+	return header[3] == frameSettings && header[4] == 0 && binary.BigEndian.Uint32(header[5:]) == 0
 }
 
 // Start starts an engine and waits until it answers, at most until ctx ends.
 // self is the program that, called with Stage and a record's path, ends in
 // Enter. The caller keeps other starters away.
 func Start(ctx context.Context, self string, cfg Config) (*Record, error) {
-	network, release, err := reserveNetwork(cfg.State)
+	network, release, err := reserveNetwork(ctx, cfg.State)
 	if err != nil {
 		return nil, err
 	}

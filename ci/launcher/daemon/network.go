@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -31,8 +32,8 @@ const networksDir = "/run/mangos-engine"
 // reserveNetwork picks the network of the state folder: its name comes from
 // the folder's path, its addresses from what neither the machine nor another
 // engine uses. Until release is called no other engine may choose.
-func reserveNetwork(state string) (n Network, release func(), err error) {
-	lock, err := lockfile.Exclusive(filepath.Join(networksDir, "lock"))
+func reserveNetwork(ctx context.Context, state string) (n Network, release func(), err error) {
+	lock, err := lockfile.Exclusive(ctx, filepath.Join(networksDir, "lock"), nil)
 	if err != nil {
 		return n, nil, fmt.Errorf("choose a network: %w", err)
 	}

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,6 +49,44 @@ func TestFind(t *testing.T) {
 		if r, err := Find(state); r != nil || err != nil {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
+	}
+}
+
+// TestAnswers: who only takes connections, or speaks another protocol, is no engine.
+func TestAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		says string
+		want bool
+	}{
+		"an engine":        {"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00", true},
+		"nothing":          {"", false},
+		"half a frame":     {"\x00\x00\x06\x04", false},
+		"another frame":    {"\x00\x00\x00\x07\x00\x00\x00\x00\x00", false},
+		"on a stream":      {"\x00\x00\x00\x04\x00\x00\x00\x00\x01", false},
+		"an older version": {"HTTP/1.1 400 Bad Request\r\n\r\n", false},
+	} {
+		state := t.TempDir()
+		l, err := net.Listen("unix", socketPath(state))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				io.WriteString(conn, c.says)
+			}
+		}()
+		if got := answersWithin(state, 200*time.Millisecond); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+		l.Close()
+	}
+	if Answers(t.TempDir()) {
+		t.Error("nobody listens, and an engine answers")
 	}
 }
 

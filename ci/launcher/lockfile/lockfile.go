@@ -3,10 +3,13 @@
 package lockfile
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -20,9 +23,30 @@ type Lock struct {
 }
 
 // Exclusive waits until no other process holds the lock at path, in either
-// mode, and takes it. The file is created when missing.
-func Exclusive(path string) (*Lock, error) {
-	return open(path, syscall.LOCK_EX)
+// mode, and takes it, or until ctx ends. The file is created when missing. Before it
+// waits, it calls waiting, unless that is nil, with what is known of who holds the lock.
+func Exclusive(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
+	l, err := TryExclusive(path)
+	if !errors.Is(err, ErrHeld) {
+		return l, err
+	}
+	if waiting != nil {
+		waiting(holder(path))
+	}
+	taken := make(chan error, 1)
+	go func() {
+		l, err = openExclusive(path, 0)
+		taken <- err
+		if ctx.Err() != nil && err == nil {
+			l.Close()
+		}
+	}()
+	select {
+	case err := <-taken:
+		return l, err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for lock %s: %w", path, ctx.Err())
+	}
 }
 
 // Shared waits until no process holds the lock exclusively and takes it
@@ -33,11 +57,39 @@ func Shared(path string) (*Lock, error) {
 
 // TryExclusive is Exclusive without the wait: it returns ErrHeld at once.
 func TryExclusive(path string) (*Lock, error) {
-	l, err := open(path, syscall.LOCK_EX|syscall.LOCK_NB)
+	l, err := openExclusive(path, syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, ErrHeld
 	}
 	return l, err
+}
+
+// openExclusive takes the lock and writes into it who holds it.
+func openExclusive(path string, how int) (*Lock, error) {
+	l, err := open(path, syscall.LOCK_EX|how)
+	if err != nil {
+		return nil, err
+	}
+	err = l.f.Truncate(0)
+	if err == nil {
+		_, err = l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	// What is there tells a person whom a call waits for, and nothing else.
+	if err != nil && !errors.Is(err, syscall.ENOSPC) {
+		l.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return l, nil
+}
+
+// holder names who wrote into the lock last: sharers do not.
+func holder(path string) string {
+	text, err := os.ReadFile(path)
+	pid, convErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || convErr != nil {
+		return "another process"
+	}
+	return fmt.Sprintf("process %d", pid)
 }
 
 func open(path string, how int) (*Lock, error) {
