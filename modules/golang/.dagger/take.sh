@@ -2,7 +2,7 @@
 # were put there. BusyBox's sha256sum knows -c, and no other word for it.
 set -eu
 fail() {
-	echo "kept folder ${1##*/} $2: call again, it is made anew" >&2
+	echo "kept folder ${1##*/} $2: call again; if that does not help, empty the cache (ci/dagger engine prune)" >&2
 	exit 1
 }
 [ -e "$1/files" ] && [ -e "$1/sums" ] || fail "$1" "is gone from the store"

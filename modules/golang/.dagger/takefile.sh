@@ -2,7 +2,7 @@
 # digest.
 set -eu
 fail() {
-	echo "kept file $1 $2: call again, it is made anew" >&2
+	echo "kept file $1 $2: call again; if that does not help, empty the cache (ci/dagger engine prune)" >&2
 	exit 1
 }
 [ -e "$1/$2" ] || fail "$2" "is gone from the store"
