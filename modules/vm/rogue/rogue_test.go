@@ -2,6 +2,7 @@ package rogue
 
 import (
 	"crypto/x509/pkix"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,5 +50,43 @@ func TestSignRoot(t *testing.T) {
 	}
 	if check(other) == nil {
 		t.Error("verified with another certificate of the same name")
+	}
+}
+
+// An EFI program that is signed verifies with the certificate of its key and with no
+// other, and one whose signature is taken off with none.
+func TestSignEFI(t *testing.T) {
+	for _, program := range []string{"sbsign", "sbattach", "sbverify"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip("needs " + program)
+		}
+	}
+	dir := t.TempDir()
+	mine, err := Make(dir, "mine", pkix.Name{CommonName: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Make(dir, "other", pkix.Name{CommonName: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, signed, stripped, again := filepath.Join(dir, "plain"), filepath.Join(dir, "signed"), filepath.Join(dir, "stripped"), filepath.Join(dir, "again")
+	if err := os.WriteFile(plain, AddOn("quiet"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		mine.SignEFI(t.Context(), plain, signed),
+		Strip(t.Context(), signed, stripped),
+		other.SignEFI(t.Context(), stripped, again),
+	); err != nil {
+		t.Fatal(err)
+	}
+	verifies := func(k Keys, program string) bool {
+		return exec.Command("sbverify", "--cert", k.Certificate, program).Run() == nil
+	}
+	for program, want := range map[string][2]bool{plain: {}, signed: {true, false}, stripped: {}, again: {false, true}} {
+		if got := [2]bool{verifies(mine, program), verifies(other, program)}; got != want {
+			t.Errorf("%s verifies with mine and other: %v, want %v", filepath.Base(program), got, want)
+		}
 	}
 }
