@@ -183,8 +183,91 @@ func compareInode(t *testing.T, path string, inode *Inode) {
 		if !bytes.Equal(got, want) {
 			t.Fatalf("%s: content differs (%d bytes, %v)", path, len(got), inode.Layout)
 		}
+		compareWritten(t, path, inode, want)
 		compareRandomAccess(t, path, inode, want)
 	}
+}
+
+// compareWritten wants the whole content written, and a writer's error, with as much as the
+// writer took, returned.
+func compareWritten(t *testing.T, path string, inode *Inode, want []byte) {
+	t.Helper()
+	var all bytes.Buffer
+	if n, err := inode.Open().WriteTo(&all); err != nil || n != int64(len(want)) || !bytes.Equal(all.Bytes(), want) {
+		t.Fatalf("%s: WriteTo: %d of %d bytes, %v; what is written is the content: %v", path, n, len(want), err, bytes.Equal(all.Bytes(), want))
+	}
+	if len(want) == 0 {
+		return
+	}
+	full := &fullDisk{room: len(want) - 1}
+	if n, err := inode.Open().WriteTo(full); !errors.Is(err, syscall.ENOSPC) || n != int64(len(want)-1) || !bytes.Equal(full.content, want[:n]) {
+		t.Fatalf("%s: WriteTo where there is no room for the last byte: %d of %d bytes, %v", path, n, len(want), err)
+	}
+}
+
+// fullDisk is a writer that has room for so many bytes.
+type fullDisk struct {
+	content []byte
+	room    int
+}
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	n := min(len(b), d.room-len(d.content))
+	d.content = append(d.content, b[:n]...)
+	if n < len(b) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+// TestWriteToUnreadable: content that cannot be read is not written, and the error returned.
+func TestWriteToUnreadable(t *testing.T) {
+	tree := sampleTree(t)
+	for _, args := range []string{"-Enoinline_data", "-zlz4hc"} {
+		file, err := os.ReadFile(mkfs(t, tree, args))
+		must(t, err)
+		broken := &brokenDisk{bad: -1, content: bytes.NewReader(file)}
+		img, err := Open(broken, int64(len(file)))
+		must(t, err)
+		inode := find(t, img, "mixed")
+		x, err := inode.ExtentAt(0)
+		must(t, err)
+		broken.bad = x.Physical
+		if n, err := inode.Open().WriteTo(io.Discard); !errors.Is(err, syscall.EIO) || n != 0 {
+			t.Errorf("%s: %d bytes, %v", args, n, err)
+		}
+	}
+}
+
+// brokenDisk is a disk with a byte that cannot be read.
+type brokenDisk struct {
+	content io.ReaderAt
+	bad     int64
+}
+
+func (d *brokenDisk) ReadAt(b []byte, off int64) (int, error) {
+	if off <= d.bad && d.bad < off+int64(len(b)) {
+		return 0, syscall.EIO
+	}
+	return d.content.ReadAt(b, off)
+}
+
+// find is the file in the root folder with this name.
+func find(t *testing.T, img *Image, name string) *Inode {
+	t.Helper()
+	root, err := img.Root()
+	must(t, err)
+	entries, err := root.ReadDir()
+	must(t, err)
+	for _, e := range entries {
+		if e.Name == name {
+			inode, err := img.Inode(e.NID)
+			must(t, err)
+			return inode
+		}
+	}
+	t.Fatalf("no file %s", name)
+	return nil
 }
 
 // compareRandomAccess reads short pieces backwards, each across a border.
@@ -240,28 +323,16 @@ func TestXattrs(t *testing.T) {
 
 // TestExtents requires that the extents cover a file without gaps.
 func TestExtents(t *testing.T) {
-	tree := sampleTree(t)
-	img := open(t, mkfs(t, tree, "-zlz4hc", "-C65536"))
-	root, err := img.Root()
-	must(t, err)
-	entries, err := root.ReadDir()
-	must(t, err)
-	for _, e := range entries {
-		if e.Name != "mixed" {
-			continue
-		}
-		inode, err := img.Inode(e.NID)
+	inode := find(t, open(t, mkfs(t, sampleTree(t), "-zlz4hc", "-C65536")), "mixed")
+	var total int64
+	seen := map[Encoding]bool{}
+	for x, err := range inode.Extents() {
 		must(t, err)
-		var total int64
-		seen := map[Encoding]bool{}
-		for x, err := range inode.Extents() {
-			must(t, err)
-			total += x.Length
-			seen[x.Encoding] = true
-		}
-		if total != inode.Size || !seen[LZ4] {
-			t.Errorf("extents cover %d of %d bytes, encodings %v", total, inode.Size, seen)
-		}
+		total += x.Length
+		seen[x.Encoding] = true
+	}
+	if total != inode.Size || !seen[LZ4] {
+		t.Errorf("extents cover %d of %d bytes, encodings %v", total, inode.Size, seen)
 	}
 }
 
