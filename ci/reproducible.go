@@ -56,8 +56,12 @@ func (m *Mangos) secondBuild(ctx context.Context, build string, kernel bool) (st
 	traces := programs.Records().Directory("trace")
 	second := dag.Directory().WithDirectory("program", programs.Files())
 	// What a second build is given: the locked packages and what says which they
-	// are, this repository, and the kernel, unless that is built again.
-	given := []string{"--given", "/in/locked", "--given", "/in/selection", "--given", "/in/source"}
+	// are, this repository, the Go toolchain and the modules, which are as the checksum
+	// database has them, and the kernel, unless that is built again.
+	given := []string{
+		"--given", "/in/locked", "--given", "/in/selection", "--given", "/in/source",
+		"--given", "/in/toolchain.tree", "--given", "/in/go",
+	}
 	if kernel {
 		first = first.WithDirectory("kernel", linux.Files())
 		if linux, err = m.compiled(ctx, build, ""); err != nil {

@@ -44,11 +44,12 @@ func (o options) pathIn(word string, folders []string) (at int, ok bool) {
 	return 0, false
 }
 
-// given returns the paths in folders of --in or --out that the command is given,
-// but for those in a folder that it is given as a whole.
+// given returns the paths in folders of --in or --out that the command is given, as words,
+// working folder or variables of --env, but for those in a folder that it is given as a
+// whole.
 func (o options) given(folders []string) []string {
 	var paths []string
-	for _, word := range append(slices.Clone(o.Command), o.Dir) {
+	for _, word := range slices.Concat(o.Command, o.Env, []string{o.Dir}) {
 		if at, ok := o.pathIn(word, folders); ok {
 			paths = append(paths, path.Clean(word[at:]))
 		}

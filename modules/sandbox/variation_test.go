@@ -123,12 +123,19 @@ func TestTrace(t *testing.T) {
 	if len(steps(t, folder)) > 0 {
 		t.Error("a command that failed left a trace")
 	}
-	if status, text := sandbox(t, env, "--in", in, "--out", out, "--", programs.probe, "copy", in+"/file", out+"/copy"); status != 0 {
+	if err := os.MkdirAll(filepath.Join(in, "library", "part"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(in, "library", "part", "x"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, text := sandbox(t, env, "--in", in, "--out", out, "--env", "PARTS="+in+"/library/part", "--env", "LIBRARY="+in+"/library",
+		"--", programs.probe, "copy", in+"/file", out+"/copy"); status != 0 {
 		t.Fatalf("status %d: %s", status, text)
 	}
 	const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 	list := steps(t, folder)
-	if len(list) != 1 || len(list[0].Inputs) != 1 || len(list[0].Results) != 1 {
+	if len(list) != 1 || len(list[0].Inputs) != 2 || list[0].Inputs[1].Name != in+"/library/part/x" || len(list[0].Results) != 1 {
 		t.Fatalf("traces: %+v", list)
 	}
 	for name, item := range map[string]trace.Item{in + "/file": list[0].Inputs[0], out + "/copy": list[0].Results[0]} {

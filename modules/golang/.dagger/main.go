@@ -140,9 +140,11 @@ func (m *Golang) Build(
 	return &Made{Files: programs, Records: records}, nil
 }
 
-// environment is that of a compilation, as arguments for the sandbox.
+// environment is that of a compilation, as arguments for the sandbox. The trace of a
+// compilation lists what it names: GOROOT is what PATH leads to, as a whole.
 var environment = []string{
-	"--env", "PATH=/in/toolchain.tree/bin", "--env", "GOPATH=/go", "--env", "GOMODCACHE=/in/go", "--env", "CGO_ENABLED=0",
+	"--env", "PATH=/in/toolchain.tree/bin", "--env", "GOROOT=/in/toolchain.tree",
+	"--env", "GOPATH=/go", "--env", "GOMODCACHE=/in/go", "--env", "CGO_ENABLED=0",
 	"--env", "GOTOOLCHAIN=local", "--env", "GOPROXY=off", "--env", "GOFLAGS=-mod=readonly",
 }
 
