@@ -14,9 +14,10 @@ import (
 // CheckReproducible builds everything but the kernel a second time, the tools that make
 // images among it, with other paths, user, time, time zone, locale, umask and number of
 // processors and without any cache, and reports for each file whether it is the same
-// and whether it was really made again. Then it signs with a second set of keys, in that
-// other world but for the kernel's certificate, and reports whether what differs lies where unsigned.json says. The last line is "N
-// passed, N failed"; it fails when something did.
+// and whether it was really made again. Then it signs what was made again with a second
+// set of keys, in that other world but for the kernel's certificate, and reports whether
+// what differs lies where unsigned.json says. The last line is "N passed, N failed"; it
+// fails when something did.
 // +cache="never"
 func (m *Mangos) CheckReproducible(
 	ctx context.Context,
@@ -36,7 +37,7 @@ func (m *Mangos) reproducibleChecks(kernel bool) []check {
 	build := rand.Text()
 	return []check{
 		{"second build", func(ctx context.Context) (string, error) { return m.secondBuild(ctx, build, kernel) }},
-		{"second set of keys", func(ctx context.Context) (string, error) { return m.secondKeys(ctx, build) }},
+		{"second set of keys", func(ctx context.Context) (string, error) { return m.secondKeys(ctx, build, kernel) }},
 	}
 }
 
@@ -62,19 +63,16 @@ func (m *Mangos) secondBuild(ctx context.Context, build string, kernel bool) (st
 		"--given", "/in/locked", "--given", "/in/selection", "--given", "/in/source",
 		"--given", "/in/toolchain.tree", "--given", "/in/go",
 	}
-	if kernel {
-		first = first.WithDirectory("kernel", linux.Files())
-		if linux, err = m.compiled(ctx, build, ""); err != nil {
-			return "", err
-		}
-		second = second.WithDirectory("kernel", linux.Files())
-		traces = traces.WithDirectory("/", linux.Records().Directory("trace"))
-	} else {
-		given = append(given, "--given", "/in/kernel")
-	}
-	again, err := m.common(ctx, linux.Files(), "", build)
+	linuxAgain, again, err := m.builtAgain(ctx, build, kernel)
 	if err != nil {
 		return "", err
+	}
+	if kernel {
+		first = first.WithDirectory("kernel", linux.Files())
+		second = second.WithDirectory("kernel", linuxAgain.Files())
+		traces = traces.WithDirectory("/", linuxAgain.Records().Directory("trace"))
+	} else {
+		given = append(given, "--given", "/in/kernel")
 	}
 	trees, err := m.treeTraces(ctx, build)
 	if err != nil {
@@ -110,6 +108,21 @@ func (m *Mangos) firstBuild(ctx context.Context) (*dagger.KernelMade, *dagger.Im
 		return nil, nil, err
 	}
 	unsigned, err := m.common(ctx, linux.Files(), "", "")
+	return linux, unsigned, err
+}
+
+// builtAgain returns the second build's unsigned set and its kernel, which is the first
+// build's unless that is built again.
+func (m *Mangos) builtAgain(ctx context.Context, build string, kernel bool) (*dagger.KernelMade, *dagger.ImageCommon, error) {
+	variation := ""
+	if kernel {
+		variation = build
+	}
+	linux, err := m.compiled(ctx, variation, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	unsigned, err := m.common(ctx, linux.Files(), "", build)
 	return linux, unsigned, err
 }
 
@@ -172,28 +185,31 @@ func (m *Mangos) treeTraces(ctx context.Context, build string) (*dagger.Director
 	return traces, nil
 }
 
-// secondKeys returns the report on what two sets of keys sign: the try-out keys,
-// and others that are made and kept in the same way, which sign the second build in its world.
-func (m *Mangos) secondKeys(ctx context.Context, build string) (string, error) {
+// secondKeys returns the report on what two sets of keys sign: the try-out keys the first
+// build, and others that are made and kept in the same way the second, in its world.
+func (m *Mangos) secondKeys(ctx context.Context, build string, kernel bool) (string, error) {
 	linux, unsigned, err := m.firstBuild(ctx)
 	if err != nil {
 		return "", err
 	}
-	again, err := m.common(ctx, linux.Files(), "", build)
+	linuxAgain, again, err := m.builtAgain(ctx, build, kernel)
 	if err != nil {
 		return "", err
 	}
 	folders := map[string]*dagger.Directory{"/set/unsigned": unsigned.Files(), "/set/kernel": linux.Files()}
 	for _, x := range []struct {
 		folder, set, variation string
-		unsigned               *dagger.Directory
-	}{{"/first", "", "", unsigned.Files()}, {"/second", "-second", build, again.Files()}} {
+		linux, unsigned        *dagger.Directory
+	}{
+		{"/first", "", "", linux.Files(), unsigned.Files()},
+		{"/second", "-second", build, linuxAgain.Files(), again.Files()},
+	} {
 		image, plan, err := m.image(ctx, "", x.variation)
 		if err != nil {
 			return "", err
 		}
 		signer := image.TryOut(m.program("attest"), dagger.ImageTryOutOpts{Set: x.set})
-		certified := m.linux().Certified(linux.Files(), signer.Certificate("verity.crt")).Files()
+		certified := m.linux().Certified(x.linux, signer.Certificate("verity.crt")).Files()
 		files := signer.Files(x.unsigned, certified.File("bzImage"), plan.text).Files()
 		folders[x.folder] = certified.WithDirectory("/", files)
 	}
