@@ -28,6 +28,8 @@ var properties = []property{
 	{name: "user", of: func(w *trace.World) string { return w.User }, nested: true},
 	{name: "login name", of: func(w *trace.World) string { return w.Login }},
 	{name: "time zone", of: func(w *trace.World) string { return w.Zone }},
+	// Its character set: the locked packages bring no locale that sorts or writes otherwise
+	// than C does, and not what one is compiled from.
 	{name: "locale", of: func(w *trace.World) string { return w.Locale }},
 	{name: "umask", of: func(w *trace.World) string { return w.Umask }},
 	{name: "processors", of: func(w *trace.World) string { return strconv.Itoa(w.Processors) }},
