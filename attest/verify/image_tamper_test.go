@@ -48,6 +48,7 @@ func TestImageTampering(t *testing.T) {
 		{"another boot loader than the bill of materials lists", swapped("loader"), "sbom", "check boot: /usr/lib/systemd/boot/efi/systemd-bootx64.efi has…in the list"},
 		{"another stub than the bill of materials lists", swapped("stub"), "sbom", "check boot: /usr/lib/systemd/boot/efi/linuxx64.efi.stub has…in the list"},
 		{"other microcode than the bill of materials lists", swapped("microcode"), "sbom", "check microcode: AuthenticAMD.bin: …not what follows"},
+		{"microcode behind what the bill of materials lists", swapped("rest of microcode"), "sbom", "check microcode: GenuineIntel.bin: 9 bytes are of no file that is listed"},
 		{"checksums that another key signed", func(c *copied) { c.trustOther("release.pub") }, "checksums-signature", ""},
 		{"a mark of a try-out build that is not right", func(c *copied) {
 			// The policy of a real one, which is a try-out build, no longer accepts that.

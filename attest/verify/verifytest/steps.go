@@ -432,6 +432,9 @@ func (w *World) microcode(t testing.TB) []byte {
 		}
 		w.write(t, "microcode/"+name, []byte(content))
 	}
+	if w.swapped == "rest of microcode" {
+		w.write(t, "microcode/usr/lib/firmware/intel-ucode/06-0f-08", []byte("\x01\x00\x00\x00 four"))
+	}
 	var b bytes.Buffer
 	must(t, initrd.Microcode(&b, w.path("microcode")))
 	return b.Bytes()

@@ -73,7 +73,8 @@ func Extended(keys string) Option {
 func Bank(name string) Option { return func(w *World) { w.bank = name } }
 
 // Swapped has a release boot with another part than the bill of materials lists: its
-// "loader", "stub" or "microcode". All else that is said of it agrees with it.
+// "loader", "stub" or "microcode", or with a "rest of microcode" behind what is listed.
+// All else that is said of it agrees with it.
 func Swapped(part string) Option { return func(w *World) { w.swapped = part } }
 
 // New makes the release of an organisation, whose name is in the certificates,
