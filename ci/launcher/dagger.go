@@ -35,7 +35,7 @@ func (l *launcher) help(args []string) (int, error) {
 		return 0, err
 	}
 	stop()
-	return l.runCLI(src, args, nil, false, nil)
+	return l.runCLI(src, args, nil, false)
 }
 
 // dagger runs the client and returns its exit status.
@@ -65,6 +65,11 @@ func (l *launcher) dagger(args []string) (int, error) {
 	if err := l.ensureCLI(ctx, src); err != nil {
 		return 0, err
 	}
+	checkout, err := l.ownCheckout(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer checkout.Close()
 	args, env, err := l.addMachineFlags(ctx, args)
 	if err != nil {
 		return 0, err
@@ -75,7 +80,7 @@ func (l *launcher) dagger(args []string) (int, error) {
 	stop() // from here on, signals are the client's
 	status := 0
 	err = l.withLock(lockAges(args), func(lock string) (err error) {
-		status, err = l.runCLI(src, l.withLockFlag(args, lock), env, embedded, use)
+		status, err = l.runCLI(src, l.withLockFlag(args, lock), env, embedded, checkout, use)
 		if err == nil && status == exitGone {
 			return errGone
 		}
@@ -85,6 +90,15 @@ func (l *launcher) dagger(args []string) (int, error) {
 		return status, nil // the client has said why
 	}
 	return status, err
+}
+
+// ownCheckout keeps calls of other checkouts away: an engine takes modules of the same code
+// for the same, and gives what stands beside it, definition and lock, from the checkout
+// whose call began first (Dagger 0.19.7, moduleSourceSchema.getModuleFromContentDigest).
+func (l *launcher) ownCheckout(ctx context.Context) (*lockfile.Lock, error) {
+	return lockfile.SharedAs(ctx, filepath.Join(l.state, "checkout.lock"), l.repo, func(other string) {
+		l.say.Say("waiting for a call of the checkout %s to end: an engine would mix up the two", other)
+	})
 }
 
 // binDir is where the programs of one version of ci/engine lie.
@@ -106,14 +120,16 @@ func (l *launcher) ensureCLI(ctx context.Context, src build.Source) error {
 }
 
 // runCLI runs the client with this process's streams and hands signals on. The
-// client inherits the lock, if any, which keeps the engine from being replaced
-// under it.
-func (l *launcher) runCLI(src build.Source, args, env []string, embedded bool, use *lockfile.Lock) (int, error) {
+// client inherits the locks, which keep the engine from being replaced under it, and
+// other checkouts away.
+func (l *launcher) runCLI(src build.Source, args, env []string, embedded bool, locks ...*lockfile.Lock) (int, error) {
 	cmd := exec.Command(filepath.Join(l.binDir(src), build.CLI), args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(append(os.Environ(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1"), env...)
-	if use != nil {
-		cmd.ExtraFiles = []*os.File{use.File()}
+	for _, lock := range locks {
+		if lock != nil {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, lock.File())
+		}
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,20 +34,84 @@ func Exclusive(ctx context.Context, path string, waiting func(holder string)) (*
 	if waiting != nil {
 		waiting(holder(path))
 	}
-	taken := make(chan error, 1)
+	return wait(ctx, path, func() (*Lock, error) { return openExclusive(path, 0) })
+}
+
+// wait returns the lock that take waits for, unless ctx ends first.
+func wait(ctx context.Context, path string, take func() (*Lock, error)) (*Lock, error) {
+	type taken struct {
+		l   *Lock
+		err error
+	}
+	done := make(chan taken)
 	go func() {
-		l, err = openExclusive(path, 0)
-		taken <- err
-		if ctx.Err() != nil && err == nil {
-			l.Close()
+		l, err := take()
+		select {
+		case done <- taken{l, err}:
+		case <-ctx.Done():
+			if err == nil {
+				l.Close()
+			}
 		}
 	}()
 	select {
-	case err := <-taken:
-		return l, err
+	case t := <-done:
+		return t.l, t.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for lock %s: %w", path, ctx.Err())
 	}
+}
+
+// SharedAs waits until no process holds the lock under another name, and takes it together
+// with other sharers of this name, or until ctx ends. Before it waits, it calls waiting with
+// the other name.
+func SharedAs(ctx context.Context, path, name string, waiting func(other string)) (*Lock, error) {
+	for told := false; ; {
+		l, err := Shared(path)
+		if err != nil {
+			return nil, err
+		}
+		other, err := l.name()
+		if err != nil || other == name {
+			return l, err
+		}
+		l.Close()
+		l, err = open(path, syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			if !told {
+				waiting(other)
+				told = true
+			}
+			l, err = wait(ctx, path, func() (*Lock, error) { return open(path, syscall.LOCK_EX) })
+		}
+		if err != nil {
+			return nil, err
+		}
+		// Another process may take it before it is shared: then it has its own name.
+		if err := errors.Join(l.write(name), l.f.Close()); err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+	}
+}
+
+// maxName bounds what is read of a lock's file, in bytes.
+const maxName = 4096
+
+func (l *Lock) name() (string, error) {
+	text, err := io.ReadAll(io.NewSectionReader(l.f, 0, maxName))
+	if err != nil {
+		l.Close()
+		return "", fmt.Errorf("read lock: %w", err)
+	}
+	return strings.TrimSuffix(string(text), "\n"), nil
+}
+
+func (l *Lock) write(text string) error {
+	if err := l.f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := l.f.WriteAt([]byte(text+"\n"), 0)
+	return err
 }
 
 // Shared waits until no process holds the lock exclusively and takes it
@@ -70,12 +135,8 @@ func openExclusive(path string, how int) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = l.f.Truncate(0)
-	if err == nil {
-		_, err = l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
 	// What is there tells a person whom a call waits for, and nothing else.
-	if err != nil && !errors.Is(err, syscall.ENOSPC) {
+	if err := l.write(strconv.Itoa(os.Getpid())); err != nil && !errors.Is(err, syscall.ENOSPC) {
 		l.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
