@@ -100,7 +100,7 @@ func (m *Mangos) BuildImage(
 	default:
 		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr, release and attest, each with its public half")
 	}
-	release, err := m.release(ctx, image, signer, plan, version, m.configuration(org, orgCounter))
+	release, err := m.release(ctx, signer, plan, version, m.configuration(org, orgCounter))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (m *Mangos) configuration(tree *dagger.Directory, counter int) configuratio
 }
 
 func (m *Mangos) release(
-	ctx context.Context, image *dagger.Image, signer *dagger.ImageSigner, plan plan, version string, org configuration,
+	ctx context.Context, signer *dagger.ImageSigner, plan plan, version string, org configuration,
 ) (*dagger.Directory, error) {
 	p, err := m.parts(ctx, signer, version)
 	if err != nil {

@@ -296,7 +296,7 @@ func (m *Mangos) machines(ctx context.Context) (*dagger.VM, *dagger.Directory, *
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	release, err := m.release(ctx, image, image.TryOut(m.program("attest")), plan, "", configuration{})
+	release, err := m.release(ctx, image.TryOut(m.program("attest")), plan, "", configuration{})
 	if err != nil {
 		return nil, nil, nil, err
 	}
