@@ -2,7 +2,9 @@
 package golang
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,11 +32,15 @@ func inShells(t *testing.T, test func(t *testing.T, run runner)) {
 		t.Run(s.name, func(t *testing.T) {
 			shell, path := s.make(t)
 			test(t, func(script string, args ...string) (string, error) {
+				sums, err := os.ReadFile(".dagger/sums.sh")
+				if err != nil {
+					return "", err
+				}
 				text, err := os.ReadFile(filepath.Join(".dagger", script))
 				if err != nil {
 					return "", err
 				}
-				cmd := exec.Command(shell, append([]string{"-euc", string(text), "sh"}, args...)...)
+				cmd := exec.Command(shell, append([]string{"-euc", string(sums) + string(text), "sh"}, args...)...)
 				cmd.Env = append(os.Environ(), "PATH="+path)
 				out, err := cmd.CombinedOutput()
 				return string(out), err
@@ -108,17 +114,54 @@ func TestKeepFolder(t *testing.T) {
 	})
 }
 
-func TestKeepReplacesWhatIsDamaged(t *testing.T) {
+// damages are what may become of a kept folder: of one that holds file, mask (a link to
+// /dev/null) and an empty folder.
+var damages = map[string]func(kept string) error{
+	"emptied":      func(kept string) error { return os.Truncate(kept+"/files/file", 0) },
+	"gone":         func(kept string) error { return os.Remove(kept + "/files/file") },
+	"added":        func(kept string) error { return os.WriteFile(kept+"/files/more", nil, 0o644) },
+	"mode":         func(kept string) error { return os.Chmod(kept+"/files/file", 0o755|os.ModeSetuid) },
+	"link gone":    func(kept string) error { return os.Remove(kept + "/files/mask") },
+	"link added":   func(kept string) error { return os.Symlink("/bin/sh", kept+"/files/more") },
+	"folder gone":  func(kept string) error { return os.Remove(kept + "/files/empty") },
+	"folder added": func(kept string) error { return os.Mkdir(kept+"/files/more", 0o755) },
+	"file a folder": func(kept string) error {
+		return errors.Join(os.Remove(kept+"/files/file"), os.Mkdir(kept+"/files/file", 0o755))
+	},
+	"link elsewhere": func(kept string) error {
+		return errors.Join(os.Remove(kept+"/files/mask"), os.Symlink("/dev/zero", kept+"/files/mask"))
+	},
+	"sums": func(kept string) error { return os.Truncate(kept+"/sums", 0) },
+}
+
+// damageable returns a folder that all damages are possible of.
+func damageable(t *testing.T) string {
+	t.Helper()
 	in := t.TempDir()
 	write(t, in+"/file", "one\n")
-	for name, damage := range map[string]func(kept string) error{
-		"emptied":   func(kept string) error { return os.Truncate(kept+"/files/file", 0) },
-		"gone":      func(kept string) error { return os.Remove(kept + "/files/file") },
-		"added":     func(kept string) error { return os.WriteFile(kept+"/files/more", nil, 0o644) },
-		"sums":      func(kept string) error { return os.Truncate(kept+"/sums", 0) },
-		"half":      func(kept string) error { return os.RemoveAll(kept + "/files") },
-		"undamaged": func(string) error { return nil },
-	} {
+	if err := errors.Join(os.Mkdir(in+"/empty", 0o755), os.Symlink("/dev/null", in+"/mask")); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func wantUndamaged(t *testing.T, files string) {
+	t.Helper()
+	wantOnly(t, files, "empty", "file", "mask")
+	wantText(t, files+"/file", "one\n")
+	target, err := os.Readlink(files + "/mask")
+	info, statErr := os.Stat(files + "/file")
+	if errors.Join(err, statErr) != nil || target != "/dev/null" || info.Mode() != 0o644 {
+		t.Errorf("the link leads to %q, the file is %v: %v", target, info, errors.Join(err, statErr))
+	}
+}
+
+func TestKeepReplacesWhatIsDamaged(t *testing.T) {
+	in := damageable(t)
+	all := maps.Clone(damages)
+	all["half"] = func(kept string) error { return os.RemoveAll(kept + "/files") }
+	all["undamaged"] = func(string) error { return nil }
+	for name, damage := range all {
 		t.Run(name, func(t *testing.T) {
 			inShells(t, func(t *testing.T, run runner) {
 				store := t.TempDir()
@@ -128,8 +171,7 @@ func TestKeepReplacesWhatIsDamaged(t *testing.T) {
 				}
 				run.must(t, "keep.sh", store, "name", in)
 				wantOnly(t, store, "name")
-				wantOnly(t, store+"/name/files", "file")
-				wantText(t, store+"/name/files/file", "one\n")
+				wantUndamaged(t, store+"/name/files")
 			})
 		})
 	}
@@ -190,18 +232,30 @@ func TestKeepTouches(t *testing.T) {
 
 // TestTakeRefusesWhatIsDamaged: between keeping and taking, too.
 func TestTakeRefusesWhatIsDamaged(t *testing.T) {
+	in := damageable(t)
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			inShells(t, func(t *testing.T, run runner) {
+				store := t.TempDir()
+				run.must(t, "keep.sh", store, "name", in)
+				to := t.TempDir() + "/kept"
+				run.must(t, "take.sh", store+"/name", to)
+				wantUndamaged(t, to)
+				if err := damage(store + "/name"); err != nil {
+					t.Fatal(err)
+				}
+				out, err := run("take.sh", store+"/name", t.TempDir()+"/kept")
+				if err == nil || !strings.Contains(out, "kept folder name is damaged") || !strings.Contains(out, " ./") && !strings.Contains(out, "'./") {
+					t.Errorf("%v, %q", err, out)
+				}
+			})
+		})
+	}
+}
+
+func TestTakeRefusesWhatIsGone(t *testing.T) {
 	inShells(t, func(t *testing.T, run runner) {
-		store, in := t.TempDir(), t.TempDir()
-		write(t, in+"/file", "one\n")
-		run.must(t, "keep.sh", store, "name", in)
-		write(t, store+"/name/files/file", "two\n")
-		if out, err := run("take.sh", store+"/name", t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "file") {
-			t.Errorf("folder: %v, %q", err, out)
-		}
-		write(t, store+"/name/sums", "")
-		if out, err := run("take.sh", store+"/name", t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "kept folder name has no digests") {
-			t.Errorf("folder without digests: %v, %q", err, out)
-		}
+		store := t.TempDir()
 		if out, err := run("take.sh", store+"/gone", t.TempDir()+"/kept"); err == nil || !strings.Contains(out, "kept folder gone is gone from the store: call again") {
 			t.Errorf("folder that is gone: %v, %q", err, out)
 		}

@@ -10,10 +10,12 @@ import (
 	"dagger/golang/internal/dagger"
 )
 
-// The first two write to a volume that other calls use at the same time, and that a power
+// Two of them, keep.sh and keepfiles.sh, write to a volume that other calls use at the same time, and that a power
 // cut may have left in any state. All run with GNU's tools and with BusyBox's: that is what
 // Dagger's own container for Go modules has.
 var (
+	//go:embed sums.sh
+	sums string
 	//go:embed keep.sh
 	keepFolder string
 	//go:embed keepfiles.sh
@@ -39,13 +41,13 @@ func (m *Golang) Keep(ctx context.Context, folder *dagger.Directory) (*dagger.Di
 	_, err = m.store().
 		WithMountedDirectory("/in", folder).
 		With(always).
-		WithExec([]string{"sh", "-euc", keepFolder, "sh", "/store", name, "/in"}).
+		WithExec([]string{"sh", "-euc", sums + keepFolder, "sh", "/store", name, "/in"}).
 		Sync(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("keep folder: %w", err)
 	}
 	return m.store().
-		WithExec([]string{"sh", "-euc", takeFolder, "sh", "/store/" + name, "/kept"}).
+		WithExec([]string{"sh", "-euc", sums + takeFolder, "sh", "/store/" + name, "/kept"}).
 		Directory("/kept"), nil
 }
 

@@ -1,11 +1,10 @@
-# keep.sh STORE NAME FOLDER: puts a folder into the store, as STORE/NAME/files, with the
-# digests of its files beside it, STORE/NAME/sums. What lies there stays if it has these
-# digests: others may read it. A power cut may have left something else under the name,
-# and is no reason to wait for the disk: each call looks at what it keeps.
+# keep.sh STORE NAME FOLDER: puts a folder into the store, as STORE/NAME/files, with what
+# lies in it and the digests beside it (sums.sh), STORE/NAME/sums. What lies there stays if
+# it is as these say: others may read it. A power cut may have left something else under
+# the name, and is no reason to wait for the disk: each call looks at what it keeps.
 #
 # What no call has kept for a month goes, and so does what a killed one left behind.
 set -eu
-sums() { cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum; }
 # Another call may take away what find has just seen, which is no fault.
 find "$1" -mindepth 1 -maxdepth 1 \( -name 'new.*' -mmin +1440 -o -mtime +30 \) -exec rm -rf {} + 2>/dev/null || :
 new=$(mktemp -d "$1/new.XXXXXX")
