@@ -71,7 +71,7 @@ func product(t *testing.T) *Product {
 		"var/lib/dpkg/status":         "Package: tool\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 1\n",
 		"var/lib/dpkg/info/tool.list": "/.\n/lib/systemd/systemd\n/usr/lib/systemd/systemd\n",
 	})
-	lay(t, in("initrd-overlay"), map[string]string{"etc/initrd-release": "ID=x\n"})
+	lay(t, in("initrd-overlay"), map[string]string{"etc/initrd-release": "ID=x\n", "init": "gate"})
 	lay(t, in("boot"), database)
 	lay(t, in("boot"), map[string]string{"usr/bin/t": "stub", "usr/share/doc/tool/copyright": "free"})
 	lay(t, in("kernel"), map[string]string{

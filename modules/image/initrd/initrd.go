@@ -63,17 +63,15 @@ func Finalise(o Options) (*fstree.Tree, error) {
 			return nil, err
 		}
 	}
-	if t.Get("init") == nil {
-		if err := t.SetSymlink("init", systemd); err != nil {
-			return nil, err
-		}
-	}
 	return t, check(t)
 }
 
 func check(t *fstree.Tree) error {
 	if e := t.Get(systemd); e == nil || !e.IsRegular() {
 		return fmt.Errorf("/%s is missing: %w", systemd, ErrInitrd)
+	}
+	if t.Get("init") == nil {
+		return fmt.Errorf("/init, which the kernel starts, is missing: %w", ErrInitrd)
 	}
 	if t.Get("etc/initrd-release") == nil && t.Get("usr/lib/initrd-release") == nil {
 		return fmt.Errorf("/etc/initrd-release is missing: %w", ErrInitrd)

@@ -30,14 +30,14 @@ func lay(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-var base = map[string]string{"usr/lib/systemd/systemd": "elf", "etc/initrd-release": "ID=mangos\n", "usr/bin/udevadm": "elf", "usr/lib64/ld": "elf", "usr/sbin/x": "elf"}
+var base = map[string]string{"init": "-> usr/lib/systemd/systemd", "usr/lib/systemd/systemd": "elf", "etc/initrd-release": "ID=mangos\n", "usr/bin/udevadm": "elf", "usr/lib64/ld": "elf", "usr/sbin/x": "elf"}
 
 func TestFinalise(t *testing.T) {
 	tree, err := Finalise(Options{Tree: lay(t, base)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, target := range map[string]string{"init": systemd, "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {
+	for name, target := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {
 		if e := tree.Get(name); e == nil || e.Target != target {
 			t.Errorf("%s: %+v", name, e)
 		}
@@ -74,14 +74,14 @@ func TestNoShell(t *testing.T) {
 }
 
 func TestFinaliseRefuses(t *testing.T) {
-	for _, missing := range []string{systemd, "etc/initrd-release"} {
+	for _, missing := range []string{"init", systemd, "etc/initrd-release"} {
 		files := map[string]string{}
 		for k, v := range base {
 			if k != missing {
 				files[k] = v
 			}
 		}
-		if _, err := Finalise(Options{Tree: lay(t, files)}); !errors.Is(err, ErrInitrd) {
+		if _, err := Finalise(Options{Tree: lay(t, files)}); !errors.Is(err, ErrInitrd) || !strings.Contains(err.Error(), "/"+missing) {
 			t.Errorf("without %s: %v", missing, err)
 		}
 	}

@@ -97,7 +97,7 @@ func newWorld(t *testing.T) world {
 		"usr/lib/systemd/systemd": strings.Repeat("systemd ", 5000), "usr/sbin/init": "init", "etc/passwd": "root:x:0:0::/:\n",
 		"usr/lib/os-release": "ID=mangos\nPRETTY_NAME=\"mangos\"\n", "var/lib/dpkg/status": "Package: x\n",
 	})
-	initrd := imagetest.Lay(t, map[string]string{"usr/lib/systemd/systemd": "systemd", "etc/initrd-release": "ID=mangos\n"})
+	initrd := imagetest.Lay(t, map[string]string{"usr/lib/systemd/systemd": "systemd", "etc/initrd-release": "ID=mangos\n", "init": "init"})
 	kernel, err := os.ReadFile(kernelSource)
 	if err != nil {
 		t.Fatal(err)
@@ -409,7 +409,7 @@ func TestProcessorsDoNotShow(t *testing.T) {
 	}{
 		{"x.confext.raw", []string{"extension", "--tree", tree, "--class", "confext", "--name", "x", "--purpose", "site", "--counter", "1",
 			"--key", keys.File("verity.key"), "--certificate", keys.File("verity.crt"), "--out", "x.confext.raw"}},
-		{"initrd", []string{"initrd", "--tree", imagetest.Lay(t, map[string]string{"usr/lib/systemd/systemd": string(digits), "etc/initrd-release": "ID=mangos\n"}), "--out", "initrd"}},
+		{"initrd", []string{"initrd", "--tree", imagetest.Lay(t, map[string]string{"usr/lib/systemd/systemd": string(digits), "etc/initrd-release": "ID=mangos\n", "init": "init"}), "--out", "initrd"}},
 		{names.Root, []string{"split", "--root", w.path("root"), "--tree", w.path("tree"), "--root-hash", w.path("roothash"),
 			"--plan", w.path("plan.json"), "--out", "."}},
 	} {
