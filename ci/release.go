@@ -72,6 +72,9 @@ func (m *Mangos) BuildImage(
 	// +default=1
 	orgCounter int,
 ) (*dagger.Directory, error) {
+	if org == nil && orgCounter != 1 {
+		return nil, errors.New("build image: --org-counter is given without --org, whose counter it is")
+	}
 	image, plan, err := m.image(ctx, version, "")
 	if err != nil {
 		return nil, err
@@ -89,8 +92,12 @@ func (m *Mangos) BuildImage(
 	switch {
 	case (public != nil) != (signatures != nil) || public != nil && given > 0:
 		return nil, errors.New("build image: for keys that are elsewhere give their public halves and their signatures, and no key")
+	case public != nil && (passphrase != nil || p11 != nil):
+		return nil, errors.New("build image: keys that are elsewhere need no --passphrase and no --p11")
 	case public != nil:
 		signer = image.Elsewhere(public, dagger.ImageElsewhereOpts{Signatures: signatures})
+	case given != 10 && (passphrase != nil || p11 != nil):
+		return nil, errors.New("build image: --passphrase and --p11 are for an organisation's keys: give all of them, or neither")
 	case given == 0:
 		signer = image.TryOut(m.program("attest"))
 	case given == 10:
