@@ -27,7 +27,7 @@ func (m *Mangos) Test(
 	tests *dagger.Directory,
 	// The checks to make, with commas between. A full run has "evidence-all" in the place
 	// of "evidence": all that is tried on a small release is tried on the real one, too.
-	// +default="lint,unit,reproducible,evidence,kernel,boot"
+	// +default="lint,unit,reproducible,keys,evidence,kernel,boot"
 	checks string,
 	// The virtual machines' scenarios: names with commas between, "short" or "all".
 	// +default="short"
@@ -60,7 +60,7 @@ func (m *Mangos) Test(
 }
 
 // allChecks are the checks by their names, in the order in which they are reported.
-var allChecks = []string{"lint", "unit", "reproducible", "evidence", "evidence-all", "kernel", "boot"}
+var allChecks = []string{"lint", "unit", "reproducible", "keys", "evidence", "evidence-all", "kernel", "boot"}
 
 // checks returns those that are wanted: lanes of some that may be made side by side, and
 // what comes after them by itself. Virtual machines have deadlines.
@@ -73,6 +73,7 @@ func (m *Mangos) checks(tests *dagger.Directory, wanted []string, scenarios stri
 			{"kernel, with certificate", m.certifyKernel},
 		},
 		"reproducible": m.reproducibleChecks(false),
+		"keys":         {{"an organisation's keys", m.keyedBuild}},
 		"evidence":     {{"evidence", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run, "short") }}},
 		"evidence-all": {{"evidence, all rows", func(ctx context.Context) (string, error) { return m.evidence(ctx, tests, run, "all") }}},
 		"boot":         {{"build and boot", func(ctx context.Context) (string, error) { return m.boot(ctx, scenarios) }}},
@@ -90,7 +91,7 @@ func (m *Mangos) checks(tests *dagger.Directory, wanted []string, scenarios stri
 		}
 		return lane
 	}
-	return [][]check{chosen("lint", "unit"), chosen("reproducible", "evidence", "evidence-all")}, chosen("kernel", "boot")
+	return [][]check{chosen("lint", "unit"), chosen("reproducible", "keys", "evidence", "evidence-all")}, chosen("kernel", "boot")
 }
 
 // linter is the folder of the program that holds the Go modules against the rules.
