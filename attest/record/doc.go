@@ -18,7 +18,7 @@
 // # Why a record cannot claim an input that was not there
 //
 // An input counts as used when it lay before the step's command, in these bytes,
-// from before the command ran until after it had ended. Which of them the command
+// before the command ran and after it had ended. Which of them the command
 // opened is not written down: a compiler that could have read a header has used it.
 // The packages of the step's container are known otherwise; see below.
 //
@@ -26,9 +26,13 @@
 // reads, and then starts the step's command itself, in the same container:
 //
 //   - An input is hashed before the command runs, through the path by which
-//     the command finds it; when a file has another size, time or mode by the
-//     time the command has ended, also one within a tree or a module, there is
-//     no record ([ErrChanged]).
+//     the command finds it. When the command has ended, the same names must lie
+//     there, no more and no fewer, each of the same kind, mode and owner, and a file
+//     with the same inode, size and modification time, also one within a tree or a
+//     module. When the kernel has noted a change of any of them since (ctime, which
+//     no program can set back, short of setting the machine's clock), all inputs are
+//     hashed again, and must have the digests that they had. Otherwise there is no
+//     record ([ErrChanged]).
 //   - No product may be there before the command runs ([ErrStale]); they are
 //     hashed after it has ended well. A command that fails leaves no record.
 //   - A file of the distribution is found in the selections by the digest of
@@ -41,7 +45,16 @@
 //     made from, and only when dpkg's database in this very container lists
 //     exactly those packages in those versions ([ErrContainer]).
 //
-// That last one is weaker than the others: of a container's packages a record has the
+// The first of these looks twice, and not all the time. It does not see what was changed
+// while the command ran and had its bytes and its modification time back at the end, nor
+// a name that came and went. To refuse each change of ctime would find that, and also
+// refuse good builds: an engine that lays files of one step into another's folder makes
+// links to them, whoever reads them at the time, and a link changes ctime. Nor does it
+// look into what lies in go/ beside the archives and the modules unpacked from them,
+// which is no item: of that it sees size, modes and times alone. The go command holds a
+// go.mod that lies there against go.sum.
+//
+// The last one is weaker than the others: of a container's packages a record has the
 // names and digests of their files as the selection, which is hashed, has them. The files
 // that these were unpacked to, the compiler itself, say, are not hashed again in each
 // step. What is known of them: the step "tree-SET" was given the packages, hashed them one

@@ -85,6 +85,12 @@ func (p *Plan) list(ctx context.Context, root string) ([]Item, error) {
 	return items, nil
 }
 
+// found is a file, link or folder that is an item.
+type found struct {
+	path string
+	info os.FileInfo
+}
+
 // item hashes one file, link or whole folder and names it by its place.
 func (f found) item(ctx context.Context, root string, x *Index) (Item, error) {
 	if err := ctx.Err(); err != nil {

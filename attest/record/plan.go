@@ -60,6 +60,9 @@ func Run(ctx context.Context, p Plan, run func(ctx context.Context, command []st
 	if err != nil {
 		return fail(err)
 	}
+	if err := before.settle(ctx); err != nil {
+		return fail(err)
+	}
 	r.Started = now()
 	if len(p.Command) > 0 {
 		if err := run(ctx, p.Command); err != nil {
@@ -67,7 +70,7 @@ func Run(ctx context.Context, p Plan, run func(ctx context.Context, command []st
 		}
 	}
 	r.Finished = now()
-	if err := before.unchanged(); err != nil {
+	if err := p.checkUnchanged(ctx, before, materials); err != nil {
 		return fail(err)
 	}
 	made, err := p.products(ctx)
@@ -104,6 +107,32 @@ func (p *Plan) inputs(ctx context.Context) ([]Item, error) {
 		items = append(items, tools...)
 	}
 	return merge(items)
+}
+
+// checkUnchanged makes sure that the inputs are what they were before the command ran:
+// by what the kernel says of them, and, where that leaves a doubt, by their content.
+func (p *Plan) checkUnchanged(ctx context.Context, before snapshot, materials []Item) error {
+	after, err := takeSnapshot(ctx, p.In)
+	if err != nil {
+		return fmt.Errorf("inputs: %w: %w", ErrChanged, err)
+	}
+	touched, err := before.compare(after)
+	if err != nil || !touched {
+		return err
+	}
+	again, err := p.inputs(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	for i, m := range materials {
+		if i >= len(again) || again[i] != m {
+			return fmt.Errorf("%w: %s has other content", ErrChanged, m.Name)
+		}
+	}
+	if len(again) > len(materials) {
+		return fmt.Errorf("%w: %s is new", ErrChanged, again[len(materials)].Name)
+	}
+	return nil
 }
 
 // products hashes what lies in Out.

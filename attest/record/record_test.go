@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/dirhash"
+	"golang.org/x/sys/unix"
 
 	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/statement"
@@ -149,6 +150,72 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func lstat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// overwrite changes a file's content, and neither its size nor its time.
+func overwrite(t *testing.T, path, text string) {
+	t.Helper()
+	old := lstat(t, path)
+	write(t, path, text)
+	if err := os.Chtimes(path, old.ModTime(), old.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if now := lstat(t, path); now.Size() != old.Size() || !now.ModTime().Equal(old.ModTime()) {
+		t.Fatalf("%s has another size or time", path)
+	}
+}
+
+// TestLinked: an engine may link to a step's inputs while it runs, which changes what
+// the kernel says of them and not what they are.
+func TestLinked(t *testing.T) {
+	p, run := plan(t)
+	elsewhere := t.TempDir()
+	r, err := Run(t.Context(), p, func(ctx context.Context, c []string) error {
+		path := p.In + "/source/file"
+		before := lstat(t, path).Sys().(*syscall.Stat_t).Ctim
+		if err := os.Link(path, elsewhere+"/link"); err != nil {
+			return err
+		}
+		if lstat(t, path).Sys().(*syscall.Stat_t).Ctim == before {
+			t.Error("a further link leaves all times: nothing is tried")
+		}
+		return run(ctx, c)
+	})
+	if err != nil || len(r.Materials) != 6 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestSettle: a change after the wait bears a later time than the file had.
+func TestSettle(t *testing.T) {
+	path := write(t, t.TempDir()+"/file", "abc")
+	s, err := takeSnapshot(t.Context(), filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := s[path]
+	// As if it had been changed just now: to make the snapshot may have taken long.
+	st.Ctim = unix.NsecToTimespec(time.Now().UnixNano())
+	s[path] = st
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var coarse unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &coarse); err != nil {
+		t.Fatal(err)
+	}
+	if coarse.Nano() <= st.Ctim.Nano() {
+		t.Errorf("a change would bear the time %d, the file has %d", coarse.Nano(), st.Ctim.Nano())
+	}
+}
+
 // TestRefusals: each way to make a record say what is not so.
 func TestRefusals(t *testing.T) {
 	failed := errors.New("step failed")
@@ -186,6 +253,57 @@ func TestRefusals(t *testing.T) {
 				}
 				return inner(ctx, c)
 			}
+		}, ErrChanged},
+		{"input changes and its time is set back", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/file"
+			*run = func(ctx context.Context, c []string) error { overwrite(t, path, "xyz"); return inner(ctx, c) }
+		}, ErrChanged},
+		{"file in a tree changes and its time is set back", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, write(t, p.In+"/root.tree/etc/group", "abc")
+			*run = func(ctx context.Context, c []string) error { overwrite(t, path, "xyz"); return inner(ctx, c) }
+		}, ErrChanged},
+		{"locked file changes and its time is set back", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/locked/whatever.deb"
+			*run = func(ctx context.Context, c []string) error { overwrite(t, path, "xyz"); return inner(ctx, c) }
+		}, ErrChanged},
+		{"file is replaced and its time is set back", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/file"
+			*run = func(ctx context.Context, c []string) error {
+				old := lstat(t, path)
+				write(t, path+".new", "abc")
+				return errors.Join(os.Rename(path+".new", path), os.Chtimes(path, old.ModTime(), old.ModTime()), inner(ctx, c))
+			}
+		}, ErrChanged},
+		{"new input", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/more"
+			*run = func(ctx context.Context, c []string) error { write(t, path, "xyz"); return inner(ctx, c) }
+		}, ErrChanged},
+		{"new file in a tree", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/root.tree/etc/shadow"
+			*run = func(ctx context.Context, c []string) error { write(t, path, "xyz"); return inner(ctx, c) }
+		}, ErrChanged},
+		{"new folder", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/folder"
+			*run = func(ctx context.Context, c []string) error { return errors.Join(os.Mkdir(path, 0o755), inner(ctx, c)) }
+		}, ErrChanged},
+		{"folder disappears", func(t *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/root.tree/empty"
+			if err := os.Mkdir(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			*run = func(ctx context.Context, c []string) error { return errors.Join(os.Remove(path), inner(ctx, c)) }
+		}, ErrChanged},
+		{"all inputs disappear", func(_ *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In
+			*run = func(ctx context.Context, c []string) error { return errors.Join(os.RemoveAll(path), inner(ctx, c)) }
+		}, ErrChanged},
+		{"mode of a file changes", func(_ *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/source/file"
+			*run = func(ctx context.Context, c []string) error { return errors.Join(os.Chmod(path, 0o755), inner(ctx, c)) }
+		}, ErrChanged},
+		{"mode of a folder changes", func(_ *testing.T, p *Plan, run *runner) {
+			inner, path := *run, p.In+"/root.tree/etc"
+			*run = func(ctx context.Context, c []string) error { return errors.Join(os.Chmod(path, 0o700), inner(ctx, c)) }
 		}, ErrChanged},
 		{"link changes", func(t *testing.T, p *Plan, run *runner) {
 			inner, path := *run, p.In+"/source/link"
