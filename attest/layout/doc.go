@@ -10,8 +10,9 @@
 //     refused, and thresholds count keys by their bytes.
 //   - Every threshold is at least 1, and no more than there are distinct keys.
 //   - A link must bear the name of the step whose file name it has.
-//   - All links of a step by authorised keys must agree; a dissenting one is
-//     named, not outvoted and not dropped.
+//   - All links of a step by authorised keys must agree, on the command too; a
+//     dissenting one is named, not outvoted and not dropped.
+//   - A link has no byproducts and no environment.
 //   - Both rule lists of a step begin with their REQUIRE rules and end with
 //     DISALLOW *.
 //   - The steps and their rules are those of the pipeline that the caller names, to

@@ -250,6 +250,16 @@ func TestRefusals(t *testing.T) {
 			}
 			r.put(t, name, data)
 		}, ErrDissent},
+		{"third had another command", func(t *testing.T, r *release) { two(t, r); r.signer = append(r.signer, key(2)) }, func(t *testing.T, r *release) {
+			r.links[1].Command = append([]string{"env"}, r.links[1].Command...)
+			name, data, err := SignLink(r.links[1], key(2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.put(t, name, data)
+		}, ErrDissent},
+		{"byproducts", func(_ *testing.T, r *release) { r.links[1].ByProducts = map[string]any{"stdout": "x"} }, nil, ErrFormat},
+		{"environment", func(_ *testing.T, r *release) { r.links[1].Environment = map[string]any{"PATH": "x"} }, nil, ErrFormat},
 		{"duplicate key", nil, func(t *testing.T, r *release) { edit(t, r, `"threshold": 1`, `"threshold": 1, "threshold": 1`) }, ErrFormat},
 		{"key in another case", nil, func(t *testing.T, r *release) { edit(t, r, `"threshold": 1`, `"Threshold": 1`) }, ErrFormat},
 		{"unknown key", nil, func(t *testing.T, r *release) { edit(t, r, `"threshold": 1`, `"threshold": 1, "more": 1`) }, ErrFormat},

@@ -101,7 +101,8 @@ func parse[T any](data []byte) (*metablock[T], error) {
 
 // parseLink reads a link and checks its artifacts: names as statements have
 // them, each with a SHA-256 and no other digest, so that MATCH, which compares
-// whole digest sets, compares like with like.
+// whole digest sets, compares like with like. It says nothing else: what stands
+// under byproducts or environment could be held against nothing.
 func parseLink(data []byte) (*metablock[in_toto.Link], error) {
 	m, err := parse[in_toto.Link](data)
 	if err != nil {
@@ -113,6 +114,9 @@ func parseLink(data []byte) (*metablock[in_toto.Link], error) {
 	}
 	if err := provenance.CheckStep(l.Name); err != nil {
 		return nil, fmt.Errorf("parse link: %w: %w", ErrFormat, err)
+	}
+	if len(l.ByProducts) > 0 || len(l.Environment) > 0 {
+		return nil, fmt.Errorf("parse link: %w: it has byproducts or an environment", ErrFormat)
 	}
 	for _, artifacts := range []map[string]in_toto.HashObj{l.Materials, l.Products} {
 		if len(artifacts) > statement.MaxDescriptors {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"time"
 
@@ -133,7 +134,7 @@ func (r *Result) step(files map[string][]byte, s *in_toto.Step) (*in_toto.Link, 
 		}
 		if agreed == nil {
 			agreed, first = link, name
-		} else if !reflect.DeepEqual(agreed.Materials, link.Materials) || !reflect.DeepEqual(agreed.Products, link.Products) {
+		} else if !slices.Equal(agreed.Command, link.Command) || !reflect.DeepEqual(agreed.Materials, link.Materials) || !reflect.DeepEqual(agreed.Products, link.Products) {
 			return nil, fmt.Errorf("%w: %s and %s", ErrDissent, first, name)
 		}
 		for _, id := range signers {

@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/in-toto/in-toto-golang/in_toto"
@@ -27,6 +28,9 @@ func checkLinks(all statements, l *layout.Result) (string, error) {
 		s, ok := all[name]
 		if !ok {
 			return "", fmt.Errorf("the layout has the step %s, of which there is no statement", name)
+		}
+		if command := s.definition.ExternalParameters.Command; !slices.Equal(link.Command, command) {
+			return "", fmt.Errorf("step %s: the link's command is %.300q, the statement's %.300q", name, link.Command, command)
 		}
 		for _, side := range []struct {
 			what  string

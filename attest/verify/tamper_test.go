@@ -111,6 +111,15 @@ func TestTampering(t *testing.T) {
 		{"a link with another product", func(c *copied) {
 			c.relink("erofs", func(l *in_toto.Link) { l.Products["root.erofs"] = in_toto.HashObj{"sha256": zeros} })
 		}, "layout", "erofs"},
+		{"a link with another command", func(c *copied) {
+			c.relink("erofs", func(l *in_toto.Link) { l.Command = append([]string{"env"}, l.Command...) })
+		}, "links", "step erofs: the link's command is [\"env\" …the statement's ["},
+		{"a link without a command", func(c *copied) {
+			c.relink("erofs", func(l *in_toto.Link) { l.Command = []string{} })
+		}, "links", "step erofs: the link's command is [], the statement's ["},
+		{"a link with byproducts", func(c *copied) {
+			c.relink("erofs", func(l *in_toto.Link) { l.ByProducts = map[string]any{"stdout": "x"} })
+		}, "layout", "step erofs…byproducts"},
 		{"a link of another step", func(c *copied) { c.write(c.link("verity"), c.read(c.link("erofs"))) }, "layout", "step verity"},
 		{"a link removed", func(c *copied) { os.Remove(c.path(c.link("erofs"))) }, "layout", "step erofs"},
 		{"a doubled key in a link", func(c *copied) { c.edit(c.link("erofs"), `"signed": {`, `"signed": {}, "signed": {`) }, "layout", "step erofs…duplicate key"},
