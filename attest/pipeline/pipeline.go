@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/strictjson"
@@ -31,8 +32,14 @@ type Pipeline struct {
 }
 
 // Step is one step. An optional one may be missing in a build.
+//
+// Runs is how its command begins, in words with a blank between; without it the step
+// has no command and names what is there. A sandbox, which stands before a "--", may
+// have flags there. Dated tells that its products bear the time of the lock.
 type Step struct {
 	Name      string     `json:"name"`
+	Runs      string     `json:"runs,omitempty"`
+	Dated     bool       `json:"dated,omitempty"`
 	What      string     `json:"what"`
 	Optional  bool       `json:"optional,omitempty"`
 	Materials []Material `json:"materials,omitempty"`
@@ -122,6 +129,9 @@ func (s *Step) check(earlier map[string]bool) error {
 	}
 	if len(s.Products) == 0 {
 		return errors.New("it makes nothing")
+	}
+	if words := strings.Fields(s.Runs); strings.Join(words, " ") != s.Runs || s.Runs != "" && words[len(words)-1] == end {
+		return fmt.Errorf("%q is not the beginning of a command", s.Runs)
 	}
 	for _, m := range s.Materials {
 		if !earlier[m.From] && m.From != s.Name {

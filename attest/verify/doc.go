@@ -13,10 +13,12 @@
 //   - files, checksums, checksums-signature: the folder holds regular files,
 //     SHA256SUMS lists exactly these, and the release key signed it.
 //   - statements: each step's provenance is signed by enough distinct keys, by
-//     their bytes; those of one step agree; builder and caches are allowed.
+//     their bytes; those of one step agree; builder and caches are allowed, and a key
+//     names the same builder in all of them, byte for byte; no step ended before it
+//     began, or in the future.
 //   - layout, links: the layout is its owners', in force, and that of this program's
 //     own pipeline to the letter; the links follow its rules, and say of each step
-//     what its statement says.
+//     what its statement says, its command too.
 //   - accounted: every file is a subject of a statement, and one that another
 //     check looks into, or it is evidence itself.
 //   - inputs: every input of a step is another's product, or a certificate or
@@ -24,6 +26,11 @@
 //   - lock: every file of the distribution stands in the lock with this digest,
 //     and every package of a set was fetched; every Go module stands in go.sum, by its
 //     name, or by its content where the archives are given ([Modules]).
+//   - runs: each step ran the program, with the subcommand and in the sandbox, that the
+//     pipeline has (pipeline.json), or no command; the command names no other input or
+//     product than the statement has; the only parameter is the version, of the step that
+//     makes the plan, and it is the release's; the time in the products is the lock's,
+//     and is in those that the pipeline has it in.
 //   - distribution: the lock's suites are Releases that the distribution signed,
 //     and what the lock names stands in their indexes.
 //   - disk, root-hash, root-hash-signature, update-files: partitions, hash tree
@@ -51,6 +58,7 @@
 // it:
 //
 //   - files, statements: as of a release; the steps are the two of an extension.
+//   - runs: as of a release, but for the time where no lock is given.
 //   - subject: the file is what the extension's step made, and all that it made.
 //   - inputs: that step had the folder that was given, a verity certificate of the
 //     policy, programs, packages and their selection, and nothing else.
@@ -65,6 +73,25 @@
 // modules of a Go program are those that are linked into it; trees and commits of sources;
 // licences; where a file of no package is from. For these stands the statement of the step
 // that wrote it.
+//
+// What statements and links say, and nothing here holds against anything:
+//
+//   - the words of a command beyond those of the check runs: its flags, their values that
+//     are no path in the folders of inputs and products, and variables that its sandbox
+//     was given;
+//   - what is in plan.json, and that the definition (source/mangos.toml) says it: a
+//     release has neither file, only their digests. Name, version and command line show
+//     in the image, and so do most sizes; that this is what the definition says is the
+//     word of the statement of the step "plan". Without the parameter, so is that the
+//     version is the definition's;
+//   - when a step ran, beyond that it ended after it began and not in the future: a step
+//     whose result came from a cache ran before others that the release has;
+//   - who the builder is: its id is a name, and the policy says which are good ones;
+//     its version, and the id of the run;
+//   - which caches a step had, beyond that the policy allows them;
+//   - of an input, whether it was there to run (use), its other annotations, its URI where
+//     it is no file of the distribution, and every field that this program does not know;
+//   - that an input which a command could read was read.
 //
 // The Go toolchain and the Go modules were fetched before anything was recorded: by the go
 // command, which held them against the checksum database and go.sum. The steps "toolchain"

@@ -86,7 +86,7 @@ func openBeside(path string) (*folder, error) {
 func newSingle(ctx context.Context, s *single) *single {
 	s.loaded = after(func() error { return s.r.load(ctx, "") })
 	s.stated = after(func() (err error) {
-		s.all, err = readStatements(s.r, &s.policy.Statements)
+		s.all, err = readStatements(s.r, &s.policy.Statements, time.Now())
 		return err
 	}, &s.loaded)
 	s.dissected = after(func() (err error) {
@@ -110,6 +110,7 @@ func (s *single) checks() []check {
 		{"statements", facts(&s.stated), facts(), s.checkStatements},
 		{"subject", facts(), facts(&s.stated), s.checkSubject},
 		{"inputs", facts(), facts(&s.stated), s.checkInputs},
+		{"runs", facts(), facts(&s.stated), s.checkRuns},
 		{"root-hash-signature", facts(&s.dissected, &s.signed), facts(), s.checkSignature},
 		{"root-hash", facts(&s.opened, &s.whole), facts(), func() (string, error) { return s.volume.describe(s.root), nil }},
 		{"metadata", facts(), facts(&s.whole), s.checkMetadata},
@@ -201,6 +202,23 @@ func (s *single) checkInputs() (string, error) {
 		}
 	}
 	return fmt.Sprintf("the folder %.12s…, the certificate, %d programs, %d packages", given, found["program"], found["locked"]), nil
+}
+
+// checkRuns wants the steps to have run as in the pipeline, at the time that a lock has
+// where one is given.
+func (s *single) checkRuns() (string, error) {
+	for _, step := range s.all.sorted() {
+		if err := step.checkRun(""); err != nil {
+			return "", err
+		}
+		if s.lock == nil {
+			continue
+		}
+		if err := step.checkEpoch(s.lock.SourceDateEpoch); err != nil {
+			return "", err
+		}
+	}
+	return describeRuns(s.all), nil
 }
 
 // checkLock wants the packages to be the lock's set of tools, all of it.

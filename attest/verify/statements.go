@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/policy"
@@ -30,15 +31,25 @@ type step struct {
 // statements are the steps of a release by their names.
 type statements map[string]*step
 
+// reading is what statements are held against while they are read.
+type reading struct {
+	trust    *policy.Statements
+	at       time.Time           // nothing was made later
+	builders map[string]vouching // by the ids of keys
+}
+
+// vouching is in whose name a key signed, and where it did first.
+type vouching struct{ builder, file string }
+
 // readStatements verifies every statement among the files and puts those of a
-// step together.
-func readStatements(r *folder, trust *policy.Statements) (statements, error) {
-	all := statements{}
+// step together. Nothing may have been made after the time at.
+func readStatements(r *folder, trust *policy.Statements, at time.Time) (statements, error) {
+	all, reading := statements{}, &reading{trust, at, map[string]vouching{}}
 	for _, name := range r.names {
 		if !strings.HasSuffix(name, bundle.Suffix) {
 			continue
 		}
-		if err := all.add(r, name, trust); err != nil {
+		if err := all.add(r, name, reading); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -55,7 +66,7 @@ func readStatements(r *folder, trust *policy.Statements) (statements, error) {
 
 // add verifies one statement. A file that no trusted key signed is an error,
 // even where others did.
-func (all statements) add(r *folder, file string, trust *policy.Statements) error {
+func (all statements) add(r *folder, file string, reading *reading) error {
 	data, err := r.small(file)
 	if err != nil {
 		return err
@@ -67,7 +78,7 @@ func (all statements) add(r *folder, file string, trust *policy.Statements) erro
 	if e.PayloadType != statement.PayloadType {
 		return fmt.Errorf("payload type %.80q", e.PayloadType)
 	}
-	voters, err := e.Verify(trust.Keys, 1)
+	voters, err := e.Verify(reading.trust.Keys, 1)
 	if err != nil {
 		return err
 	}
@@ -83,10 +94,16 @@ func (all statements) add(r *folder, file string, trust *policy.Statements) erro
 		name: p.BuildDefinition.ExternalParameters.Step, files: []string{file}, voters: map[string]bool{},
 		products: byName(st.Subject), inputs: byName(p.BuildDefinition.ResolvedDependencies), definition: p.BuildDefinition,
 	}
-	if err := s.check(file, p, trust); err != nil {
+	if err := s.check(file, p, reading.trust); err != nil {
+		return err
+	}
+	if err := checkTimes(p.RunDetails.Metadata, reading.at); err != nil {
 		return err
 	}
 	for _, v := range voters {
+		if err := reading.vouch(v, vouching{p.RunDetails.Builder.ID, file}); err != nil {
+			return err
+		}
 		s.voters[v] = true
 	}
 	return all.join(s)
@@ -108,6 +125,44 @@ func (s *step) check(file string, p *provenance.Predicate, trust *policy.Stateme
 	return nil
 }
 
+// vouch notes in whose name a key signed a statement. It is the same in all of them.
+func (r *reading) vouch(key string, v vouching) error {
+	first, ok := r.builders[key]
+	if ok && first.builder != v.builder {
+		return fmt.Errorf("its builder is %q, and %q in %s by the same key", v.builder, first.builder, first.file)
+	}
+	if !ok {
+		r.builders[key] = v
+	}
+	return nil
+}
+
+// skew is how far a builder's clock may be ahead.
+const skew = 10 * time.Minute
+
+// checkTimes wants a statement to say when its step ran: once it had begun it ended, and
+// not in the future.
+func checkTimes(m *provenance.Metadata, at time.Time) error {
+	if m == nil {
+		return errors.New("it does not say when its step ran")
+	}
+	started, err := time.Parse(time.RFC3339, m.StartedOn)
+	if err != nil {
+		return fmt.Errorf("its step began at %.40q, want a time", m.StartedOn)
+	}
+	finished, err := time.Parse(time.RFC3339, m.FinishedOn)
+	if err != nil {
+		return fmt.Errorf("its step ended at %.40q, want a time", m.FinishedOn)
+	}
+	switch {
+	case finished.Before(started):
+		return fmt.Errorf("its step ended at %s, before it began at %s", m.FinishedOn, m.StartedOn)
+	case finished.After(at.Add(skew)):
+		return fmt.Errorf("its step ended at %s, which is to come: now it is %s", m.FinishedOn, at.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
 // join puts a statement beside others of its step. They must say the same: one
 // that dissents is an error, not outvoted.
 func (all statements) join(s *step) error {
@@ -117,7 +172,7 @@ func (all statements) join(s *step) error {
 		return nil
 	}
 	if !reflect.DeepEqual(before.products, s.products) || !reflect.DeepEqual(before.inputs, s.inputs) ||
-		!reflect.DeepEqual(before.definition.ExternalParameters, s.definition.ExternalParameters) {
+		!reflect.DeepEqual(before.definition.ExternalParameters, s.definition.ExternalParameters) || before.epoch() != s.epoch() {
 		return fmt.Errorf("it says something else of step %s than %s", s.name, before.files[0])
 	}
 	before.files = append(before.files, s.files...)

@@ -22,7 +22,7 @@ import (
 type Option func(*verifier)
 
 // Release verifies the release in the folder dir. The layout must be in force at
-// the time at. What is wrong with the release is in the report; an error tells
+// the time at, and no step have run after it. What is wrong with the release is in the report; an error tells
 // that there is no report.
 func Release(ctx context.Context, dir string, p *policy.Policy, at time.Time, options ...Option) (*Report, error) {
 	start := time.Now()
@@ -118,7 +118,7 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 		return err
 	})
 	v.stated = after(func() (err error) {
-		v.all, err = readStatements(r, &p.Statements)
+		v.all, err = readStatements(r, &p.Statements, at)
 		return err
 	}, &v.loaded)
 	v.laidOut = after(func() (err error) {
@@ -186,6 +186,7 @@ func (v *verifier) checks() []check {
 		}},
 		{"inputs", facts(), facts(&v.stated), func() (string, error) { return checkInputs(v.all, trust) }},
 		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock, v.modules) }},
+		{"runs", facts(), facts(&v.stated, &v.locked, &v.listed), func() (string, error) { return m.checkRuns(v.all, v.lock) }},
 		{"distribution", facts(), facts(&v.locked), func() (string, error) { return checkDistribution(r, v.lock, v.policy.Suites) }},
 		{"disk", facts(&v.unpacked, &v.dissected), facts(), v.describeDisk},
 		{"root-hash", facts(&v.opened, &v.scanned), facts(), m.checkRootHash},

@@ -38,7 +38,7 @@ func newVerify() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.release, "release", "", "`DIR` of the release")
 	f.StringVar(&o.policy, "policy", "", "`FILE` that says who is trusted (attest policy)")
-	f.StringVar(&o.at, "at", "", "`TIME` at which the layout must be in force (default now)")
+	f.StringVar(&o.at, "at", "", "`TIME` at which the layout must be in force and all steps have ended (default now)")
 	f.StringVar(&o.modules, "modules", "", "`DIR` of the Go modules' archives, to hold their content against go.sum (cache/download of a module cache)")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	f.StringVar(&o.summary, "summary", "", "`FILE` to write a signed Verification Summary Attestation to, whatever the verdict")

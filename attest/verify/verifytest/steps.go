@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,8 +94,11 @@ func (w *World) steps(t testing.TB, content string) {
 func (w *World) lock(t testing.TB) *lock.Lock {
 	t.Helper()
 	digest := func(s string) string { sum := sha256.Sum256([]byte(s)); return hex.EncodeToString(sum[:]) }
+	if Epoch != debtest.Date.Unix() {
+		t.Fatalf("the archive is of the time %d", debtest.Date.Unix())
+	}
 	l := &lock.Lock{
-		Format: lock.Format, Distribution: "test", Architecture: "amd64", SourceDateEpoch: debtest.Date.Unix(),
+		Format: lock.Format, Distribution: "test", Architecture: "amd64", SourceDateEpoch: Epoch,
 		Archives: []lock.Archive{{Name: "test", Home: "http://home.invalid/"}}, Build: []string{"linux=6.12-1"},
 	}
 	var packages, sources strings.Builder
@@ -199,8 +201,8 @@ func (w *World) packages(t testing.TB, l *lock.Lock) {
 			s, err = l.Select(set)
 		}
 		must(t, err)
-		r := &record.Record{Format: record.Format, Step: "packages-" + set, Command: []string{"debian", "fetch"}, Caches: []string{"/cache"}}
-		r.Materials = w.itemsOf(t, append(own, "selection/"+set+".json"))
+		r := w.ran(t, "packages-"+set, append(own, "selection/"+set+".json"))
+		r.Caches = []string{"/cache"}
 		all := map[string]record.Item{}
 		for _, i := range record.Items(l) {
 			all[i.Name] = i
@@ -257,44 +259,6 @@ func (w *World) below(prefix string) []string {
 		}
 	}
 	return names
-}
-
-func (w *World) item(name string, content []byte) record.Item {
-	sum := sha256.Sum256(content)
-	i := record.Item{Name: name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(content))}
-	w.items[name] = i
-	return i
-}
-
-// step records a step, with inputs that were made before.
-func (w *World) step(t testing.TB, name string, inputs []string, products map[string][]byte) {
-	t.Helper()
-	r := &record.Record{Format: record.Format, Step: name, Command: []string{"make", name}, SourceDateEpoch: Epoch, Materials: w.itemsOf(t, inputs)}
-	for n, content := range products {
-		r.Products = append(r.Products, w.item(n, content))
-		w.bytes[n] = content
-	}
-	w.Records = append(w.Records, r)
-}
-
-func (w *World) itemsOf(t testing.TB, names []string) []record.Item {
-	t.Helper()
-	list := []record.Item{}
-	seen := map[string]bool{}
-	for _, n := range names {
-		i, ok := w.items[n]
-		if strings.HasPrefix(n, "keys/") {
-			i, ok = w.item(n, w.read(t, w.Key(path.Base(n)))), true
-		}
-		if !ok {
-			t.Fatalf("nobody made %s", n)
-		}
-		if !seen[n] {
-			list = append(list, i)
-		}
-		seen[n] = true
-	}
-	return list
 }
 
 // folder reads the files of a folder, under names below prefix.

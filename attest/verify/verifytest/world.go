@@ -28,7 +28,7 @@ import (
 const (
 	Name    = "mangos"
 	Version = "1.2"
-	Epoch   = 1_700_000_000
+	Epoch   = 1_767_323_045 // the date of the distribution
 )
 
 // World is an organisation with its release.
