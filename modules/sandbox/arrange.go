@@ -34,6 +34,9 @@ func arrange(o options) error {
 		if err := move(o); err != nil {
 			return err
 		}
+		if err := protect(o); err != nil {
+			return err
+		}
 		return system("/")
 	}
 	return enterRoot(o.Root)

@@ -85,3 +85,25 @@ func move(o options) error {
 	}
 	return nil
 }
+
+// protect makes the folders of --in read-only where the command finds them, with all
+// that is mounted in them.
+func protect(o options) error {
+	for _, folder := range o.In {
+		at := o.moved(folder)[0]
+		if o.Elsewhere == "" { // else it was mounted there by [move]
+			if err := unix.Mount(at, at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+				return fmt.Errorf("make %s read-only: %w", folder, err)
+			}
+		}
+		readOnly := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		if err := unix.MountSetattr(unix.AT_FDCWD, at, unix.AT_RECURSIVE, readOnly); err != nil {
+			return fmt.Errorf("make %s read-only (which takes Linux 5.12): %w", folder, err)
+		}
+	}
+	// This process may stand in what lay there before, and /proc leads to where it stands.
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("leave the working folder: %w", err)
+	}
+	return nil
+}

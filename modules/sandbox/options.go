@@ -22,7 +22,7 @@ type options struct {
 	Ambient     bool // another user than root has the capabilities too
 	KeepNetwork bool
 	Dir         string   // working folder, inside Root; "" for the caller's or /
-	In, Out     []string // folders with what the command reads, and makes
+	In, Out     []string // folders with what the command reads and cannot change, and makes
 	Nest        bool     // the command makes sandboxes: it keeps root's capabilities
 	Variation   string   // not empty: a different world, see varied
 	Elsewhere   string   // a folder of the variation's own
@@ -78,6 +78,11 @@ func parse(args []string) (options, error) {
 	}
 	if o.Root != "" && (o.Nest || len(o.In) > 0 || len(o.Out) > 0) {
 		return options{}, errors.New("--in, --out and --nest are for commands without a --root of their own")
+	}
+	for _, out := range o.Out {
+		if _, ok := o.pathIn(out, o.In); ok {
+			return options{}, fmt.Errorf("--out %s lies in a folder of --in, which is read-only", out)
+		}
 	}
 	if o.Root != "" {
 		root, err := filepath.Abs(o.Root)

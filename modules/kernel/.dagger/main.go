@@ -161,7 +161,7 @@ func (m *Kernel) Certified(
 		WithMountedDirectory("/in/kernel", packed).
 		WithMountedFile("/in/keys/verity.crt", certificate)
 	return made(ctr, "", "certificate", "/out/certified", []string{record, "--step", "certificate", "--record", "/record"},
-		"--", sandbox, "--", program, "certify", "--kernel", "/in/kernel", "--certificate", "/in/keys/verity.crt", "--out", "/out/certified")
+		"--", sandbox, "--in", "/in", "--out", "/out", "--", program, "certify", "--kernel", "/in/kernel", "--certificate", "/in/keys/verity.crt", "--out", "/out/certified")
 }
 
 // CheckCertified compares a certified vmlinux with what the kernel's own tool
