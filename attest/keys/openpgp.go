@@ -116,21 +116,3 @@ func SignSums(private []byte, data io.Reader, at time.Time) ([]byte, error) {
 	}
 	return b.Bytes(), nil
 }
-
-// VerifySums checks the detached signature (binary or armored) over data
-// with the public key of release.pub, at any time: a device's clock proves
-// nothing, and the key does not expire.
-func VerifySums(public, signature []byte, data io.Reader) error {
-	e, err := readOpenPGP(public)
-	if err != nil {
-		return fmt.Errorf("verify sums: %w", err)
-	}
-	check := openpgp.CheckDetachedSignature
-	if bytes.HasPrefix(signature, []byte("-----BEGIN")) {
-		check = openpgp.CheckArmoredDetachedSignature
-	}
-	if _, err := check(openpgp.EntityList{e}, data, bytes.NewReader(signature), nil); err != nil {
-		return fmt.Errorf("verify sums: %w", err)
-	}
-	return nil
-}
