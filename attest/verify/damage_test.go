@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/verify"
@@ -77,6 +80,55 @@ func (o *original) sample(t *testing.T) []string {
 		evidence := strings.HasSuffix(name, bundle.Suffix) || strings.HasSuffix(name, ".link")
 		return evidence && name != c.statement("disk") && name != c.link("disk")
 	})
+}
+
+// TestSignatureForms: what is more or less than one signature of the checksums, or the
+// same in another form, is none.
+func TestSignatureForms(t *testing.T) {
+	o := newOriginal(t)
+	first := o.firsts()
+	for _, row := range []struct {
+		name   string
+		change func(sig []byte) []byte
+		detail string
+	}{
+		{"text behind it", func(sig []byte) []byte { return append(sig, "garbage\n"...) }, "its first bytes"},
+		{"twice", func(sig []byte) []byte { return append(sig, sig...) }, "its first bytes"},
+		{"another length", func(sig []byte) []byte { sig[1] ^= 2; return sig }, "its first bytes"},
+		{"another beginning of the hash", func(sig []byte) []byte {
+			at := 8 + int(sig[6])<<8 + int(sig[7])
+			sig[at+2+int(sig[at])<<8+int(sig[at+1])] ^= 1
+			return sig
+		}, "the beginning of the hash"},
+		{"in armour", func(sig []byte) []byte {
+			var b bytes.Buffer
+			w, err := armor.Encode(&b, openpgp.SignatureType, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(sig); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return b.Bytes()
+		}, "its first bytes (2d2d2d)"},
+		{"nothing", func([]byte) []byte { return nil }, "its first bytes ()"},
+	} {
+		if !first("checksums-signature") {
+			continue
+		}
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			c := o.copy(t)
+			c.write("SHA256SUMS.gpg", row.change(bytes.Clone(c.read("SHA256SUMS.gpg"))))
+			got := failed(t, c.run())
+			if want := "SHA256SUMS.gpg: …" + row.detail; len(got) != 1 || !says(got["checksums-signature"], want) {
+				t.Errorf("the check checksums-signature alone should say %q: %q", want, got)
+			}
+		})
+	}
 }
 
 // TestUnlisted: a file that is not even in the checksums.

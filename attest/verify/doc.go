@@ -11,7 +11,8 @@
 // # The checks
 //
 //   - files, checksums, checksums-signature: the folder holds regular files,
-//     SHA256SUMS lists exactly these, and the release key signed it.
+//     SHA256SUMS lists exactly these, and the release key signed it, in one signature
+//     of one form (keys.VerifySums).
 //   - statements: each step's provenance is signed by enough distinct keys, by
 //     their bytes; those of one step agree; builder and caches are allowed, and a key
 //     names the same builder in all of them, byte for byte; no step ended before it
