@@ -21,6 +21,12 @@ const (
 	signatureName = "SHA256SUMS.gpg"
 )
 
+// isAttestation tells, by its name, whether a file is there for the signature on it.
+// What is signed and used for something else, a kernel image, say, is a subject.
+func isAttestation(name string) bool {
+	return strings.HasSuffix(name, bundle.Suffix) || strings.HasSuffix(name, ".link") || name == layout.FileName || name == signatureName
+}
+
 // checkLinks holds the links against the statements: both say the same of the
 // same steps.
 func checkLinks(all statements, l *layout.Result) (string, error) {

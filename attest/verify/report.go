@@ -30,7 +30,8 @@ type Report struct {
 	// Verified tells that there was something to verify, and all passed.
 	Verified bool `json:"verified"`
 	// Files are the release's files by name, with their SHA-256; Attestations
-	// those of them that are statements.
+	// those of them that are signed evidence: statements, links, the layout, and the
+	// signature of the checksums.
 	Files        map[string]string `json:"files"`
 	Attestations []string          `json:"attestations"`
 	Bytes        int64             `json:"bytes"` // of all files

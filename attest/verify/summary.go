@@ -44,7 +44,9 @@ type summary struct {
 }
 
 // Summary is the statement that a release was verified, or failed to be: its
-// subjects are the files of the release, its inputs all statements in it.
+// subjects are the files of the release, its inputs all signed evidence in it, as SLSA
+// wants of a list that is not empty. What is signed within other files (partitions,
+// programs, the Releases in the lock) goes by the digests of these, which are subjects.
 func (r *Report) Summary(v Verifier) (*statement.Statement, error) {
 	var p summary
 	p.Verifier.ID = v.ID

@@ -10,7 +10,6 @@ import (
 
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
-	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/layout"
 	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/policy"
@@ -56,7 +55,7 @@ func (r *folder) report(p *policy.Policy, checks []Check, notChecked []string) *
 	}
 	for _, name := range r.names {
 		report.Files[name] = r.files[name].sum
-		if strings.HasSuffix(name, bundle.Suffix) {
+		if isAttestation(name) {
 			report.Attestations = append(report.Attestations, name)
 		}
 	}
