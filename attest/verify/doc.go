@@ -16,7 +16,9 @@
 //   - statements: each step's provenance is signed by enough distinct keys, by
 //     their bytes; those of one step agree; builder and caches are allowed, and a key
 //     names the same builder in all of them, byte for byte; no step ended before it
-//     began, or in the future.
+//     began, or in the future. Of subjects and dependencies they say nothing that is
+//     not held against something: name, SHA-256, the package URL that goes with the
+//     name, and which are tools.
 //   - layout, links: the layout is its owners', in force, and that of this program's
 //     own pipeline to the letter; the links follow its rules, and say of each step
 //     what its statement says, its command too.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/mod/module"
-
 	"github.com/mastercard/mangos/attest/gosum"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/record"
@@ -70,15 +68,18 @@ func checkLock(r *folder, all statements, l *lock.Lock, archives string) (string
 	for _, s := range all.sorted() {
 		for _, side := range []map[string]descriptor{s.inputs, s.products} {
 			for name, d := range side {
-				switch first, rest, _ := strings.Cut(name, "/"); first {
+				switch first, _, _ := strings.Cut(name, "/"); first {
 				case "locked":
 					if err := locked.check(name, d); err != nil {
 						return "", fmt.Errorf("step %s: %w", s.name, err)
 					}
 					files[name] = true
 				case "go":
-					path, version, _ := strings.Cut(strings.TrimSuffix(rest, ".zip"), "@")
-					if err := used.add(module.Version{Path: path, Version: version}, d.SHA256(), sums); err != nil {
+					m, err := moduleOf(name)
+					if err == nil {
+						err = used.add(m, d.SHA256(), sums)
+					}
+					if err != nil {
 						return "", fmt.Errorf("step %s: Go module %w", s.name, err)
 					}
 				}

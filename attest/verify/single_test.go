@@ -208,7 +208,9 @@ func TestLoneTampering(t *testing.T) {
 		{"no certificate", "", func(l *lone) { l.restate("extension", "keys/verity.crt", "program/verity.crt") }, "inputs", "it was made without keys"},
 		{"a folder that is made of something", "", func(l *lone) { l.add("configuration", "a") }, "inputs", "the step configuration had 1 inputs"},
 		{"another package than the lock's", "", func(l *lone) { l.swap("locked/test/pool/base-imagetools.deb") }, "lock", "base-imagetools.deb has SHA-256 0000…the lock says"},
-		{"a package too much", "", func(l *lone) { l.add("extension", "locked/test/pool/x.deb") }, "lock", "pool/x.deb is not in the lock"},
+		{"a package too much", "", func(l *lone) {
+			l.addItem("extension", record.Item{Name: "locked/test/pool/x.deb", SHA256: zeros, URI: "pkg:deb/test/x@1"})
+		}, "lock", "pool/x.deb is not in the lock"},
 		{"a package more, of another set", "", func(l *lone) {
 			for _, item := range record.Items(l.lock) {
 				if item.Name == "locked/test/pool/base-root.deb" {

@@ -90,6 +90,9 @@ func (all statements) add(r *folder, file string, reading *reading) error {
 	if err != nil {
 		return err
 	}
+	if err := checkDescriptors(st.Subject, p.BuildDefinition.ResolvedDependencies); err != nil {
+		return err
+	}
 	s := &step{
 		name: p.BuildDefinition.ExternalParameters.Step, files: []string{file}, voters: map[string]bool{},
 		products: byName(st.Subject), inputs: byName(p.BuildDefinition.ResolvedDependencies), definition: p.BuildDefinition,
@@ -228,7 +231,7 @@ func (all statements) describeCaches() string {
 func byName(list []statement.Descriptor) map[string]descriptor {
 	m := make(map[string]descriptor, len(list))
 	for _, d := range list {
-		d.Annotations = nil // says what it was used for
+		d.Annotations = nil // says what it was there for
 		m[d.Name] = d
 	}
 	return m

@@ -9,12 +9,16 @@ import (
 	"time"
 
 	"github.com/mastercard/mangos/attest/pipeline"
+	"github.com/mastercard/mangos/attest/purl"
 	"github.com/mastercard/mangos/attest/record"
 )
 
 func (w *World) item(name string, content []byte) record.Item {
 	sum := sha256.Sum256(content)
 	i := record.Item{Name: name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(content))}
+	if name == moduleItem {
+		i.URI = purl.Golang("example.org/M", "v1.0.0")
+	}
 	w.items[name] = i
 	return i
 }
@@ -64,6 +68,9 @@ func (w *World) itemsOf(t testing.TB, names []string) []record.Item {
 		}
 		if !ok {
 			t.Fatalf("nobody made %s", n)
+		}
+		if strings.HasPrefix(n, "program/") || strings.HasPrefix(n, "selection/") {
+			i.Use = record.Tool
 		}
 		if !seen[n] {
 			list = append(list, i)

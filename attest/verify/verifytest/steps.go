@@ -69,7 +69,7 @@ func (w *World) steps(t testing.TB, content string) {
 		"source/attest/cmd/record/main.go":      []byte("package main\n"),
 	})
 	w.step(t, "toolchain", []string{"source/go.mod"}, map[string][]byte{"toolchain.tree": []byte("go")})
-	w.step(t, "modules", []string{"source/go.mod", "source/go.sum"}, map[string][]byte{"go/example.org/M@v1.0.0.zip": w.read(t, w.path(moduleArchive))})
+	w.step(t, "modules", []string{"source/go.mod", "source/go.sum"}, map[string][]byte{moduleItem: w.read(t, w.path(moduleArchive))})
 	w.programs(t)
 	selections := map[string][]byte{}
 	for _, set := range append([]string{"source-linux"}, sets...) {
@@ -126,8 +126,11 @@ func (w *World) lock(t testing.TB) *lock.Lock {
 	return l
 }
 
-// moduleArchive is the archive of a Go module.
-const moduleArchive = "modules/example.org/!m/@v/v1.0.0.zip"
+// moduleArchive is the archive of a Go module, moduleItem what steps call it.
+const (
+	moduleArchive = "modules/example.org/!m/@v/v1.0.0.zip"
+	moduleItem    = "go/example.org/M@v1.0.0.zip"
+)
 
 // module writes the archive, and returns the sum of what is in it.
 func (w *World) module(t testing.TB) string {
@@ -185,7 +188,7 @@ func (w *World) programs(t testing.TB) {
 	} {
 		w.item(to, products["program/"+from])
 	}
-	w.step(t, "programs", append(w.below("source/attest/"), "source/go.mod", "go/example.org/M@v1.0.0.zip", "toolchain.tree", "bootstrap/record", "bootstrap/sandbox"), products)
+	w.step(t, "programs", append(w.below("source/attest/"), "source/go.mod", moduleItem, "toolchain.tree", "bootstrap/record", "bootstrap/sandbox"), products)
 }
 
 // packages fetches and unpacks.
