@@ -30,6 +30,8 @@ type builder struct {
 	// made are the shared elements that are in the document already.
 	made  map[common.ElementID]bool
 	texts map[string]bool
+	// repeated are the licences with a text that another document says.
+	repeated []string
 	// counts is how well sources are identified.
 	counts sourceid.Counts
 }
@@ -59,6 +61,7 @@ func Build(in Input) (*spdx.Document, error) {
 			return nil, fmt.Errorf("bill of materials: %s: %w", in.Components[i].Name, err)
 		}
 	}
+	b.repeatTexts()
 	b.doc.DocumentComment = b.comment()
 	b.sort()
 	digest, err := contentDigest(&b.doc)
@@ -96,8 +99,8 @@ func (b *builder) comment() string {
 			text += " This document leaves out itself: it stands in the " + c.Title + " as /" + c.LeftOut + "."
 		}
 	}
-	if b.in.Sources == nil {
-		return text + " The identities of the sources were not computed."
+	if b.in.Sources == nil && (b.in.said == nil || b.in.said.unidentified) {
+		return text + notIdentified
 	}
 	return text + fmt.Sprintf(" Sources: %v.", b.counts)
 }

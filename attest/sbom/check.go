@@ -1,8 +1,6 @@
 package sbom
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -83,31 +81,26 @@ func (l *listing) complete() (int, error) {
 
 // sameLink holds a symbolic link against its entry.
 func sameLink(f *spdx.File, got string) error {
-	target, isLink := Target(f)
-	sum := sha256.Sum256([]byte(got))
-	if !isLink || got != target || hex.EncodeToString(sum[:]) != SHA256(f.Checksums) {
+	if target, isLink := Target(f); !isLink || got != target {
 		return fmt.Errorf("%s leads to %.200q: %w", f.FileName, got, ErrDiffers)
 	}
-	return nil
+	return DigestsOf([]byte(got)).same(f)
 }
 
 // sameFile holds a regular file, of which content writes all bytes, against its entry.
 func sameFile(f *spdx.File, content func(io.Writer) (int64, error)) error {
-	h := sha256.New()
-	if _, err := content(h); err != nil {
+	d := newDigester()
+	if _, err := content(d); err != nil {
 		return fmt.Errorf("%s: %w", f.FileName, err)
 	}
-	return sameDigest(f, hex.EncodeToString(h.Sum(nil)))
+	return sameDigests(f, d.digests())
 }
 
-func sameDigest(f *spdx.File, got string) error {
+func sameDigests(f *spdx.File, got Digests) error {
 	if _, isLink := Target(f); isLink {
 		return fmt.Errorf("%s is a file, and a symbolic link in the list: %w", f.FileName, ErrDiffers)
 	}
-	if want := SHA256(f.Checksums); got != want {
-		return fmt.Errorf("%s has SHA-256 %s, and %s in the list: %w", strings.TrimPrefix(f.FileName, "."), got, want, ErrDiffers)
-	}
-	return nil
+	return got.same(f)
 }
 
 // CheckInitrd holds the files of the component "initrd" against the initrd of a
@@ -150,9 +143,9 @@ func CheckInitrd(doc *spdx.Document, image []byte, commandLine string) (int, err
 	return n, nil
 }
 
-// CheckFiles holds the files of a component against the SHA-256 that each of them
+// CheckFiles holds the files of a component against the digests that each of them
 // has: all of them, and no other. It returns how many files that were.
-func CheckFiles(doc *spdx.Document, component string, digests map[string]string) (int, error) {
+func CheckFiles(doc *spdx.Document, component string, digests map[string]Digests) (int, error) {
 	l, err := listingOf(doc, component)
 	if err != nil {
 		return 0, fmt.Errorf("check %s: %w", component, err)
@@ -160,7 +153,7 @@ func CheckFiles(doc *spdx.Document, component string, digests map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(digests)) {
 		f, err := l.find("./" + name)
 		if err == nil {
-			err = sameDigest(f, digests[name])
+			err = sameDigests(f, digests[name])
 		}
 		if err != nil {
 			return 0, fmt.Errorf("check %s: %w", component, err)

@@ -37,19 +37,15 @@ func CheckBoot(doc *spdx.Document, loader []byte, image *uki.Image) (int, error)
 	if err != nil {
 		return 0, fmt.Errorf("check boot: %w", err)
 	}
-	stub := digestOf(stubs[0])
+	stub := DigestsOf(stubs[0])
 	if f := l.files["./"+bootStub]; f != nil {
-		listed := SHA256(f.Checksums)
-		if slices.ContainsFunc(stubs, func(s []byte) bool { return digestOf(s) == listed }) {
-			stub = listed
+		for _, s := range stubs {
+			if d := DigestsOf(s); d.SHA256 == SHA256(f.Checksums) {
+				stub = d
+			}
 		}
 	}
-	return CheckFiles(doc, "boot", map[string]string{bootLoader: digestOf(bare), bootStub: stub})
-}
-
-func digestOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return CheckFiles(doc, "boot", map[string]Digests{bootLoader: DigestsOf(bare), bootStub: stub})
 }
 
 // CheckMicrocode holds the files of the component "microcode" against the archive of
@@ -99,8 +95,11 @@ func (l *listing) joined(v *initrd.Vendor, blob []byte) error {
 			return err
 		}
 		n := leading(blob, v.Magic, SHA256(f.Checksums))
-		if _, isLink := Target(f); isLink || n == 0 {
+		if n == 0 {
 			return fmt.Errorf("%s is not what follows the files before it: %w", name, ErrDiffers)
+		}
+		if err := sameDigests(f, DigestsOf(blob[:n])); err != nil {
+			return err
 		}
 		blob = blob[n:]
 	}

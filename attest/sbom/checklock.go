@@ -13,9 +13,6 @@ import (
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
 
-// components are the names of the parts that an image may have.
-var components = []string{"root", "initrd", "kernel", "boot", "microcode"}
-
 // Locked counts what a document has of a lock and a go.sum.
 type Locked struct{ Packages, Sources, Modules int }
 

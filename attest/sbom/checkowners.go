@@ -20,7 +20,7 @@ import (
 // owns it, or in none. A file in a program of ours is not looked at. It returns how
 // many packages are installed.
 func CheckOwners(doc *spdx.Document, component string, img *erofs.Image) (int, error) {
-	database, err := dpkg.Read(&imageFiles{img: img, folders: map[string]map[string]uint64{}})
+	database, err := dpkg.Read(newImageFiles(img))
 	if err != nil {
 		return 0, fmt.Errorf("check owners: %w", err)
 	}
@@ -75,6 +75,10 @@ type imageFiles struct {
 	img *erofs.Image
 	// folders are the entries of those that were read.
 	folders map[string]map[string]uint64
+}
+
+func newImageFiles(img *erofs.Image) *imageFiles {
+	return &imageFiles{img: img, folders: map[string]map[string]uint64{}}
 }
 
 // folder returns the entries of a folder, none where there is no such folder.

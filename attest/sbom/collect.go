@@ -2,13 +2,11 @@ package sbom
 
 import (
 	"context"
-	"crypto/md5"  //nolint:gosec // dpkg lists files by it, nothing rests on it
-	"crypto/sha1" //nolint:gosec // SPDX 2.3 wants it beside the SHA-256
-	"crypto/sha256"
+	"crypto/md5" //nolint:gosec // dpkg lists files by it, nothing rests on it
 	"debug/buildinfo"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path"
@@ -69,7 +67,9 @@ func (t *Tree) Collect(ctx context.Context, c *Component) error {
 		}
 	}
 	c.Packages = database.Packages()
-	t.copyright(c)
+	if err := t.copyright(c); err != nil {
+		return fmt.Errorf("collect %s: %w", c.Name, err)
+	}
 	var sources []*fstree.Entry
 	for _, name := range t.Paths() {
 		e := t.Get(name)
@@ -165,20 +165,18 @@ func (o *owners) hint(f *File) string {
 // digests hashes a file's content, or a link's target. It returns the MD5 where
 // it is asked for.
 func digests(f *File, e *fstree.Entry, withMD5 bool) (string, error) {
-	//nolint:gosec // see the imports
-	one, two, three := sha1.New(), sha256.New(), md5.New()
-	w := io.MultiWriter(one, two)
+	d, three := newDigester(), md5.New() //nolint:gosec // see the imports
+	w := io.Writer(d)
 	if withMD5 {
-		w = io.MultiWriter(one, two, three)
+		w = io.MultiWriter(d, three)
 	}
 	if e.IsSymlink() {
 		io.WriteString(w, e.Target)
 	} else if err := content(w, e); err != nil {
 		return "", err
 	}
-	text := func(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
-	f.SHA1, f.SHA256 = text(one), text(two)
-	return text(three), nil
+	f.Digests = d.digests()
+	return hex.EncodeToString(three.Sum(nil)), nil
 }
 
 // content writes what a regular file holds.
@@ -199,21 +197,18 @@ func content(w io.Writer, e *fstree.Entry) error {
 	return err
 }
 
-// copyright reads the copyright files of a component's packages. Packages of one
-// source may share a folder by a link.
-func (t *Tree) copyright(c *Component) {
+// copyright reads the copyright files of a component's packages.
+func (t *Tree) copyright(c *Component) error {
 	if c.Copyright == nil {
 		c.Copyright = map[string][]byte{}
 	}
-	for _, p := range c.Packages {
-		dir := "usr/share/doc/" + p.Name
-		if e := t.Get(dir); e != nil && e.IsSymlink() {
-			dir = path.Join("usr/share/doc", e.Target)
+	return c.readCopyright(treeFiles{t.Tree}.Readlink, func(name string) ([]byte, error) {
+		text, err := t.ReadFile(name, copyright.MaxSize)
+		if errors.Is(err, fstree.ErrTree) {
+			return nil, nil
 		}
-		if text, err := t.ReadFile(dir+"/copyright", copyright.MaxSize); err == nil {
-			c.Copyright[p.Name] = text
-		}
-	}
+		return text, err
+	})
 }
 
 // treeFiles lets dpkg's database be read from a tree.

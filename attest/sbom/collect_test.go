@@ -173,6 +173,29 @@ func TestOutline(t *testing.T) {
 	}
 }
 
+// TestInstalled: the image's document is that which belongs to the release's.
+func TestInstalled(t *testing.T) {
+	p := product(t)
+	p.Kernel = filepath.Join(filepath.Dir(p.Root.Tree), "kernel")
+	document := func(installed bool) string {
+		list, err := p.Components(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := Input{Name: p.Name, Version: p.Version, Epoch: 1, Lock: p.Lock, Components: list}
+		if installed {
+			in = Installed(in)
+		}
+		return string(encode(t, in))
+	}
+	p.Document = lay(t, t.TempDir(), map[string]string{InstalledPath: "document"})
+	derived := document(true)
+	p.Document, p.Kernel = "", ""
+	if derived != document(false) {
+		t.Error("it is another one than that which is made before there is a root")
+	}
+}
+
 // TestTwoFolders: where the parts lie does not show.
 func TestTwoFolders(t *testing.T) {
 	document := func() string {

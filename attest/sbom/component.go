@@ -32,6 +32,8 @@ type Input struct {
 	Sources *sourceid.Set
 	// GoSum has the sum that each module must have; nil: do not check.
 	GoSum gosum.Sums
+
+	said *said // by the document that is made anew
 }
 
 // Component is a part of the image.
@@ -73,8 +75,8 @@ type Artifact struct{ Name, SHA256 string }
 type File struct {
 	// Path is relative to the component's root.
 	Path string
-	// SHA1 and SHA256 are of the content, or of a link's target.
-	SHA1, SHA256 string
+	// Digests are of the content, or of a link's target.
+	Digests
 	// Link tells that it is a symbolic link, to Target.
 	Link   bool
 	Target string

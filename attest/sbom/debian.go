@@ -97,6 +97,10 @@ func (b *builder) suite(s *lock.Suite) *spdx.Package {
 
 // licence takes the declared licence from a copyright file.
 func (b *builder) licence(p *spdx.Package, text []byte) {
+	if text == nil && b.in.said != nil {
+		b.repeated = append(b.repeated, b.in.said.licence(p)...)
+		return
+	}
 	if text == nil {
 		p.PackageLicenseComments = "the package's copyright file is not here"
 		return
@@ -149,7 +153,11 @@ func (b *builder) source(key string) (common.ElementID, error) {
 	if !b.add(p) {
 		return p.PackageSPDXIdentifier, nil
 	}
-	b.identify(p, s)
+	if b.in.said != nil {
+		b.in.said.identify(p, &b.counts)
+	} else {
+		b.identify(p, s)
+	}
 	for _, f := range s.Files {
 		x := b.sourceFile(s, f)
 		b.add(x)

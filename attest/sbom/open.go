@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -48,24 +49,42 @@ func read(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read bill of materials: %w", err)
 	}
 	defer f.Close()
-	var r io.Reader = f
-	if filepath.Ext(path) == ".zst" {
-		z, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(64<<20), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, fmt.Errorf("read bill of materials %s: %w", path, err)
-		}
-		defer z.Close()
-		r = z
+	text, err := readAll(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read bill of materials %s: %w", path, err)
+	}
+	return text, nil
+}
+
+// readAll reads a file, which may be compressed.
+func readAll(f *os.File, limit int64) ([]byte, error) {
+	if filepath.Ext(f.Name()) == ".zst" {
+		return decompress(f, limit)
 	}
 	var b bytes.Buffer
 	if st, err := f.Stat(); err == nil && st.Size() <= limit {
 		b.Grow(int(st.Size()) + bytes.MinRead)
 	}
+	return bounded(&b, f, limit)
+}
+
+// decompress reads a compressed document.
+func decompress(r io.Reader, limit int64) ([]byte, error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(64<<20), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	return bounded(&bytes.Buffer{}, z, limit)
+}
+
+// bounded reads all of r into b, if it is not more than limit bytes.
+func bounded(b *bytes.Buffer, r io.Reader, limit int64) ([]byte, error) {
 	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
-		return nil, fmt.Errorf("read bill of materials %s: %w", path, err)
+		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
 	if int64(b.Len()) > limit {
-		return nil, fmt.Errorf("read bill of materials %s: more than %d bytes: %w", path, limit, ErrDocument)
+		return nil, fmt.Errorf("more than %d bytes: %w", limit, ErrDocument)
 	}
 	return b.Bytes(), nil
 }
@@ -177,7 +196,7 @@ func (x *Index) FilesOf(sha256 string) ([]*spdx.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", sha256, err)
 	}
-	return list, nil
+	return slices.DeleteFunc(list, func(f *spdx.File) bool { return SHA256(f.Checksums) != sha256 }), nil
 }
 
 // PackagesOf are the packages, sources, source files and components with a
@@ -187,7 +206,7 @@ func (x *Index) PackagesOf(sha256 string) ([]*spdx.Package, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", sha256, err)
 	}
-	return list, nil
+	return slices.DeleteFunc(list, func(p *spdx.Package) bool { return SHA256(p.PackageChecksums) != sha256 }), nil
 }
 
 // Package is the package with an identifier; nil if there is none. Two are an
@@ -260,15 +279,8 @@ func ComponentOf(id common.ElementID) string {
 	return strings.TrimPrefix(string(id), "component-")
 }
 
-// SHA256 is that checksum in a list, or empty.
-func SHA256(list []common.Checksum) string {
-	for _, c := range list {
-		if c.Algorithm == common.SHA256 {
-			return c.Value
-		}
-	}
-	return ""
-}
+// SHA256 is that checksum in a list, empty if there is none or more than one.
+func SHA256(list []common.Checksum) string { return checksum(list, common.SHA256) }
 
 // Signers are the keys that signed the Release of a suite, as a list with commas.
 func Signers(suite *spdx.Package) string { return strings.TrimPrefix(suite.PackageComment, signedBy) }

@@ -62,9 +62,6 @@ const (
 	compiled     = "compiled from the kernel's source (step %s)"
 )
 
-// outlined is said of a component without its files.
-const outlined = " Its files stand in the release's bill of materials."
-
 // Components lists the parts of the product. While there is no document yet, those
 // beside the root are only outlined: so that the root, which will hold the
 // document, is the same whatever changes in a file of the others.
@@ -82,8 +79,7 @@ func (p *Product) Components(ctx context.Context) ([]Component, error) {
 			continue
 		}
 		if c.Name != "root" && p.Document == "" {
-			c.Outline = true
-			c.Comment += outlined
+			c.outline()
 		}
 		list = append(list, *c)
 	}
@@ -106,10 +102,8 @@ func (p *Product) root(ctx context.Context, copyrights map[string][]byte) (*Comp
 		return nil, err
 	}
 	t.Tree = files
-	c := &Component{
-		Name: "root", Title: "root file system", Copyright: copyrights,
-		Comment: "The read-only root of the device. /dev, /proc, /run, /sys, /tmp and /var are empty folders in it.",
-	}
+	c := Part("root")
+	c.Copyright = copyrights
 	if (files.Get(InstalledPath) != nil) != (p.Document != "") {
 		return nil, fmt.Errorf("collect root: /%s: there when it should not be, or not there when it should: %w", InstalledPath, ErrFile)
 	}
@@ -123,7 +117,7 @@ func (p *Product) root(ctx context.Context, copyrights map[string][]byte) (*Comp
 		}
 		c.Artifact = &Artifact{Name: filepath.Base(p.RootImage), SHA256: digest}
 	}
-	return c, t.Collect(ctx, c)
+	return &c, t.Collect(ctx, &c)
 }
 
 func (p *Product) initrd(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
@@ -139,12 +133,9 @@ func (p *Product) initrd(ctx context.Context, copyrights map[string][]byte) (*Co
 		return nil, err
 	}
 	t.Tree = files
-	c := &Component{
-		Name: "initrd", Title: "initrd", Copyright: copyrights,
-		Comment: "The initial RAM file system, as it is before the kernel command line with the root hash is appended (/" +
-			initrd.CommandLinePath + ").",
-	}
-	return c, t.Collect(ctx, c)
+	c := Part("initrd")
+	c.Copyright = copyrights
+	return &c, t.Collect(ctx, &c)
 }
 
 func (p *Product) microcode(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
@@ -157,18 +148,16 @@ func (p *Product) microcode(ctx context.Context, copyrights map[string][]byte) (
 	}
 	t := p.Microcode.tree("microcode", fmt.Sprintf(unpacked, "microcode"), "microcode")
 	t.Tree = files
-	c := &Component{
-		Name: "microcode", Title: "processor microcode", Purpose: "FIRMWARE", Copyright: copyrights,
-		Comment: "The files of the packages that are in the kernel image, joined for each vendor in the order of their names.",
-	}
-	if err := t.Collect(ctx, c); err != nil {
+	c := Part("microcode")
+	c.Copyright = copyrights
+	if err := t.Collect(ctx, &c); err != nil {
 		return nil, err
 	}
 	c.Files = slices.DeleteFunc(c.Files, func(f File) bool {
 		return f.Link || !slices.ContainsFunc(initrd.Vendors, func(v initrd.Vendor) bool { return v.Has(f.Path) })
 	})
 	c.onlyOwners()
-	return c, nil
+	return &c, nil
 }
 
 func (p *Product) boot(ctx context.Context, copyrights map[string][]byte) (*Component, error) {
@@ -180,11 +169,9 @@ func (p *Product) boot(ctx context.Context, copyrights map[string][]byte) (*Comp
 		return nil, err
 	}
 	t := Tree{Tree: files, Base: p.BootTree, Configured: fmt.Sprintf(unpacked, "imagetools"), Database: dpkg.Dir(p.BootTree)}
-	c := &Component{
-		Name: "boot", Title: "boot programs", Purpose: "APPLICATION", Copyright: copyrights,
-		Comment: "The boot loader, and the program that starts the kernel image; unsigned, as their package has them.",
-	}
-	if err := t.Collect(ctx, c); err != nil {
+	c := Part("boot")
+	c.Copyright = copyrights
+	if err := t.Collect(ctx, &c); err != nil {
 		return nil, err
 	}
 	c.onlyOwners()
@@ -193,69 +180,44 @@ func (p *Product) boot(ctx context.Context, copyrights map[string][]byte) (*Comp
 			c.Copyright[pkg.Name] = text
 		}
 	}
-	return c, nil
-}
-
-// onlyOwners drops the packages that have no file in the component: those of the
-// machine that a few files were taken from.
-func (c *Component) onlyOwners() {
-	owners := map[string]bool{}
-	for _, f := range c.Files {
-		owners[f.Package] = true
-	}
-	var kept []dpkg.Package
-	for _, p := range c.Packages {
-		if owners[p.Name] {
-			kept = append(kept, p)
-		}
-	}
-	c.Packages = kept
+	return &c, nil
 }
 
 func (p *Product) kernel(_ context.Context, _ map[string][]byte) (*Component, error) {
 	if p.KernelSource == "" {
 		return nil, nil
 	}
-	c := &Component{
-		Name: "kernel", Title: "kernel",
-		Comment: "Linux, compiled from source without an organisation's certificate.",
-		Licence: kernelLicence, LicenceComment: kernelLicenceComment,
-	}
+	source := ""
 	for _, key := range p.Lock.Build {
-		if name, version, _ := strings.Cut(key, "="); name == p.KernelSource {
-			c.Source, c.Version = key, upstream(version)
+		if name, _, _ := strings.Cut(key, "="); name == p.KernelSource {
+			source = key
 		}
 	}
-	if c.Source == "" {
+	if source == "" {
 		return nil, fmt.Errorf("kernel: source %s: %w", p.KernelSource, ErrUnlocked)
 	}
-	if p.Kernel != "" {
-		if err := c.kernelFiles(p.Kernel); err != nil {
-			return nil, fmt.Errorf("kernel: %w", err)
-		}
+	if p.Kernel == "" {
+		c := Kernel(source, "")
+		return &c, nil
 	}
-	c.CPE = kernelCPE(c.Version)
-	return c, nil
+	files, release, err := kernelFiles(p.Kernel)
+	if err != nil {
+		return nil, fmt.Errorf("kernel: %w", err)
+	}
+	c := Kernel(source, release)
+	if release != c.Version && !strings.HasPrefix(release, c.Version+"-") || !printable(release) {
+		return nil, fmt.Errorf("kernel: it calls itself %.60q, its source is of %q: %w", release, c.Version, errKernel)
+	}
+	c.Files = files
+	return &c, nil
 }
 
-// What Linux declares. The step that writes the document does not have the source.
-const (
-	kernelLicence        = "GPL-2.0-only WITH Linux-syscall-note"
-	kernelLicenceComment = "what Linux declares of the whole in its file COPYING; known beforehand, not read in the locked source. " +
-		"Single files of the source have other licences, and say so."
-)
-
-// kernelCPE names a version of the kernel to those who look for vulnerabilities.
-func kernelCPE(version string) string {
-	return "cpe:2.3:o:linux:linux_kernel:" + version + ":*:*:*:*:*:*:*"
-}
-
-// kernelFiles lists the files of a compiled kernel.
-func (c *Component) kernelFiles(dir string) error {
+// kernelFiles lists the files of a compiled kernel, and returns what it calls itself.
+func kernelFiles(dir string) (list []File, release string, err error) {
 	names := []string{artifact.BzImage, artifact.SystemMap, artifact.Config, artifact.Ranges, artifact.Release, artifact.Vmlinux}
 	files, err := fstree.Pick(dir, names...)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	for _, name := range files.Paths() {
 		e := files.Get(name)
@@ -268,34 +230,15 @@ func (c *Component) kernelFiles(dir string) error {
 		}
 		f := File{Path: name, Origin: nobody + fmt.Sprintf(compiled, step)}
 		if _, err := digests(&f, e, false); err != nil {
-			return err
+			return nil, "", err
 		}
-		c.Files = append(c.Files, f)
+		list = append(list, f)
 	}
-	release, err := files.ReadFile(artifact.Release, 4<<10)
-	if err != nil {
-		return err
-	}
-	name := strings.TrimSpace(string(release))
-	if name != c.Version && !strings.HasPrefix(name, c.Version+"-") || !printable(name) {
-		return fmt.Errorf("it calls itself %.60q, its source is of %q: %w", name, c.Version, errKernel)
-	}
-	c.Comment += " It calls itself " + name + ". Made by step kernel and step kernel-packed."
-	return nil
+	text, err := files.ReadFile(artifact.Release, 4<<10)
+	return list, strings.TrimSpace(string(text)), err
 }
 
 var errKernel = errors.New("the kernel is not of the locked source")
-
-// upstream is the version of upstream in a version of the distribution.
-func upstream(version string) string {
-	if _, rest, ok := strings.Cut(version, ":"); ok {
-		version = rest
-	}
-	if i := strings.LastIndexByte(version, '-'); i >= 0 {
-		version = version[:i]
-	}
-	return version
-}
 
 // tree says where the parts of a tree are from: of the component of that name,
 // which the step puts together.

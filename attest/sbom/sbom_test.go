@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	spdxjson "github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 	"github.com/spdx/tools-golang/spdxlib"
 	"golang.org/x/mod/module"
 
@@ -35,7 +37,7 @@ func digest(name string) string {
 // file is a file whose content is its path.
 func file(path, owner, origin string) File {
 	sum := sha1.Sum([]byte(path))
-	return File{Path: path, SHA1: hex.EncodeToString(sum[:]), SHA256: digest(path), Package: owner, Origin: origin}
+	return File{Path: path, Digests: Digests{SHA1: hex.EncodeToString(sum[:]), SHA256: digest(path)}, Package: owner, Origin: origin}
 }
 
 // sample is a small image: everything that a document can hold is in it once.
@@ -287,6 +289,78 @@ func TestCompress(t *testing.T) {
 	}
 	if _, err := read(name, int64(len(text))-1); !errors.Is(err, ErrDocument) {
 		t.Errorf("more than can be read: %v", err)
+	}
+}
+
+// TestDecompress: what is no compressed document, or a larger one than may be.
+func TestDecompress(t *testing.T) {
+	good := Compress(encode(t, sample()))
+	for name, data := range map[string][]byte{
+		"nothing of the kind": []byte("document"), "half of it": good[:len(good)/2], "something behind it": append(bytes.Clone(good), 'x'),
+		"more than may be": Compress(make([]byte, 2<<20)),
+	} {
+		if _, err := decompress(bytes.NewReader(data), 1<<20); !errors.Is(err, ErrDocument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestRepeated: a document that was made is made anew without what only it says.
+func TestRepeated(t *testing.T) {
+	in := sample()
+	doc, err := Build(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Sources, in.Components[0].Copyright, in.said = nil, nil, saidBy(doc)
+	if err := CheckRebuilt(doc, &in); err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzRepeat: whatever a document says of sources and licences can be repeated.
+func FuzzRepeat(f *testing.F) {
+	doc, err := Build(sample())
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := Encode(doc)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc := &spdx.Document{}
+		if unmarshal(data, doc) != nil {
+			return
+		}
+		in := sample()
+		in.Sources, in.said = nil, saidBy(doc)
+		CheckRebuilt(doc, &in)
+	})
+}
+
+// TestFindByDigest: a file has one SHA-256, and is found by it alone.
+func TestFindByDigest(t *testing.T) {
+	doc, err := Build(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, other := doc.Files[0], doc.Files[2]
+	twice.Checksums = append(twice.Checksums, common.Checksum{Algorithm: common.SHA256, Value: digest("x")})
+	other.Checksums = append(other.Checksums, common.Checksum{Algorithm: common.SHA512, Value: digest("y")})
+	text, err := Encode(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := Open(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sum, want := range map[string]int{digest("etc/motd"): 0, digest("x"): 0, digest("y"): 0, digest("usr/bin/bash"): 1} {
+		if list, err := x.FilesOf(sum); err != nil || len(list) != want {
+			t.Errorf("%s: %d files, %v; want %d", sum, len(list), err, want)
+		}
 	}
 }
 

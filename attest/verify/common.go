@@ -100,7 +100,7 @@ func (m *image) unsignedContents() (map[string][]byte, error) {
 		unsigned.OSRelease:   osRelease,
 		unsigned.CommandLine: m.uki.Section(".cmdline"),
 		unsigned.Initrd:      m.uki.Section(".initrd"),
-		unsigned.Uname:       append(bytes.Clone(m.uki.Section(".uname")), '\n'),
+		unsigned.Uname:       m.uname(),
 	}
 	if microcode := m.uki.Section(".ucode"); microcode != nil {
 		contents[unsigned.Microcode] = microcode

@@ -53,6 +53,11 @@
 //   - sbom-lock: its packages, their sources with each file, the kernel's source and
 //     the suites are what the lock says of them; its Go modules have the sums of
 //     go.sum; each file is in one element.
+//   - sbom-rebuilt: it is, to the letter, what the lock, go.sum, the files and their
+//     packages, what our programs say of their build, and the copyright files in the root
+//     make; what else it says is listed in package sbom.
+//   - sbom-installed: the bill of materials in the root is, to the letter, the one that
+//     belongs to it.
 //   - extension: the organisation's configuration, where there is one, is signed,
 //     whole, and what a device takes for it.
 //   - try-out: what try-out keys have signed says so, and the policy accepts it.
@@ -71,11 +76,8 @@
 //   - try-out: no try-out key signed it, or the policy accepts that.
 //   - lock, where one is given: the packages are the lock's set of tools, all of it.
 //
-// What the bill of materials says and nothing here holds against anything: which package
-// a file beside the root is of, and that none of these packages is missing; that the
-// modules of a Go program are those that are linked into it; trees and commits of sources;
-// licences; where a file of no package is from. For these stands the statement of the step
-// that wrote it.
+// What the bill of materials says and nothing here holds against anything is listed in
+// package sbom. For that stands the statement of the step that wrote it.
 //
 // What statements and links say, and nothing here holds against anything:
 //

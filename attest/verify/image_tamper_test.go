@@ -11,6 +11,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/keys"
 	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/attest/verify/verifytest"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
@@ -49,6 +50,16 @@ func TestImageTampering(t *testing.T) {
 		{"another stub than the bill of materials lists", swapped("stub"), "sbom", "check boot: /usr/lib/systemd/boot/efi/linuxx64.efi.stub has…in the list"},
 		{"other microcode than the bill of materials lists", swapped("microcode"), "sbom", "check microcode: AuthenticAMD.bin: …not what follows"},
 		{"microcode behind what the bill of materials lists", swapped("rest of microcode"), "sbom", "check microcode: GenuineIntel.bin: 9 bytes are of no file that is listed"},
+		{"a bill of materials in the root that says another origin", installs(func(in *sbom.Input) {
+			in.Components[0].Files[0].Origin = "x"
+		}), "sbom-installed", "/usr/share/mangos/sbom.spdx.json.zst: …element \"root-file-"},
+		{"a bill of materials in the root that lists another file", installs(func(in *sbom.Input) {
+			in.Components[0].Files[0].SHA256 = zeros
+		}), "sbom-installed", "/usr/share/mangos/sbom.spdx.json.zst: …element \"root-file-"},
+		{"a bill of materials in the root of another day", installs(func(in *sbom.Input) { in.Epoch++ }), "sbom-installed", "/usr/share/mangos/sbom.spdx.json.zst: …created"},
+		{"a bill of materials in the root without the initrd's package", installs(func(in *sbom.Input) {
+			in.Components[1].Packages = nil
+		}), "sbom-installed", "/usr/share/mangos/sbom.spdx.json.zst: …version only 2…version only 3"},
 		{"checksums that another key signed", func(c *copied) { c.trustOther("release.pub") }, "checksums-signature", ""},
 		{"a mark of a try-out build that is not right", func(c *copied) {
 			// The policy of a real one, which is a try-out build, no longer accepts that.
@@ -81,6 +92,14 @@ func TestImageTampering(t *testing.T) {
 				t.Errorf("the check %s should say %q; failed: %q", row.check, row.detail, got)
 			}
 		})
+	}
+}
+
+// installs makes a release whose root has a bill of materials that is made of something
+// else.
+func installs(change func(*sbom.Input)) func(*copied) {
+	return func(c *copied) {
+		c.become(verifytest.New(c.t, c.t.TempDir(), "Example", "hello", verifytest.Installs(change)))
 	}
 }
 

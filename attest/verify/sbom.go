@@ -1,14 +1,16 @@
 package verify
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"strings"
 
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
+	"github.com/mastercard/mangos/attest/record"
 	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/format/erofs"
 	"github.com/mastercard/mangos/modules/debian/lock"
 	"github.com/mastercard/mangos/modules/image/unsigned"
@@ -57,12 +59,18 @@ func (m *image) checkSBOM(ctx context.Context, all statements, doc *spdx.Documen
 
 // madeKernel are the digests of a kernel's files: of the one in the kernel image, without
 // its certificate, and of the others as the step that packs them made them.
-func (m *image) madeKernel(all statements) map[string]string {
-	digests := all.folder("kernel-packed", "kernel/")
-	sum := sha256.Sum256(m.kernel)
-	digests[artifact.BzImage] = hex.EncodeToString(sum[:])
+func (m *image) madeKernel(all statements) map[string]sbom.Digests {
+	digests := map[string]sbom.Digests{}
+	for name, sum := range all.folder("kernel-packed", "kernel/") {
+		digests[name] = sbom.Digests{SHA256: sum}
+	}
+	digests[artifact.BzImage] = sbom.DigestsOf(m.kernel)
+	digests[artifact.Release] = sbom.DigestsOf(m.uname())
 	return digests
 }
+
+// uname is what the kernel calls itself, as its file has it.
+func (m *image) uname() []byte { return append(bytes.Clone(m.uki.Section(".uname")), '\n') }
 
 // checkListedRoot holds the files of the root, their packages, and its image against
 // the list.
@@ -78,12 +86,90 @@ func (m *image) checkListedRoot(ctx context.Context, doc *spdx.Document) (int, e
 	if _, err := sbom.CheckOwners(doc, "root", root); err != nil {
 		return 0, err
 	}
+	return n, sbom.CheckArtifact(doc, "root", m.rootDigest())
+}
+
+// rootDigest is the SHA-256 of the root's image, as the list of the unsigned set has it;
+// empty if that list has none.
+func (m *image) rootDigest() string {
 	for _, f := range m.manifest.Files {
 		if f.Name == unsigned.Root {
-			err = sbom.CheckArtifact(doc, "root", f.SHA256)
+			return f.SHA256
 		}
 	}
-	return n, err
+	return ""
+}
+
+// rebuildSBOM finds out what the bill of materials must be made of.
+func (m *image) rebuildSBOM(r *folder, all statements, doc *spdx.Document, l *lock.Lock) (*sbom.Input, error) {
+	sums, err := readGoSum(r)
+	if err != nil {
+		return nil, err
+	}
+	k := &sbom.Known{
+		Name: m.manifest.Name, Version: m.manifest.Version, Lock: l, GoSum: sums,
+		RootImage: sbom.Artifact{Name: unsigned.Root, SHA256: m.rootDigest()},
+		Initrd:    m.uki.Section(".initrd"), CommandLine: string(m.uki.Section(".cmdline")),
+		Release: strings.TrimSpace(string(m.uname())), Programs: map[string]string{},
+		Packages: map[string][]dpkg.Package{},
+	}
+	if k.Root, err = erofs.Open(m.volume.data, m.volume.data.Size()); err != nil {
+		return nil, err
+	}
+	if s := all["sbom"]; s != nil {
+		for name, d := range s.inputs {
+			if path, ok := strings.CutPrefix(name, "device/"); ok {
+				k.Programs[path] = d.SHA256()
+			}
+		}
+	}
+	for component, step := range map[string]string{"initrd": "tree-initrd", "microcode": "tree-microcode", "boot": "sbom"} {
+		k.Packages[component] = all.packages(step, l)
+	}
+	in, err := sbom.Rebuild(doc, k)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.sbomName(), err)
+	}
+	return in, nil
+}
+
+// packages are those of the lock that a step had.
+func (all statements) packages(step string, l *lock.Lock) []dpkg.Package {
+	s := all[step]
+	if s == nil {
+		return nil
+	}
+	archives := map[string]string{}
+	for _, suite := range l.Suites {
+		archives[suite.Name] = suite.Archive
+	}
+	var list []dpkg.Package
+	for _, p := range l.Packages {
+		if _, had := s.inputs[record.LockedName(archives[p.Suite], p.Path)]; had {
+			list = append(list, dpkg.Package{Name: p.Name, Version: p.Version})
+		}
+	}
+	return list
+}
+
+// checkSBOMRebuilt makes the bill of materials anew.
+func (m *image) checkSBOMRebuilt(doc *spdx.Document, in *sbom.Input) (string, error) {
+	if err := sbom.CheckRebuilt(doc, in); err != nil {
+		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
+	}
+	return fmt.Sprintf("%d elements, as they are made of the lock, go.sum and the files", len(doc.Packages)), nil
+}
+
+// checkSBOMInstalled holds the bill of materials in the root against the release's.
+func (m *image) checkSBOMInstalled(in *sbom.Input) (string, error) {
+	root, err := erofs.Open(m.volume.data, m.volume.data.Size())
+	if err != nil {
+		return "", err
+	}
+	if err := sbom.CheckInstalled(root, in); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("/%s says of the root what %s says", sbom.InstalledPath, m.sbomName()), nil
 }
 
 // checkSBOMLock holds the packages, sources, suites and Go modules of the bill of

@@ -13,6 +13,7 @@ import (
 	"github.com/mastercard/mangos/attest/layout"
 	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/policy"
+	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/modules/debian/lock"
 	"github.com/mastercard/mangos/modules/image/unified"
 )
@@ -83,8 +84,9 @@ type verifier struct {
 	lock   *lock.Lock
 	esp    map[string][]byte
 	sbom   *spdx.Document
+	madeOf *sbom.Input // the bill of materials, anew
 
-	loaded, unpacked, stated, laidOut, listed, dissected, opened, scanned, booted, locked, sbomRead, certified, formed, predicted fact
+	loaded, unpacked, stated, laidOut, listed, dissected, opened, scanned, booted, locked, sbomRead, sbomMade, certified, formed, predicted fact
 }
 
 // errNeeds: a check could not be made because another failed.
@@ -149,6 +151,10 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 		v.sbom, err = v.image.readSBOM(r)
 		return err
 	}, &v.listed)
+	v.sbomMade = after(func() (err error) {
+		v.madeOf, err = v.image.rebuildSBOM(r, v.all, v.sbom, v.lock)
+		return err
+	}, &v.sbomRead, &v.locked, &v.stated, &v.opened)
 	v.certified = after(func() error { return v.image.readKernel(&p.Image) }, &v.listed)
 	v.formed = after(func() (err error) {
 		v.image.form, err = unified.NormalForm(v.image.uki, v.image.kernel)
@@ -201,6 +207,8 @@ func (v *verifier) checks() []check {
 			return m.checkSBOM(v.ctx, v.all, v.sbom, v.esp[bootLoader])
 		}},
 		{"sbom-lock", facts(), facts(&v.sbomRead, &v.locked), func() (string, error) { return m.checkSBOMLock(r, v.sbom, v.lock) }},
+		{"sbom-rebuilt", facts(&v.sbomMade), facts(), func() (string, error) { return m.checkSBOMRebuilt(v.sbom, v.madeOf) }},
+		{"sbom-installed", facts(), facts(&v.sbomMade), func() (string, error) { return m.checkSBOMInstalled(v.madeOf) }},
 		{"extension", facts(), facts(&v.listed), func() (string, error) { return m.checkExtension(r, trust) }},
 		{"try-out", facts(), facts(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
 	}

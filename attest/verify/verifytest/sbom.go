@@ -2,13 +2,8 @@ package verifytest
 
 import (
 	"bytes"
-	"crypto/sha1" //nolint:gosec // SPDX 2.3 wants it
-	"crypto/sha256"
-	"debug/buildinfo"
-	"encoding/hex"
 	"io"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/format/cpio"
 	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/format/uki/ukitest"
@@ -23,10 +19,12 @@ import (
 	"github.com/mastercard/mangos/modules/kernel/artifact"
 )
 
-// The files of the root, and the name of what lists them.
+// A link of the root, the name of what lists all files, and how steps name the one that
+// the root holds.
 const (
-	programLink = "../usr/bin/program"
-	sbomFile    = Name + "_" + Version + ".spdx.json"
+	programLink   = "../usr/bin/program"
+	sbomFile      = Name + "_" + Version + ".spdx.json"
+	installedSBOM = "document/" + sbom.InstalledPath
 )
 
 // dpkg's database in the root.
@@ -34,79 +32,156 @@ const (
 	rootStatus    = "usr/lib/dpkg-db/status"
 	rootList      = "usr/lib/dpkg-db/info/base-root.list"
 	rootInstalled = "Package: base-root\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2+b1\n"
-	rootOwns      = "/.\n/usr\n/usr/bin\n/usr/bin/program\n"
+	rootOwns      = "/.\n/usr\n/usr/bin\n/usr/bin/program\n/usr/share/doc/base-root/copyright\n"
+)
+
+// Copyright files: that of the root's package stands in the root.
+const (
+	rootCopyright      = "usr/share/doc/base-root/copyright"
+	rootLicence        = "Format: x\n\nFiles: *\nLicense: own\n\nLicense: own\n Do as you like.\n"
+	microcodeCopyright = "Format: x\n\nFiles: *\nLicense: other\n\nLicense: other\n Do nothing.\n"
+)
+
+// Programs of ours, and where they are.
+const (
+	extensionProgram = "usr/lib/mangos/extension"
+	gate             = "usr/lib/mangos/gate"
 )
 
 func program(content string) string { return strings.Repeat(content+"\n", 1000) }
 
+// rootFiles are the files of the root besides its bill of materials, and a link.
+func (w *World) rootFiles(content string) map[string]string {
+	return map[string]string{
+		"etc/x": "x", "usr/bin/program": program(content), rootStatus: rootInstalled, rootList: rootOwns,
+		rootCopyright: rootLicence, extensionProgram: string(w.bytes["program/extension"]),
+	}
+}
+
 // sbomInputs are what makes a bill of materials.
 func (w *World) sbomInputs() []string {
 	return append(w.tools("imagetools"), "plan.json", "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
-		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/usr/lib/mangos/extension", "program/attest")
+		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/"+extensionProgram, "device/initrd/"+gate,
+		"program/attest")
+}
+
+// installed is the bill of materials that the root holds.
+func (w *World) installed(t testing.TB, l *lock.Lock, content string) []byte {
+	t.Helper()
+	in := sbom.Installed(w.input(t, l, content))
+	if w.installs != nil {
+		w.installs(&in)
+	}
+	doc, err := sbom.Build(in)
+	must(t, err)
+	text, err := sbom.Encode(doc)
+	must(t, err)
+	return sbom.Compress(text)
 }
 
 // sbom makes the bill of materials of the release.
 func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
 	t.Helper()
-	doc, err := sbom.Build(w.input(l, content))
+	doc, err := sbom.Build(w.input(t, l, content))
 	must(t, err)
 	w.Files[sbomFile], err = sbom.Encode(doc)
 	must(t, err)
-	w.step(t, "sbom", append(append(w.sbomInputs(), w.below("kernel/")...), "root.erofs"), map[string][]byte{sbomFile: w.Files[sbomFile]})
+	w.step(t, "sbom", append(append(w.sbomInputs(), w.below("kernel/")...), "root.erofs", installedSBOM), map[string][]byte{sbomFile: w.Files[sbomFile]})
 }
 
 // input is what the bill of materials is made of.
-func (w *World) input(l *lock.Lock, content string) sbom.Input {
-	root := sbom.Component{
-		Name: "root", Title: "root file system",
-		Packages: []dpkg.Package{{Name: "base-root", Version: "1:2+b1"}},
-		Files: []sbom.File{
-			linkTo("etc/link", programLink), file("etc/x", "x"), file("usr/bin/program", program(content)),
-			file(rootList, rootOwns), file(rootStatus, rootInstalled),
-		},
-		Artifact: &sbom.Artifact{Name: "root.erofs", SHA256: w.items["root.erofs"].SHA256},
-	}
-	root.Files[2].Package, root.Files[2].Origin = "base-root", ""
-	root.Files[3].Package = "base-root"
-	initrd := sbom.Component{
-		Name: "initrd", Title: "initrd", Packages: []dpkg.Package{{Name: "base-initrd", Version: "1:2+b1"}},
-	}
-	for _, m := range initrdMembers {
-		if m.name == gate {
-			f := file(m.name, m.content)
-			f.Origin, f.Program = "", &buildinfo.BuildInfo{
-				GoVersion: "go1.26.8", Path: "example.org/x/gate", Main: debug.Module{Path: "example.org/x"},
-				Deps: []*debug.Module{{Path: "example.org/M", Version: "v1.0.0", Sum: w.sum}},
-			}
-			initrd.Files = append(initrd.Files, f)
-			continue
+func (w *World) input(t testing.TB, l *lock.Lock, content string) sbom.Input {
+	t.Helper()
+	root := sbom.Part("root")
+	root.Packages = []dpkg.Package{{Name: "base-root", Version: "1:2+b1"}}
+	root.Copyright = map[string][]byte{"base-root": []byte(rootLicence)}
+	root.Files = []sbom.File{linkTo("etc/link", programLink), file(sbom.InstalledPath, string(w.bytes[installedSBOM]))}
+	for name, text := range w.rootFiles(content) {
+		f := file(name, text)
+		switch name {
+		case extensionProgram:
+			f.Origin, f.Program = "", build(t, []byte(text))
+		case "usr/bin/program", rootCopyright:
+			f.Package, f.Origin = "base-root", ""
+		case rootList:
+			f.Package = "base-root"
 		}
-		switch m.mode & cpio.TypeMask {
-		case cpio.TypeRegular:
+		root.Files = append(root.Files, f)
+	}
+	slices.SortFunc(root.Files, func(x, y sbom.File) int { return strings.Compare(x.Path, y.Path) })
+	root.Artifact = &sbom.Artifact{Name: "root.erofs", SHA256: w.items["root.erofs"].SHA256}
+	initrd := sbom.Part("initrd")
+	initrd.Packages = []dpkg.Package{{Name: "base-initrd", Version: "1:2+b1"}}
+	for _, m := range w.initrdMembers() {
+		switch {
+		case m.name == gate:
+			f := file(m.name, m.content)
+			f.Origin, f.Program = "", build(t, []byte(m.content))
+			initrd.Files = append(initrd.Files, f)
+		case m.mode&cpio.TypeMask == cpio.TypeRegular:
 			initrd.Files = append(initrd.Files, file(m.name, m.content))
-		case cpio.TypeSymlink:
+		case m.mode&cpio.TypeMask == cpio.TypeSymlink:
 			initrd.Files = append(initrd.Files, linkTo(m.name, m.content))
 		}
 	}
-	kernel := sbom.Component{Name: "kernel", Title: "kernel", Version: "6.12", Source: "linux=6.12-1"}
+	return sbom.Input{
+		Name: Name, Version: Version, Epoch: l.SourceDateEpoch, Lock: l, Sources: identities(l),
+		Components: []sbom.Component{root, initrd, microcodePart(), bootPart(), w.kernelPart()},
+	}
+}
+
+// identities are those of two of the sources.
+func identities(l *lock.Lock) *sourceid.Set {
+	id := strings.Repeat("ab", 20)
+	set := &sourceid.Set{}
+	for _, s := range l.Sources {
+		switch s.Name {
+		case "base-root":
+			set.Sources = append(set.Sources, sourceid.Identity{
+				Name: s.Name, Version: s.Version, Files: s.Files, Level: sourceid.LevelCommit, Tree: "x.tar", SWHID: "swh:1:dir:" + id,
+				Commit: id, CommitProof: "git archive", VcsGit: "https://example.org/x.git",
+			})
+		case "linux":
+			set.Sources = append(set.Sources, sourceid.Identity{Name: s.Name, Version: s.Version, Files: s.Files, Level: sourceid.LevelTree, Tree: "y.tar", SWHID: "swh:1:dir:" + id})
+		}
+	}
+	return set
+}
+
+func (w *World) kernelPart() sbom.Component {
+	c := sbom.Kernel("linux=6.12-1", strings.TrimSpace(string(w.bytes["kernel/release"])))
 	for _, name := range []string{artifact.BzImage, artifact.SystemMap, artifact.Config, artifact.Ranges, artifact.Release, artifact.Vmlinux} {
-		kernel.Files = append(kernel.Files, file(name, string(w.bytes["kernel/"+name])))
+		c.Files = append(c.Files, file(name, string(w.bytes["kernel/"+name])))
 	}
-	boot := sbom.Component{Name: "boot", Title: "boot programs"}
+	slices.SortFunc(c.Files, func(x, y sbom.File) int { return strings.Compare(x.Path, y.Path) })
+	return c
+}
+
+func bootPart() sbom.Component {
+	c := sbom.Part("boot")
+	c.Packages = []dpkg.Package{{Name: "base-imagetools", Version: "1:2+b1"}}
 	for _, name := range []string{"linuxx64.efi.stub", "systemd-bootx64.efi"} {
-		boot.Files = append(boot.Files, file("usr/lib/systemd/boot/efi/"+name, string(ukitest.Image())))
+		f := file("usr/lib/systemd/boot/efi/"+name, string(ukitest.Image()))
+		f.Package, f.Origin = "base-imagetools", ""
+		c.Files = append(c.Files, f)
 	}
-	microcode := sbom.Component{Name: "microcode", Title: "processor microcode"}
+	return c
+}
+
+func microcodePart() sbom.Component {
+	c := sbom.Part("microcode")
+	c.Packages = []dpkg.Package{{Name: "base-microcode", Version: "1:2+b1"}}
+	c.Copyright = map[string][]byte{"base-microcode": []byte(microcodeCopyright)}
 	for _, name := range slices.Sorted(maps.Keys(microcodeFiles)) {
-		microcode.Files = append(microcode.Files, file(name, microcodeFiles[name]))
+		f := file(name, microcodeFiles[name])
+		f.Package, f.Origin = "base-microcode", ""
+		c.Files = append(c.Files, f)
 	}
-	return sbom.Input{Name: Name, Version: Version, Epoch: Epoch, Lock: l, Components: []sbom.Component{root, initrd, microcode, boot, kernel}}
+	return c
 }
 
 func file(path, content string) sbom.File {
-	//nolint:gosec // SPDX 2.3 wants it
-	one, two := sha1.Sum([]byte(content)), sha256.Sum256([]byte(content))
-	return sbom.File{Path: path, SHA1: hex.EncodeToString(one[:]), SHA256: hex.EncodeToString(two[:]), Origin: "test"}
+	return sbom.File{Path: path, Digests: sbom.DigestsOf([]byte(content)), Origin: "test"}
 }
 
 func linkTo(path, target string) sbom.File {
@@ -123,32 +198,36 @@ var microcodeFiles = map[string]string{
 	"usr/lib/firmware/intel-ucode/06-0f-07":               "\x01\x00\x00\x00 three",
 }
 
-// gate is a program of the initrd.
-const gate = "usr/gate"
-
-// initrdMembers are what the initrd holds.
-var initrdMembers = []struct {
+// member is one of an archive.
+type member struct {
 	name, content string
 	mode          uint32
-}{
-	{"etc", "", cpio.TypeDir | 0o755},
-	{"etc/initrd-release", "ID=mangos\n", cpio.TypeRegular | 0o644},
-	{"init", "usr/lib/systemd/systemd", cpio.TypeSymlink | 0o777},
-	{"usr", "", cpio.TypeDir | 0o755},
-	{gate, "program gate", cpio.TypeRegular | 0o755},
+}
+
+// initrdMembers are what the initrd holds.
+func (w *World) initrdMembers() []member {
+	return []member{
+		{"etc", "", cpio.TypeDir | 0o755},
+		{"etc/initrd-release", "ID=mangos\n", cpio.TypeRegular | 0o644},
+		{"init", "usr/lib/systemd/systemd", cpio.TypeSymlink | 0o777},
+		{"usr", "", cpio.TypeDir | 0o755},
+		{"usr/lib", "", cpio.TypeDir | 0o755},
+		{"usr/lib/mangos", "", cpio.TypeDir | 0o755},
+		{gate, string(w.bytes["program/gate"]), cpio.TypeRegular | 0o755},
+	}
 }
 
 // packInitrd makes the initrd, without a command line.
-func packInitrd(t testing.TB) []byte {
+func (w *World) packInitrd(t testing.TB) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w := cpio.NewWriter(&b)
-	for _, m := range initrdMembers {
-		must(t, w.WriteHeader(&cpio.Header{Name: m.name, Mode: m.mode, Size: int64(len(m.content))}))
-		_, err := io.WriteString(w, m.content)
+	archive := cpio.NewWriter(&b)
+	for _, m := range w.initrdMembers() {
+		must(t, archive.WriteHeader(&cpio.Header{Name: m.name, Mode: m.mode, Size: int64(len(m.content))}))
+		_, err := io.WriteString(archive, m.content)
 		must(t, err)
 	}
-	must(t, w.Close())
+	must(t, archive.Close())
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	must(t, err)
 	defer z.Close()

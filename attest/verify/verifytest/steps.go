@@ -19,6 +19,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/format/uki"
@@ -83,7 +84,7 @@ func (w *World) steps(t testing.TB, content string) {
 	w.step(t, "kernel", append(w.tools("build"), append(w.locked("source-linux"), "selection/source-linux.json", "source/modules/kernel/config/a.config")...), w.compiled(t))
 	w.step(t, "kernel-packed", append(w.tools("build"), w.below("compiled/")...), w.packed(t))
 	w.step(t, "certificate", append(w.below("kernel/"), "keys/verity.crt", "program/kernel", "program/sandbox", "program/record"), w.certified(t))
-	root := w.root(t, content)
+	root := w.root(t, l, content)
 	w.sbom(t, l, content)
 	w.boot(t, root)
 	w.disk(t, root)
@@ -179,12 +180,12 @@ func (w *World) programs(t testing.TB) {
 	t.Helper()
 	products := map[string][]byte{}
 	for _, p := range []string{"attest", "debian", "extension", "gate", "image", "kernel", "record", "sandbox"} {
-		products["program/"+p] = []byte("program " + p)
+		products["program/"+p] = w.goProgram(t, p)
 		w.item("program/"+p, products["program/"+p])
 	}
 	for from, to := range map[string]string{
 		"record": "bootstrap/record", "sandbox": "bootstrap/sandbox",
-		"extension": "device/root/usr/lib/mangos/extension", "gate": "device/initrd/usr/lib/mangos/gate",
+		"extension": "device/root/" + extensionProgram, "gate": "device/initrd/" + gate,
 	} {
 		w.item(to, products["program/"+from])
 	}
@@ -297,13 +298,15 @@ func (w *World) certified(t testing.TB) map[string][]byte {
 }
 
 // root makes the root file system, its hash tree and the signature.
-func (w *World) root(t testing.TB, content string) verity.RootHash {
+func (w *World) root(t testing.TB, l *lock.Lock, content string) verity.RootHash {
 	t.Helper()
-	w.write(t, "tree/usr/bin/program", []byte(program(content)))
-	w.write(t, "tree/etc/x", []byte("x"))
-	w.write(t, "tree/"+rootStatus, []byte(rootInstalled))
-	w.write(t, "tree/"+rootList, []byte(rootOwns))
+	for name, text := range w.rootFiles(content) {
+		w.write(t, "tree/"+name, []byte(text))
+	}
 	must(t, os.Symlink(programLink, w.path("tree/etc/link")))
+	document := w.installed(t, l, content)
+	w.write(t, "tree/"+sbom.InstalledPath, document)
+	w.step(t, "sbom-device", w.sbomInputs(), map[string][]byte{installedSBOM: document})
 	oracle.Run(t, w.Work, "mkfs.erofs", "--quiet", "-T0", "--all-root", "-U", "00000000-0000-0000-0000-000000000000", w.path("root.erofs"), w.path("tree"))
 	image := w.read(t, w.path("root.erofs"))
 	tree, err := verity.Build(bytes.NewReader(image), int64(len(image)), verity.Salt())
@@ -313,9 +316,7 @@ func (w *World) root(t testing.TB, content string) verity.RootHash {
 	w.write(t, "os-release", osRelease)
 	w.write(t, "root.verity", tree.Bytes())
 	w.write(t, "roothash", []byte(tree.Root.String()+"\n"))
-	const document = "document/usr/share/mangos/sbom.spdx.json.zst"
-	w.step(t, "sbom-device", w.sbomInputs(), map[string][]byte{document: []byte("bill of materials")})
-	w.step(t, "erofs", append(w.tools("imagetools"), "plan.json", document, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/usr/lib/mangos/extension"),
+	w.step(t, "erofs", append(w.tools("imagetools"), "plan.json", installedSBOM, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/"+extensionProgram),
 		map[string][]byte{"root.erofs": image, "os-release": osRelease})
 	w.step(t, "verity", append(w.tools("imagetools"), "root.erofs"), map[string][]byte{"root.verity": tree.Bytes(), "roothash": w.read(t, w.path("roothash"))})
 	return tree.Root
@@ -327,10 +328,10 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	ctx := context.Background()
 	line, err := unified.CommandLine(root, commandLine)
 	must(t, err)
-	base := packInitrd(t)
+	base := w.packInitrd(t)
 	var appended bytes.Buffer
 	must(t, initrd.Append(&appended, bytes.NewReader(base), line))
-	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/usr/lib/mangos/gate"), map[string][]byte{"initrd.cpio": base})
+	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/"+gate), map[string][]byte{"initrd.cpio": base})
 	microcode := w.microcode(t)
 	w.step(t, "microcode", append(w.tools("imagetools"), "microcode.tree"), map[string][]byte{"microcode.cpio": microcode})
 	sections := func(kernel []byte, more ...ukitest.Part) []byte {

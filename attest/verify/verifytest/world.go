@@ -19,6 +19,7 @@ import (
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/provenance"
 	"github.com/mastercard/mangos/attest/record"
+	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/modules/debian/debtest"
 	"github.com/mastercard/mangos/modules/image/release"
 	"github.com/mastercard/mangos/modules/image/sign"
@@ -48,9 +49,10 @@ type World struct {
 	// extension is the folder of the keys that sign the extension; empty: there is
 	// none.
 	extension string
-	sum       string // of the Go module, as in go.sum
-	bank      string // of PCRs, that the kernel image signs policies for besides SHA-256's
-	swapped   string // part of what boots that is not the one that the bill of materials lists
+	sum       string            // of the Go module, as in go.sum
+	bank      string            // of PCRs, that the kernel image signs policies for besides SHA-256's
+	installs  func(*sbom.Input) // changes what the root's bill of materials is made of
+	swapped   string            // part of what boots that is not the one that the bill of materials lists
 
 	items map[string]record.Item
 	bytes map[string][]byte
@@ -76,6 +78,9 @@ func Bank(name string) Option { return func(w *World) { w.bank = name } }
 // "loader", "stub" or "microcode", or with a "rest of microcode" behind what is listed.
 // All else that is said of it agrees with it.
 func Swapped(part string) Option { return func(w *World) { w.swapped = part } }
+
+// Installs has the root hold a bill of materials that is made of something else.
+func Installs(change func(*sbom.Input)) Option { return func(w *World) { w.installs = change } }
 
 // New makes the release of an organisation, whose name is in the certificates,
 // with all that it is made of in the new folder dir. The root file system holds
