@@ -14,8 +14,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/spdx/tools-golang/spdx/v2/common"
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
-
-	"github.com/mastercard/mangos/attest/strictjson"
 )
 
 // MaxSize is the size in bytes of the largest document that is read.
@@ -123,8 +121,8 @@ func Open(text []byte) (*Index, error) {
 
 // unmarshal reads one element strictly.
 func unmarshal(text []byte, v any) error {
-	if err := strictjson.Check(text); err != nil {
-		return fmt.Errorf("%w: %w", ErrDocument, err)
+	if err := wellFormed(text); err != nil {
+		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

@@ -16,8 +16,8 @@ func Parse(text []byte) (*spdx.Document, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("parse bill of materials: more than %d bytes: %w", MaxSize, ErrDocument)
 	}
-	if err := strictjson.Check(text); err != nil {
-		return nil, fmt.Errorf("parse bill of materials: %w: %w", ErrDocument, err)
+	if err := wellFormed(text); err != nil {
+		return nil, fmt.Errorf("parse bill of materials: %w", err)
 	}
 	var doc spdx.Document
 	if err := json.Unmarshal(text, &doc); err != nil {
@@ -38,4 +38,23 @@ func Parse(text []byte) (*spdx.Document, error) {
 		return nil, fmt.Errorf("parse bill of materials: its namespace is %.200q, its content's %q: %w", doc.DocumentNamespace, want, ErrDocument)
 	}
 	return &doc, nil
+}
+
+// wellFormed makes sure that a text is JSON that has one meaning, without null: [Encode]
+// never writes it, and the library that reads a document falls over one in a list.
+func wellFormed(text []byte) error {
+	if err := strictjson.Check(text); err != nil {
+		return fmt.Errorf("%w: %w", ErrDocument, err)
+	}
+	for inString, i := false, 0; i < len(text); i++ {
+		switch {
+		case text[i] == '"':
+			inString = !inString
+		case inString && text[i] == '\\':
+			i++
+		case !inString && text[i] == 'n':
+			return fmt.Errorf("null at byte %d: %w", i, ErrDocument)
+		}
+	}
+	return nil
 }

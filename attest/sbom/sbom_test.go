@@ -277,6 +277,40 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestParseGaps: nothing may stand where an element should.
+func TestParseGaps(t *testing.T) {
+	for name, change := range map[string]func(*spdx.Document){
+		"a package":      func(doc *spdx.Document) { doc.Packages = append(doc.Packages, nil) },
+		"a file":         func(doc *spdx.Document) { doc.Files = append(doc.Files, nil) },
+		"a licence":      func(doc *spdx.Document) { doc.OtherLicenses = append(doc.OtherLicenses, nil) },
+		"a relationship": func(doc *spdx.Document) { doc.Relationships = append(doc.Relationships, nil) },
+		"a reference": func(doc *spdx.Document) {
+			doc.Packages[0].PackageExternalReferences = []*spdx.PackageExternalReference{nil}
+		},
+	} {
+		doc, err := Build(sample())
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(doc)
+		digest, err := contentDigest(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.DocumentNamespace = namespaceOf(doc, digest)
+		text, err := Encode(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(text); !errors.Is(err, ErrDocument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Open([]byte(`{"spdxVersion":"SPDX-2.3","packages":[null]}`)); !errors.Is(err, ErrDocument) {
+		t.Errorf("in what an index reads: %v", err)
+	}
+}
+
 func TestCompress(t *testing.T) {
 	text := encode(t, sample())
 	name := filepath.Join(t.TempDir(), "x.spdx.json.zst")
