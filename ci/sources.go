@@ -17,7 +17,9 @@ const atOnce = 3
 // unpacked upstream tree, and the upstream commit where a source proves one. It
 // fetches all of them, which takes a while the first time; the file that it
 // returns, debian.sources.json, belongs beside the lock, and every build takes it
-// from there. What is gone from the servers tells nothing; it is named as missing.
+// from there. What packages declare is read in the distribution's indexes, too, which
+// the lock names. What is gone from the servers tells nothing; it is named as missing,
+// with where it was looked for.
 func (m *Mangos) Sources(ctx context.Context) (*dagger.File, error) {
 	folder := m.debian().SourceSelections(m.kept(dag.Directory().WithFile("debian.lock.json", m.Locked)).File("debian.lock.json"),
 		[]string{"root", "initrd", "microcode"})
@@ -48,7 +50,10 @@ func (m *Mangos) Sources(ctx context.Context) (*dagger.File, error) {
 		return nil, err
 	}
 	sets := dag.Directory()
-	command := []string{"/bin/attest", "sources", "--out", "/debian.sources.json"}
+	const indexes = "sources"
+	origin := m.origin(indexes).Files().File(indexes + ".origin.tar.zst")
+	command := []string{"/bin/attest", "sources", "--out", "/debian.sources.json",
+		"--origin", "/origin.tar.zst", "--lock", "/debian.lock.json", "--definition", "/definition/mangos.toml"}
 	for i, name := range names {
 		name = strings.TrimSuffix(name, path.Ext(name)) + ".sources.json"
 		sets = sets.WithNewFile(name, texts[i])
@@ -57,6 +62,9 @@ func (m *Mangos) Sources(ctx context.Context) (*dagger.File, error) {
 	return dag.Container().
 		WithFile("/bin/attest", attest).
 		WithMountedDirectory("/sets", sets).
+		WithMountedFile("/origin.tar.zst", origin).
+		WithMountedFile("/debian.lock.json", m.Locked).
+		WithMountedDirectory("/definition", m.Definition).
 		WithExec(command).
 		File("/debian.sources.json"), nil
 }

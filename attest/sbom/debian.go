@@ -9,7 +9,6 @@ import (
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
 	"github.com/mastercard/mangos/attest/purl"
-	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/modules/debian/copyright"
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
@@ -164,48 +163,6 @@ func (b *builder) source(key string) (common.ElementID, error) {
 		b.relate(p.PackageSPDXIdentifier, common.TypeRelationshipContains, x.PackageSPDXIdentifier)
 	}
 	return p.PackageSPDXIdentifier, b.partOf(p.PackageSPDXIdentifier, s.Suite)
-}
-
-// DebianCommit is the comment of the reference to a commit that is Debian's, not
-// upstream's.
-const DebianCommit = "the package's commit in Debian's dgit history, by the field Dgit of its .dsc"
-
-// identify adds the identity of a source. One that was computed from other files
-// than the locked ones counts for nothing.
-func (b *builder) identify(p *spdx.Package, s *lock.Source) {
-	id := b.in.Sources.Find(s.Name, s.Version)
-	if id == nil || !id.Of(s.Files) {
-		id = &sourceid.Identity{Level: sourceid.LevelVersion}
-	}
-	b.counts.Add(id)
-	p.PackageSourceInfo = "identity: " + string(id.Level)
-	if id.SWHID != "" {
-		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
-			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: id.SWHID,
-			ExternalRefComment: "the tree in " + id.Tree,
-		})
-	}
-	if id.Commit != "" {
-		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
-			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: "swh:1:rev:" + id.Commit,
-			ExternalRefComment: "proven by: " + id.CommitProof,
-		})
-	}
-	if id.DebianCommit != "" {
-		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
-			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: "swh:1:rev:" + id.DebianCommit,
-			ExternalRefComment: DebianCommit,
-		})
-	}
-	if id.VcsGit != "" {
-		p.PackageSourceInfo += "\ndeclared Vcs-Git: " + id.VcsGit
-	}
-	if id.Tag != "" {
-		p.PackageSourceInfo += "\ndeclared tag object: " + id.Tag
-	}
-	if len(id.Missing) > 0 {
-		p.PackageSourceInfo += "\nnot to be had when it was looked at: " + strings.Join(id.Missing, ", ")
-	}
 }
 
 func purlRef(locator string) *spdx.PackageExternalReference {

@@ -20,7 +20,6 @@ import (
 
 	"github.com/mastercard/mangos/attest/strictjson"
 	"github.com/mastercard/mangos/attest/tree"
-	"github.com/mastercard/mangos/modules/debian/control"
 	"github.com/mastercard/mangos/modules/debian/lock"
 )
 
@@ -50,11 +49,15 @@ type Identity struct {
 	// DebianCommit is the commit of the package in Debian's dgit history, which the
 	// field Dgit of its description names. It is not upstream's.
 	DebianCommit string `json:"debianCommit,omitempty"`
-	// VcsGit and Tag (the id of a tag's object) are declared by the package and prove nothing.
-	VcsGit string `json:"vcsGit,omitempty"`
-	Tag    string `json:"tag,omitempty"`
-	// Missing names files that would have told more and were not to be had.
+	// VcsGit, VcsBrowser and Tag (the id of a tag's object) are declared by the package
+	// and prove nothing.
+	VcsGit     string `json:"vcsGit,omitempty"`
+	VcsBrowser string `json:"vcsBrowser,omitempty"`
+	Tag        string `json:"tag,omitempty"`
+	// Missing names files that would have told more and were not to be had, Why says
+	// where they were looked for.
 	Missing []string `json:"missing,omitempty"`
+	Why     string   `json:"why,omitempty"`
 }
 
 // Format is the value of a set's first key.
@@ -71,6 +74,19 @@ type Set struct {
 
 // Of reports whether the identity was computed from these files.
 func (id *Identity) Of(files []lock.File) bool { return slices.Equal(id.Files, files) }
+
+// Gap says what kept the source from being known better: files that were not to be had.
+// It is empty if there are none.
+func (id *Identity) Gap() string {
+	if len(id.Missing) == 0 {
+		return ""
+	}
+	why := id.Why
+	if why == "" {
+		why = "the reason was not written down"
+	}
+	return strings.Join(id.Missing, ", ") + " (" + why + ")"
+}
 
 // Find returns the identity of a source, nil if there is none; a nil set has none.
 func (s *Set) Find(name, version string) *Identity {
@@ -164,7 +180,7 @@ func Parse(data []byte) (*Set, error) {
 // nothing and is named as missing. Unreadable archives are an error: a source
 // that cannot be unpacked cannot be built either.
 func Identify(src *lock.Source, open func(f lock.File) (io.ReadCloser, error)) (*Identity, error) {
-	id := &Identity{Name: src.Name, Version: src.Version, Files: src.Files, Level: LevelVersion}
+	id := &Identity{Name: src.Name, Version: src.Version, Files: src.Files}
 	for _, f := range src.Files {
 		var err error
 		switch {
@@ -179,13 +195,20 @@ func Identify(src *lock.Source, open func(f lock.File) (io.ReadCloser, error)) (
 			return nil, fmt.Errorf("identify %s %s: %s: %w", src.Name, src.Version, path.Base(f.Path), err)
 		}
 	}
+	id.grade()
+	return id, nil
+}
+
+// grade sets the level by what is known.
+func (id *Identity) grade() {
 	switch {
 	case id.Commit != "" || id.DebianCommit != "":
 		id.Level = LevelCommit
 	case id.SWHID != "":
 		id.Level = LevelTree
+	default:
+		id.Level = LevelVersion
 	}
-	return id, nil
 }
 
 // readTree takes the tree of upstream's archive, and the commit that it names.
@@ -230,58 +253,6 @@ func isUpstream(name string) bool {
 		}
 	}
 	return false
-}
-
-// readDSC takes what the package's description declares and proves.
-func (id *Identity) readDSC(f lock.File, open func(lock.File) (io.ReadCloser, error)) error {
-	r, err := open(f)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, control.MaxParagraph))
-	if err != nil {
-		return err
-	}
-	p, err := control.Single(bytes.NewReader(signedText(text)))
-	if err != nil {
-		return err
-	}
-	id.VcsGit = printable(p.Get("Vcs-Git"))
-	if commit, _, _ := strings.Cut(p.Get("Dgit"), " "); IsCommit(commit) {
-		id.DebianCommit = commit
-	}
-	for word := range strings.FieldsSeq(p.Get("Git-Tag-Info")) {
-		if tag, ok := strings.CutPrefix(word, "tag="); ok && IsCommit(tag) {
-			id.Tag = tag
-		}
-	}
-	return nil
-}
-
-// signedText returns what a clear-signed text holds. Its signature is the
-// uploader's; that the file is the archive's follows from the lock.
-func signedText(text []byte) []byte {
-	const begin, end = "-----BEGIN PGP SIGNED MESSAGE-----", "\n-----BEGIN PGP SIGNATURE-----"
-	if !bytes.HasPrefix(text, []byte(begin)) {
-		return text
-	}
-	_, body, ok := bytes.Cut(text, []byte("\n\n"))
-	if !ok {
-		return text
-	}
-	if i := bytes.Index(body, []byte(end)); i >= 0 {
-		body = body[:i+1]
-	}
-	return body
-}
-
-// printable drops what is no plain text of one line.
-func printable(s string) string {
-	if len(s) > 1024 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
-		return ""
-	}
-	return s
 }
 
 // ErrFile: a file is not the one of the lock.

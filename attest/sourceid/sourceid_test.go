@@ -79,8 +79,8 @@ func TestGit(t *testing.T) {
 	}
 }
 
-// archive makes a tar archive of the given members.
-func archive(t testing.TB, members ...tar.Header) []byte {
+// pack makes a tar archive of the given members.
+func pack(t testing.TB, members ...tar.Header) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -107,12 +107,12 @@ func archive(t testing.TB, members ...tar.Header) []byte {
 const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 func TestReadTar(t *testing.T) {
-	got, err := ReadTar(bytes.NewReader(archive(t)))
+	got, err := ReadTar(bytes.NewReader(pack(t)))
 	if err != nil || got.ID != emptyTree || got.Commit != "" {
 		t.Errorf("empty archive: %+v, %v", got, err)
 	}
-	plain := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Uname: "x"}, tar.Header{Typeflag: tar.TypeReg, Name: "g", Mode: 0o600, Uname: "x"})
-	linked := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "./f", Mode: 0o444, Uname: "x"}, tar.Header{Typeflag: tar.TypeLink, Name: "g", Linkname: "f"})
+	plain := pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Uname: "x"}, tar.Header{Typeflag: tar.TypeReg, Name: "g", Mode: 0o600, Uname: "x"})
+	linked := pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "./f", Mode: 0o444, Uname: "x"}, tar.Header{Typeflag: tar.TypeLink, Name: "g", Linkname: "f"})
 	a, err := ReadTar(bytes.NewReader(plain))
 	if err != nil {
 		t.Fatal(err)
@@ -124,8 +124,8 @@ func TestReadTar(t *testing.T) {
 	if a != b {
 		t.Errorf("a hard link is not the file that it links to: %v, %v", a, b)
 	}
-	empty := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644})
-	fifo := archive(t, tar.Header{Typeflag: tar.TypeFifo, Name: "f", Mode: 0o644})
+	empty := pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644})
+	fifo := pack(t, tar.Header{Typeflag: tar.TypeFifo, Name: "f", Mode: 0o644})
 	if a, err = ReadTar(bytes.NewReader(empty)); err != nil {
 		t.Fatal(err)
 	}
@@ -133,9 +133,9 @@ func TestReadTar(t *testing.T) {
 		t.Errorf("a FIFO is not as an empty file: %v, %v (%v)", a, b, err)
 	}
 	for name, bad := range map[string][]byte{
-		"upwards":   archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "a/../../b"}),
-		"dangling":  archive(t, tar.Header{Typeflag: tar.TypeLink, Name: "g", Linkname: "f"}),
-		"unknown":   archive(t, tar.Header{Typeflag: tar.TypeCont, Name: "x"}),
+		"upwards":   pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "a/../../b"}),
+		"dangling":  pack(t, tar.Header{Typeflag: tar.TypeLink, Name: "g", Linkname: "f"}),
+		"unknown":   pack(t, tar.Header{Typeflag: tar.TypeCont, Name: "x"}),
 		"truncated": plain[:512],
 		"nonsense":  bytes.Repeat([]byte("x"), 1024),
 	} {
@@ -156,7 +156,7 @@ func TestIdentify(t *testing.T) {
 	z := gzip.NewWriter(&zipped)
 	z.Write(tarball)
 	z.Close()
-	other := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Uname: "x"})
+	other := pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Uname: "x"})
 	var plain bytes.Buffer
 	z = gzip.NewWriter(&plain)
 	z.Write(other)
@@ -248,7 +248,7 @@ func TestSet(t *testing.T) {
 }
 
 func FuzzReadTar(f *testing.F) {
-	f.Add(archive(f, tar.Header{Typeflag: tar.TypeReg, Name: "a/b", Mode: 0o755, Uname: "x"}, tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "a"}))
+	f.Add(pack(f, tar.Header{Typeflag: tar.TypeReg, Name: "a/b", Mode: 0o755, Uname: "x"}, tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "a"}))
 	f.Fuzz(func(t *testing.T, data []byte) { ReadTar(bytes.NewReader(data)) })
 }
 
@@ -266,7 +266,7 @@ func FuzzDescription(f *testing.F) {
 		if err := id.readDSC(lock.File{Path: "a.dsc"}, open); err != nil {
 			return
 		}
-		if id.Commit != "" || id.DebianCommit != "" && !IsCommit(id.DebianCommit) || id.Tag != "" && !IsCommit(id.Tag) || strings.ContainsAny(id.VcsGit, "\n\x1b") {
+		if id.Commit != "" || id.DebianCommit != "" && !IsCommit(id.DebianCommit) || id.Tag != "" && !IsCommit(id.Tag) || strings.ContainsAny(id.VcsGit+id.VcsBrowser, "\n\x1b") {
 			t.Errorf("%+v", id)
 		}
 	})

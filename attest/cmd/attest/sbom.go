@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,7 +26,7 @@ func newSBOM() *cobra.Command {
 		Long: "Write the bill of materials of the parts of an image. Without --document it is the one that\n" +
 			"the image itself holds; with it, that of the release, which lists that one too.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.ErrOrStderr()) },
 	}
 	o.flags(c)
 	return c
@@ -71,7 +72,8 @@ func (o *sbomOptions) flags(c *cobra.Command) {
 	}
 }
 
-func (o *sbomOptions) run(ctx context.Context) error {
+// run writes the document, and says on log which sources could be known better.
+func (o *sbomOptions) run(ctx context.Context, log io.Writer) error {
 	p, err := plan.Load(o.plan)
 	if err != nil {
 		return err
@@ -104,6 +106,9 @@ func (o *sbomOptions) run(ctx context.Context) error {
 	doc, err := sbom.Build(in)
 	if err != nil {
 		return err
+	}
+	for _, gap := range sbom.Gaps(doc) {
+		fmt.Fprintln(log, gap)
 	}
 	text, err := sbom.Encode(doc)
 	if err != nil {

@@ -135,16 +135,19 @@ func (m *Debian) Identity(
 	attest *dagger.File,
 ) *dagger.File {
 	const selection = selections + "source.json"
-	fetched := m.networked().
-		WithMountedFile(selection, selected).
-		WithExec([]string{program, "fetch", "--available", "--selection", selection, "--cache", "/cache", "--out", "/out/files"}).
-		Directory("/out/files")
+	fetch := []string{program, "fetch", "--available", "--selection", selection, "--cache", "/cache", "--out", "/out/files", "--why", "/out/why"}
+	ctr := m.networked().WithMountedFile(selection, selected).WithDirectory("/out", dag.Directory())
+	if m.Locked != nil {
+		ctr, fetch = ctr.WithMountedFile(lockFile, m.Locked), append(fetch, "--lock", lockFile)
+	}
+	fetched := ctr.WithExec(fetch).Directory("/out")
 	return m.container().
 		WithMountedFile("/in/program/attest", attest).
 		WithMountedFile(selection, selected).
-		WithMountedDirectory("/in/files", fetched).
+		WithMountedDirectory("/in/files", fetched.Directory("files")).
+		WithMountedFile("/in/why", fetched.File("why")).
 		WithExec([]string{sandbox, "--", "/in/program/attest", "sources", "--selection", selection,
-			"--files", "/in/files", "--out", "/out/identity.json"},
+			"--files", "/in/files", "--why", "/in/why", "--out", "/out/identity.json"},
 			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
 		File("/out/identity.json")
 }

@@ -186,7 +186,13 @@ func packageOf(p control.Paragraph) (Package, error) {
 type Source struct {
 	Name, Version string
 	Files         []File
+	// Origin holds those fields that say where the source is developed, as the
+	// package's description (.dsc) has them: see OriginFields.
+	Origin control.Paragraph
 }
+
+// OriginFields are the fields of a description that say where a source is developed.
+var OriginFields = []string{"Vcs-Git", "Vcs-Browser", "Dgit", "Git-Tag-Info"}
 
 // Sources reads the paragraphs of a Sources index that want accepts.
 func Sources(index []byte, want func(name, version string) bool) ([]Source, error) {
@@ -204,6 +210,11 @@ func Sources(index []byte, want func(name, version string) bool) ([]Source, erro
 			return fmt.Errorf("source %s: %w", s.Name, err)
 		}
 		s.Files = files
+		for _, name := range OriginFields {
+			if value := p.Get(name); value != "" {
+				s.Origin = append(s.Origin, control.Field{Name: name, Value: value})
+			}
+		}
 		list = append(list, s)
 		return nil
 	})

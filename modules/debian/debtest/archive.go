@@ -156,6 +156,6 @@ func (a Archive) AddSource(name, version, component string) string {
 		name, version, sha256.Sum256(upstream), len(upstream), tarball)
 	file := fmt.Sprintf("%s_%s.dsc", name, version)
 	a[dir+"/"+tarball], a[dir+"/"+file] = upstream, dsc
-	return fmt.Sprintf("Package: %s\nVersion: %s\nDirectory: %s\nChecksums-Sha256:\n %x %d %s\n %x %d %s\n\n",
-		name, version, dir, sha256.Sum256(dsc), len(dsc), file, sha256.Sum256(upstream), len(upstream), tarball)
+	return fmt.Sprintf("Package: %s\nVersion: %s\nDirectory: %s\nVcs-Git: https://example.com/%s.git\nChecksums-Sha256:\n %x %d %s\n %x %d %s\n\n",
+		name, version, dir, name, sha256.Sum256(dsc), len(dsc), file, sha256.Sum256(upstream), len(upstream), tarball)
 }

@@ -99,6 +99,18 @@ func dropped(mirrors, homes []string) string {
 	return where + ", and its permanent home cannot be reached or does not have it (" + strings.Join(homes, "; ") + ")"
 }
 
+// Asked says in words, without addresses, where a file of an archive was looked for
+// when it is gone ([ErrGone]).
+func (f *Fetcher) Asked(archive string) string {
+	switch mirrors, homes := len(f.Mirrors[archive]), len(f.Homes[archive]); {
+	case homes == 0:
+		return "no mirror has it, and no permanent home was asked"
+	case mirrors == 0:
+		return "its permanent home does not have it"
+	}
+	return "no mirror has it, and its permanent home cannot be reached or does not have it"
+}
+
 // bases returns the servers of an archive, in the order in which they are asked.
 func (f *Fetcher) bases(archive string) ([]string, error) {
 	bases := append(append([]string{}, f.Mirrors[archive]...), f.Homes[archive]...)

@@ -65,6 +65,17 @@ type Result struct{ Suites, Packages, Sources int }
 // package and source of the lock stands there with this version, path, size and
 // digest.
 func (x Indexes) Check(l *lock.Lock, keys map[string]*archive.Keyring) (Result, error) {
+	result, _, err := x.check(l, keys)
+	return result, err
+}
+
+// Sources is Check, and returns what the indexes say of the lock's sources, in its order.
+func (x Indexes) Sources(l *lock.Lock, keys map[string]*archive.Keyring) ([]archive.Source, error) {
+	_, sources, err := x.check(l, keys)
+	return sources, err
+}
+
+func (x Indexes) check(l *lock.Lock, keys map[string]*archive.Keyring) (Result, []archive.Source, error) {
 	result := Result{Suites: len(l.Suites)}
 	wanted := namesOf(l)
 	found := newFound()
@@ -73,34 +84,37 @@ func (x Indexes) Check(l *lock.Lock, keys map[string]*archive.Keyring) (Result, 
 	for _, suite := range l.Suites {
 		ring, ok := keys[suite.Name]
 		if !ok {
-			return result, fmt.Errorf("suite %s: %w: nobody is trusted to sign it", suite.Name, ErrRelease)
+			return result, nil, fmt.Errorf("suite %s: %w: nobody is trusted to sign it", suite.Name, ErrRelease)
 		}
 		r, err := Release(suite, ring)
 		if err != nil {
-			return result, err
+			return result, nil, err
 		}
 		for _, index := range suite.Indexes {
 			g.Go(func() error { return found.read(suite.Name, x[suite.Name], r, index, wanted) })
 		}
 	}
 	if err := g.Wait(); err != nil {
-		return result, err
+		return result, nil, err
 	}
 	for _, p := range l.Packages {
 		want := archive.Package{Name: p.Name, Version: p.Version, Architecture: p.Architecture, Source: p.Source, SourceVersion: p.SourceVersion,
 			File: archive.File{Path: p.Path, Size: p.Size, SHA256: p.SHA256}}
 		if !slices.ContainsFunc(found.packages[p.Suite+" "+p.Name], func(have archive.Package) bool { return same(have, want) }) {
-			return result, fmt.Errorf("package %s %s (%s, SHA-256 %s): %w %s", p.Name, p.Version, p.Path, p.SHA256, ErrEntry, p.Suite)
+			return result, nil, fmt.Errorf("package %s %s (%s, SHA-256 %s): %w %s", p.Name, p.Version, p.Path, p.SHA256, ErrEntry, p.Suite)
 		}
 		result.Packages++
 	}
+	var sources []archive.Source
 	for _, source := range l.Sources {
-		if !found.has(source) {
-			return result, fmt.Errorf("source %s %s: %w %s", source.Name, source.Version, ErrEntry, source.Suite)
+		s, ok := found.source(source)
+		if !ok {
+			return result, nil, fmt.Errorf("source %s %s: %w %s", source.Name, source.Version, ErrEntry, source.Suite)
 		}
+		sources = append(sources, s)
 		result.Sources++
 	}
-	return result, nil
+	return result, sources, nil
 }
 
 // same compares what a lock keeps of a package.
@@ -175,9 +189,10 @@ func (f *found) parse(suite, kind string, paragraphs []byte) error {
 	return nil
 }
 
-// has looks for a source whose files are all listed.
-func (f *found) has(want lock.Source) bool {
-	return slices.ContainsFunc(f.sources[want.Suite+" "+want.Name], func(s archive.Source) bool {
+// source looks for a source whose files are all listed, and no other.
+func (f *found) source(want lock.Source) (archive.Source, bool) {
+	list := f.sources[want.Suite+" "+want.Name]
+	i := slices.IndexFunc(list, func(s archive.Source) bool {
 		if s.Version != want.Version || len(s.Files) != len(want.Files) {
 			return false
 		}
@@ -188,4 +203,8 @@ func (f *found) has(want lock.Source) bool {
 		}
 		return true
 	})
+	if i < 0 {
+		return archive.Source{}, false
+	}
+	return list[i], true
 }

@@ -10,7 +10,22 @@ import (
 	"github.com/mastercard/mangos/modules/debian/archive"
 	"github.com/mastercard/mangos/modules/debian/fetch"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/definition"
 )
+
+// Keyrings reads the keys that a definition, which lies in the folder base, trusts to
+// sign each suite.
+func Keyrings(d definition.Distribution, base string) (map[string]*archive.Keyring, error) {
+	keys := map[string]*archive.Keyring{}
+	for _, suite := range d.Suites {
+		ring, err := archive.LoadKeyring(base, suite.Keys, suite.Signers)
+		if err != nil {
+			return nil, fmt.Errorf("suite %s: %w", suite.Name, err)
+		}
+		keys[suite.Name] = ring
+	}
+	return keys, nil
+}
 
 // Collect gets the indexes of a lock from the servers, after it has verified the
 // Releases that name them. The error wraps [fetch.ErrGone] when no server has one any

@@ -123,6 +123,22 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestSources: what the indexes say of where the lock's sources are developed is not read
+// before they are known to be the distribution's.
+func TestSources(t *testing.T) {
+	w := newWorld(t)
+	x := w.collect(t)
+	list, err := x.Sources(w.lock, w.keys)
+	if err != nil || len(list) != 1 || list[0].Name != "due" || list[0].Version != "2" || list[0].Origin.Get("Vcs-Git") != "https://example.com/due.git" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	sources := x["s"]["main/source/Sources"]
+	x["s"]["main/source/Sources"] = bytes.ReplaceAll(sources, []byte("example.com"), []byte("example.net"))
+	if list, err := x.Sources(w.lock, w.keys); !errors.Is(err, ErrIndex) || list != nil {
+		t.Errorf("a changed index: %+v, %v", list, err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
 	stranger := debtest.NewKey(t, 0)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mastercard/mangos/modules/debian/archive"
 	"github.com/mastercard/mangos/modules/debian/enter"
 	"github.com/mastercard/mangos/modules/debian/fetch"
 	"github.com/mastercard/mangos/modules/debian/lock"
@@ -172,11 +171,9 @@ func originCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			keys := map[string]*archive.Keyring{}
-			for _, suite := range dist.Suites {
-				if keys[suite.Name], err = archive.LoadKeyring(filepath.Dir(path), suite.Keys, suite.Signers); err != nil {
-					return fmt.Errorf("suite %s: %w", suite.Name, err)
-				}
+			keys, err := origin.Keyrings(dist, filepath.Dir(path))
+			if err != nil {
+				return err
 			}
 			f, err := s.fetcher(cmd, "origin")
 			if err != nil {

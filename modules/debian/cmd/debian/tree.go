@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -142,7 +143,7 @@ func pick(l *lock.Lock, set, source string) (*lock.Selection, error) {
 
 func fetchCommand() *cobra.Command {
 	var s servers
-	var selection, out string
+	var selection, out, why string
 	var available bool
 	cmd := &cobra.Command{
 		Use:   "fetch",
@@ -160,15 +161,7 @@ func fetchCommand() *cobra.Command {
 			if !available {
 				return f.Into(cmd.Context(), files(sel), out)
 			}
-			for _, file := range files(sel) {
-				err := f.Into(cmd.Context(), []fetch.File{file}, out)
-				if errors.Is(err, fetch.ErrGone) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "debian: left out: %v\n", err)
-				} else if err != nil {
-					return err
-				}
-			}
-			return os.MkdirAll(out, 0o755)
+			return fetchAvailable(cmd, f, files(sel), out, why)
 		},
 	}
 	s.flags(cmd)
@@ -176,8 +169,30 @@ func fetchCommand() *cobra.Command {
 	cmd.Flags().StringVar(&selection, "selection", "", "`FILE` of the selection")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` to put the files in")
 	cmd.Flags().BoolVar(&available, "available", false, "leave out what is gone from the servers, and say so")
+	cmd.Flags().StringVar(&why, "why", "", "`FILE` to write where that was looked for, in one line; empty if nothing is left out (optional)")
 	require(cmd, "selection", "out")
 	return cmd
+}
+
+// fetchAvailable fetches the files that are still to be had. Where the others were looked
+// for it writes to the file why, if that has a name.
+func fetchAvailable(cmd *cobra.Command, f *fetch.Fetcher, list []fetch.File, out, why string) error {
+	var asked []string
+	for _, file := range list {
+		err := f.Into(cmd.Context(), []fetch.File{file}, out)
+		if errors.Is(err, fetch.ErrGone) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "debian: left out: %v\n", err)
+			if reason := f.Asked(file.Archive); !slices.Contains(asked, reason) {
+				asked = append(asked, reason)
+			}
+		} else if err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil || why == "" {
+		return err
+	}
+	return writeFile(cmd, why, []byte(strings.Join(asked, "; ")))
 }
 
 // files lists what a selection names.

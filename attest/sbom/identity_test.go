@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,6 +43,32 @@ func TestDebianCommit(t *testing.T) {
 			if there := strings.HasSuffix(locator, ":"+id.Commit) || strings.HasSuffix(locator, ":"+id.DebianCommit); there != (got[locator] == want) {
 				t.Errorf("%s: %s is %q", name, locator, got[locator])
 			}
+		}
+	}
+}
+
+// TestGaps: what kept a source from being known better is said, with the reason.
+func TestGaps(t *testing.T) {
+	files := []lock.File{{Path: "pool/a.dsc"}}
+	s := &lock.Source{Name: "a", Version: "1", Files: files}
+	for name, c := range map[string]struct {
+		id   *sourceid.Identity
+		want []string
+	}{
+		"whole":   {&sourceid.Identity{Level: sourceid.LevelTree, Files: files}, nil},
+		"missing": {&sourceid.Identity{Level: sourceid.LevelTree, Files: files, Missing: []string{"a.dsc"}, Why: "no mirror has it"}, []string{"source a 1, identity tree: not to be had when it was looked at: a.dsc (no mirror has it)"}},
+		"other":   {&sourceid.Identity{Level: sourceid.LevelTree}, []string{"source a 1, identity version: nobody has looked at these files"}},
+		"none":    {nil, []string{"source a 1, identity version: nobody has looked at these files"}},
+	} {
+		b := builder{in: Input{Sources: &sourceid.Set{}}}
+		if c.id != nil {
+			c.id.Name, c.id.Version = "a", "1"
+			b.in.Sources.Sources = []sourceid.Identity{*c.id}
+		}
+		p := &spdx.Package{PackageName: "a", PackageVersion: "1", PrimaryPackagePurpose: "SOURCE"}
+		b.identify(p, s)
+		if got := Gaps(&spdx.Document{Packages: []*spdx.Package{p, {PackageName: "b"}}}); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
 }
