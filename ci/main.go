@@ -371,7 +371,10 @@ func (m *Mangos) account() *dagger.Directory {
 	return m.kept(dag.Directory().
 		WithFile("debian.lock.json", m.Locked).
 		WithFile("debian.sources.json", m.Identities).
-		WithFile("go.sum", m.Source.File("go.sum"))).
+		WithFile("go.sum", m.Source.File("go.sum")).
+		WithFile("go.mod", m.Source.File("go.mod")).
+		WithDirectory("format", m.Source.Directory("format")).
+		WithDirectory("runtime", m.Source.Directory("runtime"))).
 		WithFile("attest", m.program("attest"))
 }
 

@@ -84,6 +84,8 @@ type File struct {
 	Package string
 	// Origin says where it is from, if it is not as a package brought it.
 	Origin string
-	// Program is what a Go program says of its build.
+	// Program is what a Go program says of its build, Source what it was compiled from;
+	// nil if that was not at hand.
 	Program *buildinfo.BuildInfo
+	Source  *sourceid.Program
 }

@@ -44,7 +44,8 @@
 //     packages themselves are known);
 //   - of a file that is not as a package brought it, where it is from;
 //   - the level, tree and commit of a source, and what it declares: the digest of the
-//     file that it is taken from is known, not the file;
+//     file that it is taken from is known, not the file; nor are our programs' files,
+//     of which the statements have the digests, by which the tree cannot be computed;
 //   - the licence of a package, with its texts, whose copyright file is neither in the
 //     root nor in the initrd: those of the microcode and the boot programs;
 //   - the SHA-1 of the kernel's files but bzImage and release (SHA-256 is known).

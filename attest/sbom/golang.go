@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/spdx/tools-golang/spdx/v2/common"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/mastercard/mangos/attest/purl"
+	"github.com/mastercard/mangos/attest/sourceid"
 )
 
 // programs adds the Go programs of a component with the modules that are linked
@@ -32,6 +34,13 @@ func (b *builder) programs(c *Component, groups map[common.ElementID][]*spdx.Fil
 				purlRef(purl.Golang(f.Program.Main.Path, "") + "#" + strings.TrimPrefix(strings.TrimPrefix(f.Program.Path, f.Program.Main.Path), "/")),
 			},
 		}
+		switch {
+		case c.Outline:
+		case b.in.said != nil:
+			b.in.said.identifyProgram(p)
+		case f.Source != nil:
+			identifyProgram(p, f.Source.Tree.SWHID(), len(f.Source.Files))
+		}
 		if err := analysed(p, groups[id], ""); err != nil {
 			return err
 		}
@@ -42,6 +51,21 @@ func (b *builder) programs(c *Component, groups map[common.ElementID][]*spdx.Fil
 		}
 	}
 	return nil
+}
+
+// ProgramTree begins the comment of the reference to a program's source, as package
+// sourceid identifies it; the number of files follows.
+const ProgramTree = "the tree of go.mod, go.sum and the repository's files that it was compiled from, files: "
+
+// identifyProgram adds the identity of a program's source, a tree of so many files. No
+// commit is named: what the document is made of does not depend on the state of anybody's
+// checkout.
+func identifyProgram(p *spdx.Package, tree string, files int) {
+	p.PackageSourceInfo += "\n" + identityNote + string(sourceid.LevelTree)
+	p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
+		Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: tree,
+		ExternalRefComment: ProgramTree + strconv.Itoa(files),
+	})
 }
 
 // Why no licence is declared.
@@ -63,7 +87,7 @@ func buildSettings(info *buildinfo.BuildInfo) string {
 		}
 	}
 	if revision == "" {
-		return text + "; it does not name its commit (-buildvcs=false): its source is that of the build"
+		return text + "; it does not name its commit (-buildvcs=false)"
 	}
 	return text + "; commit " + revision
 }

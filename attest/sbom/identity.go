@@ -37,7 +37,7 @@ func (b *builder) identify(p *spdx.Package, s *lock.Source) {
 	if id.Commit != "" {
 		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
 			Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: "swh:1:rev:" + id.Commit,
-			ExternalRefComment: "proven by: " + id.CommitProof,
+			ExternalRefComment: proofNote + id.CommitProof,
 		})
 	}
 	if id.DebianCommit != "" {

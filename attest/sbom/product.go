@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/attest/tree"
 	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/modules/debian/lock"
@@ -48,6 +49,9 @@ type Product struct {
 	// of a kernel without certificate. Empty: it is not compiled yet.
 	KernelSource, Kernel string
 	Lock                 *lock.Lock
+	// Source is the folder of the Go module that the programs were compiled from. Empty:
+	// their source is not identified.
+	Source string
 }
 
 // Where files are from, in the words of the document. A step is one of package
@@ -80,10 +84,30 @@ func (p *Product) Components(ctx context.Context) ([]Component, error) {
 		}
 		if c.Name != "root" && p.Document == "" {
 			c.outline()
+		} else if err := p.identify(c); err != nil {
+			return nil, err
 		}
 		list = append(list, *c)
 	}
 	return list, nil
+}
+
+// identify finds out what the programs of a component were compiled from.
+func (p *Product) identify(c *Component) error {
+	if p.Source == "" {
+		return nil
+	}
+	for i := range c.Files {
+		f := &c.Files[i]
+		if f.Program == nil {
+			continue
+		}
+		var err error
+		if f.Source, err = sourceid.ReadProgram(p.Source, f.Program); err != nil {
+			return fmt.Errorf("collect %s: /%s: %w", c.Name, f.Path, err)
+		}
+	}
+	return nil
 }
 
 func (p *Product) root(ctx context.Context, copyrights map[string][]byte) (*Component, error) {

@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spdx/tools-golang/spdx/v2/common"
@@ -20,12 +21,8 @@ type said struct {
 	unidentified bool
 }
 
-// What stands before the level of a source's identity, and before the proof of its
-// commit.
-const (
-	levelNote = "identity: "
-	proofNote = "proven by: "
-)
+// proofNote stands before the proof of a source's commit.
+const proofNote = "proven by: "
 
 // notIdentified ends the comment of a document without identities of sources.
 const notIdentified = " The identities of the sources were not computed."
@@ -72,9 +69,25 @@ func (s *said) identify(p *spdx.Package, counts *sourceid.Counts) {
 		}
 	}
 	counts.Add(&id)
-	p.PackageSourceInfo = levelNote + string(id.Level)
+	p.PackageSourceInfo = identityNote + string(id.Level)
 	if _, rest, ok := strings.Cut(was.PackageSourceInfo, "\n"); ok {
 		p.PackageSourceInfo += "\n" + rest
+	}
+}
+
+// identifyProgram repeats the identity of a program's source.
+func (s *said) identifyProgram(p *spdx.Package) {
+	was := s.packages[p.PackageSPDXIdentifier]
+	if was == nil {
+		return
+	}
+	for _, r := range was.PackageExternalReferences {
+		count, ok := strings.CutPrefix(r.ExternalRefComment, ProgramTree)
+		files, err := strconv.Atoi(count)
+		if kind := swhid.FindStringSubmatch(r.Locator); ok && err == nil && kind != nil && kind[1] == "dir" {
+			identifyProgram(p, r.Locator, files)
+			return
+		}
 	}
 }
 

@@ -70,6 +70,7 @@ func sample() Input {
 		},
 		Settings: []debug.BuildSetting{{Key: "-trimpath", Value: "true"}, {Key: "CGO_ENABLED", Value: "0"}, {Key: "GOOS", Value: "linux"}},
 	}
+	program.Source = &sourceid.Program{Files: []string{"cmd/gate/main.go", "go.mod", "go.sum"}, Tree: sourceid.Tree{ID: strings.Repeat("cd", 20)}}
 	link := file("usr/bin/sh", "", "in no package: made by step tree-root")
 	link.Link, link.Target = true, "bash"
 	commit := strings.Repeat("ab", 20)

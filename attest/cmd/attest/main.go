@@ -57,7 +57,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newKeys(), newEvidence(), newPolicy(), newVerify(), newVerifyExtension(), newSBOM(), newTrace(), newSources(), newExportDigests(), newAttachSignatures())
+	root.AddCommand(newKeys(), newEvidence(), newPolicy(), newVerify(), newVerifyExtension(), newSBOM(), newTrace(), newSources(), newProgramSource(), newExportDigests(), newAttachSignatures())
 	usageArgs(root)
 	return root
 }

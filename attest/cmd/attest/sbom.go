@@ -60,6 +60,7 @@ func (o *sbomOptions) flags(c *cobra.Command) {
 			f.StringVar(&l.layers.Programs, l.name+"-programs", "", "folder with our programs, laid over that (optional)")
 		}
 	}
+	f.StringVar(&p.Source, "source", "", "folder of the Go module that our programs were compiled from (optional)")
 	f.StringVar(&p.Document, "document", "", "folder with the document of the image itself in its place, laid over the root")
 	f.StringVar(&p.RootImage, "root-image", "", "the root's finished image (optional)")
 	f.StringVar(&p.BootTree, "boot-tree", "/", "root of the file system that the boot programs are taken from")

@@ -61,7 +61,7 @@ func (w *World) rootFiles(content string) map[string]string {
 // sbomInputs are what makes a bill of materials.
 func (w *World) sbomInputs() []string {
 	return append(w.tools("imagetools"), "plan.json", "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
-		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "device/root/"+extensionProgram, "device/initrd/"+gate,
+		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "source/go.mod", "device/root/"+extensionProgram, "device/initrd/"+gate,
 		"program/attest")
 }
 
@@ -89,6 +89,9 @@ func (w *World) sbom(t testing.TB, l *lock.Lock, content string) {
 	w.step(t, "sbom", append(append(w.sbomInputs(), w.below("kernel/")...), "root.erofs", installedSBOM), map[string][]byte{sbomFile: w.Files[sbomFile]})
 }
 
+// programSource is what the programs count as compiled from.
+var programSource = &sourceid.Program{Files: []string{"go.mod", "go.sum"}, Tree: sourceid.Tree{ID: strings.Repeat("5e", 20)}}
+
 // input is what the bill of materials is made of.
 func (w *World) input(t testing.TB, l *lock.Lock, content string) sbom.Input {
 	t.Helper()
@@ -100,7 +103,7 @@ func (w *World) input(t testing.TB, l *lock.Lock, content string) sbom.Input {
 		f := file(name, text)
 		switch name {
 		case extensionProgram:
-			f.Origin, f.Program = "", build(t, []byte(text))
+			f.Origin, f.Program, f.Source = "", build(t, []byte(text)), programSource
 		case "usr/bin/program", rootCopyright:
 			f.Package, f.Origin = "base-root", ""
 		case rootList:
@@ -116,7 +119,7 @@ func (w *World) input(t testing.TB, l *lock.Lock, content string) sbom.Input {
 		switch {
 		case m.name == gate:
 			f := file(m.name, m.content)
-			f.Origin, f.Program = "", build(t, []byte(m.content))
+			f.Origin, f.Program, f.Source = "", build(t, []byte(m.content)), programSource
 			initrd.Files = append(initrd.Files, f)
 		case m.mode&cpio.TypeMask == cpio.TypeRegular:
 			initrd.Files = append(initrd.Files, file(m.name, m.content))

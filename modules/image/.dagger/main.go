@@ -173,7 +173,8 @@ func (m *Image) Unsigned(
 	// microcode.
 	contents *dagger.Directory,
 	// What the bill of materials is made with: attest, the program, and
-	// debian.lock.json, debian.sources.json and go.sum.
+	// debian.lock.json, debian.sources.json, go.sum and go.mod, and the folders format
+	// and runtime of the repository, which the programs of the device are compiled from.
 	account *dagger.Directory,
 	// The text of plan.json (see Plan).
 	plan string,

@@ -25,7 +25,9 @@ type parts struct {
 func (m *Image) bill(name string, x *parts) (*step, []string) {
 	s := m.step(name).plan(x.plan).
 		file("program/attest", x.account.File("attest")).
-		files("source/", x.account, "debian.lock.json", "debian.sources.json", "go.sum").
+		files("source/", x.account, "debian.lock.json", "debian.sources.json", "go.sum", "go.mod").
+		folder("source/format", x.account.Directory("format")).
+		folder("source/runtime", x.account.Directory("runtime")).
 		folder("root.tree", x.root).
 		folder("initrd.tree", x.initrd).
 		folder("initrd.database.tree", x.contents.Directory("initrd")).
@@ -33,6 +35,7 @@ func (m *Image) bill(name string, x *parts) (*step, []string) {
 		folder("device", x.programs)
 	args := []string{programs + "attest", "sbom", "--plan", planPath,
 		"--lock", "/in/source/debian.lock.json", "--sources", "/in/source/debian.sources.json", "--go-sum", "/in/source/go.sum",
+		"--source", "/in/source",
 		"--root", "/in/root.tree", "--root-overlay", "/in/source/modules/image/tree/root", "--root-programs", "/in/device/root",
 		"--initrd", "/in/initrd.tree", "--initrd-database", "/in/initrd.database.tree",
 		"--initrd-overlay", "/in/source/modules/image/tree/initrd", "--initrd-programs", "/in/device/initrd",
