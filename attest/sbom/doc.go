@@ -28,6 +28,12 @@
 // whoever builds them, and the document is the same for all who do; the repository
 // declares no licence.
 //
+// A source package has the identity that package sourceid found, a program that of the
+// tree of files that it was compiled from: references of the type swh. Of a Go module the
+// sum in go.sum identifies the files, and a pseudo-version names the beginning of its
+// commit, to which the checksum database binds the sum; a version that is a tag names no
+// commit, and none is said.
+//
 // There are two documents. The image holds one, without itself; of the parts
 // beside the root it tells what they are made of, but lists no file: so a change of
 // the initrd does not change the root. The release's lists every file of every

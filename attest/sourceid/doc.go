@@ -1,6 +1,7 @@
 // Package sourceid finds out which source a Debian source package really is:
 // the Software Heritage identifier of its upstream tree, and the upstream
-// commit where the package itself proves one.
+// commit where the package itself proves one. Of a Go program it identifies the
+// tree of files that it was compiled from ([ReadProgram]).
 //
 // An identity has a level:
 //

@@ -34,7 +34,8 @@ var ErrProgram = errors.New("not the source of the program")
 type Program struct {
 	// Files are the files' paths below the module's folder, sorted.
 	Files []string
-	// Tree is the tree of these files and no others.
+	// Tree is the tree of these files and no others, none of them executable: no compiler
+	// looks at that, and a copy of a checkout may have lost it.
 	Tree Tree
 }
 
@@ -212,9 +213,6 @@ func readNode(name string) (*node, error) {
 	}
 	defer f.Close()
 	n := &node{mode: "100644"}
-	if st.Mode()&0o100 != 0 {
-		n.mode = "100755"
-	}
 	n.id, err = blob(f, st.Size())
 	return n, err
 }

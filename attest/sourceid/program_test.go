@@ -63,6 +63,12 @@ func TestReadProgram(t *testing.T) {
 	if tree := git(t, dir, "write-tree"); p.Tree.SWHID() != "swh:1:dir:"+tree {
 		t.Errorf("got %s, git has %s", p.Tree.SWHID(), tree)
 	}
+	if err := os.Chmod(filepath.Join(dir, "a/a.go"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := ReadProgram(dir, info); err != nil || again.Tree != p.Tree {
+		t.Errorf("with another mode: %+v, %v", again, err)
+	}
 	info.Settings = append(info.Settings, debug.BuildSetting{Key: "-tags", Value: "x,special"})
 	if tagged, err := ReadProgram(dir, info); err != nil || !slices.Contains(tagged.Files, "a/tagged.go") || tagged.Tree == p.Tree {
 		t.Errorf("with a tag: %+v, %v", tagged, err)
