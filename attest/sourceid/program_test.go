@@ -104,7 +104,10 @@ func TestProgramChanges(t *testing.T) {
 // source of the program.
 func TestProgramRefusals(t *testing.T) {
 	for name, change := range map[string]func(dir string, info *buildinfo.BuildInfo) error{
-		"another module":       func(_ string, info *buildinfo.BuildInfo) error { info.Main.Path = "example.com/n"; return nil },
+		"another module": func(_ string, info *buildinfo.BuildInfo) error {
+			info.Main.Path, info.Path = "example.com/n", "example.com/n/cmd/p"
+			return nil
+		},
 		"a package elsewhere":  func(_ string, info *buildinfo.BuildInfo) error { info.Path = "example.com/n/cmd/p"; return nil },
 		"a package above":      func(_ string, info *buildinfo.BuildInfo) error { info.Path += "/../../.."; return nil },
 		"a package less":       func(dir string, _ *buildinfo.BuildInfo) error { return os.RemoveAll(filepath.Join(dir, "a/b")) },
