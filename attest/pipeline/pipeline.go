@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/mastercard/mangos/attest/provenance"
@@ -54,12 +55,17 @@ type Step struct {
 //
 // With In and As, a material below the folder In is the product that has the
 // same path below the folder As.
+//
+// Carries says of which parts of the image the material has the files, on their
+// way into it: PART, or PART:/PATH for one file. See [Pipeline.Way].
 type Material struct {
 	Pattern  string `json:"pattern"`
 	From     string `json:"from"`
 	Required bool   `json:"required,omitempty"`
 	In       string `json:"in,omitempty"`
 	As       string `json:"as,omitempty"`
+
+	Carries []string `json:"carries,omitempty"`
 }
 
 // Product allows a step to make files; as in [Material].
@@ -142,6 +148,9 @@ func (s *Step) check(earlier map[string]bool) error {
 		}
 		if (m.In == "") != (m.As == "") || m.From == s.Name && m.In == "" {
 			return fmt.Errorf("%q: in and as belong together, and to a step's own products", m.Pattern)
+		}
+		if slices.Contains(m.Carries, "") {
+			return fmt.Errorf("%q carries files of a part without a name", m.Pattern)
 		}
 	}
 	for _, p := range s.Products {

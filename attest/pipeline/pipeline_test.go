@@ -68,6 +68,7 @@ func TestRefusals(t *testing.T) {
 		`{"steps": [{"name": "a", "what": "", "products": [{"pattern": "a"}]}], "more": 1}`,
 		`{"steps": [{"name": "a", "what": "", "runs": "x  y", "products": [{"pattern": "a"}]}]}`,
 		`{"steps": [{"name": "a", "what": "", "runs": "x --", "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "materials": [{"pattern": "x", "from": "organisation", "carries": [""]}], "products": [{"pattern": "a"}]}]}`,
 	} {
 		if _, err := Parse([]byte(text)); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", text, err)
