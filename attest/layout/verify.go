@@ -51,22 +51,17 @@ type Result struct {
 // rules of the package documentation. Files that are neither are not looked at;
 // a link that the layout has no use for is not in the result's Files.
 func Verify(files map[string][]byte, trust Trust) (*Result, error) {
-	data, ok := files[FileName]
-	if !ok {
-		return nil, fmt.Errorf("verify layout: there is no %s", FileName)
-	}
-	l, err := load(data, trust)
+	r, err := Open(files, trust)
 	if err != nil {
-		return nil, fmt.Errorf("verify layout: %w", err)
+		return nil, err
 	}
-	r := &Result{Layout: *l, Links: map[string]in_toto.Link{}, Votes: map[string][]string{}, Files: []string{FileName}}
 	blocks := map[string]in_toto.Metadata{}
 	var steps []any
-	for i := range l.Steps {
-		s := &l.Steps[i]
-		link, err := r.step(files, s)
+	for i := range r.Layout.Steps {
+		s := &r.Layout.Steps[i]
+		link, err := r.Step(files, s.Name)
 		if err != nil {
-			return nil, fmt.Errorf("verify layout: step %s: %w", s.Name, err)
+			return nil, fmt.Errorf("verify layout: %w", err)
 		}
 		blocks[s.Name] = &in_toto.Metablock{Signed: *link}
 		steps = append(steps, *s)
@@ -75,6 +70,33 @@ func Verify(files map[string][]byte, trust Trust) (*Result, error) {
 		return nil, fmt.Errorf("verify layout: %w: %w", ErrArtifacts, err)
 	}
 	return r, nil
+}
+
+// Open is [Verify] without the links: its result holds that of no step.
+func Open(files map[string][]byte, trust Trust) (*Result, error) {
+	data, ok := files[FileName]
+	if !ok {
+		return nil, fmt.Errorf("verify layout: there is no %s", FileName)
+	}
+	l, err := load(data, trust)
+	if err != nil {
+		return nil, fmt.Errorf("verify layout: %w", err)
+	}
+	return &Result{Layout: *l, Links: map[string]in_toto.Link{}, Votes: map[string][]string{}, Files: []string{FileName}}, nil
+}
+
+// Step verifies the links of one step and adds to the result what they agree on. It is
+// held against no other step, and against no rule: [Verify] does that.
+func (r *Result) Step(files map[string][]byte, name string) (*in_toto.Link, error) {
+	i := slices.IndexFunc(r.Layout.Steps, func(s in_toto.Step) bool { return s.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("step %s: the layout does not have it", name)
+	}
+	link, err := r.step(files, &r.Layout.Steps[i])
+	if err != nil {
+		return nil, fmt.Errorf("step %s: %w", name, err)
+	}
+	return link, nil
 }
 
 // load reads the layout and checks signatures, rules and expiry.
