@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"crypto"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/attest/evidence"
+	"github.com/mastercard/mangos/attest/policy"
 )
 
 // TestRelease traces what a whole release is made of, in the folder that
@@ -20,54 +20,82 @@ func TestRelease(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	key, err := keys.LoadPublic(keys.Attest, filepath.Join(os.Getenv("MANGOS_KEYS"), "attest.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for asked, whole := range map[string]func(*Result) bool{
-		"/usr/bin/bash": func(r *Result) bool {
-			return r.Component == "root" && r.Package != nil && r.Package.Name == "bash" && r.Source != nil && r.Source.Name == "bash" &&
-				len(r.Source.Files) > 1 && locked(r) && by(r, "packages-root", "erofs", "sbom")
-		},
-		"kernel": func(r *Result) bool {
-			return r.Source != nil && r.Source.Name == "linux" && len(r.Source.Files) > 1 && locked(r) && by(r, "kernel", "kernel-packed")
-		},
-		"initrd:/usr/lib/mangos/gate": func(r *Result) bool {
-			return r.Program != nil && r.Program.Name == "gate" && len(r.Program.Modules) > 1 && by(r, "programs")
-		},
+	text, err := policy.Write(os.Getenv("MANGOS_KEYS"), "../../mangos.toml")
+	must(t, err)
+	trusted, err := policy.Parse(text)
+	must(t, err)
+	o := Options{Policy: trusted, At: time.Now()}
+	dir = small(t, dir)
+	for asked, row := range map[string]struct {
+		steps string
+		whole func(*Result) bool
+	}{
+		"/usr/bin/bash": {"packages-root tree-root erofs verity disk", func(r *Result) bool {
+			return r.Component == "root" && r.Package != nil && r.Package.Name == "bash" && r.Source != nil && r.Source.Name == "bash" && len(r.Source.Files) > 1 && locked(r)
+		}},
+		"kernel": {"packages-source-linux kernel kernel-packed certificate uki sign disk", func(r *Result) bool {
+			return r.Source != nil && r.Source.Name == "linux" && len(r.Source.Files) > 1 && locked(r)
+		}},
+		"initrd:/usr/lib/mangos/gate": {"programs initrd uki sign disk", func(r *Result) bool {
+			return r.Program != nil && r.Program.Name == "gate" && len(r.Program.Modules) > 1
+		}},
 		// Made by a maintainer script, of no package.
-		"/etc/ld.so.cache": func(r *Result) bool {
-			return r.Package == nil && r.Origin != "" && by(r, "tree-root", "erofs")
-		},
+		"/etc/ld.so.cache": {"tree-root erofs verity disk", func(r *Result) bool { return r.Package == nil && r.Origin != "" }},
 	} {
 		began := time.Now()
-		release, err := Open(dir, Options{Keys: []crypto.PublicKey{key}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		result, err := release.Trace(asked)
+		result, err := open(t, dir, o).Trace(asked)
 		if err != nil {
 			t.Errorf("%s: %v", asked, err)
 			continue
 		}
 		t.Logf("%s: %d ms\n%s", asked, time.Since(began).Milliseconds(), result.Text())
-		if !whole(result) {
-			t.Errorf("%s: the way to its source is not whole:\n%s", asked, result.Text())
+		if !row.whole(result) || steps(result) != row.steps || result.Untrusted() {
+			t.Errorf("%s: the way to its source is not whole, or not trusted:\n%s", asked, result.Text())
 		}
-		if n := strings.Count(result.Text(), "\n"); n > lines {
-			t.Errorf("%s: %d lines do not fit on one screen", asked, n)
+		onScreen(t, asked, result.Text())
+		for step := range strings.FieldsSeq(row.steps) {
+			withheld(t, dir, evidence.StatementName("*", step), func() {
+				result, err := open(t, dir, o).Trace(asked)
+				if err != nil || !result.Untrusted() || !slices.ContainsFunc(result.Faults, func(f string) bool { return strings.HasPrefix(f, "step "+step+": ") }) {
+					t.Errorf("%s: without the statement of step %s it is trusted: %v", asked, step, err)
+				}
+			})
 		}
+	}
+}
+
+// small copies what tracing reads of a release: its files but the images.
+func small(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext == ".json" || ext == ".link" || ext == ".layout" || e.Name() == "SHA256SUMS" {
+			content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			must(t, err)
+			write(t, to, e.Name(), string(content))
+		}
+	}
+	return to
+}
+
+// withheld does something while the files that a pattern matches are not there.
+func withheld(t *testing.T, dir, pattern string, do func()) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, pattern))
+	must(t, err)
+	away := t.TempDir()
+	for _, name := range names {
+		must(t, os.Rename(name, filepath.Join(away, filepath.Base(name))))
+	}
+	do()
+	for _, name := range names {
+		must(t, os.Rename(filepath.Join(away, filepath.Base(name)), name))
 	}
 }
 
 // locked tells whether a result leads to the distribution's signature.
 func locked(r *Result) bool {
-	return r.Locked != nil && len(r.Locked.SHA256) == 64 && r.Locked.Lock != "" && r.Locked.Release != "" && r.Locked.Signed != ""
-}
-
-// by tells whether signed statements of these steps had a part in it.
-func by(r *Result, steps ...string) bool {
-	return !slices.ContainsFunc(steps, func(step string) bool {
-		return !slices.ContainsFunc(r.Built, func(b Built) bool { return b.Step == step && b.Signed != "" })
-	})
+	return r.Locked != nil && len(r.Locked.SHA256) == 64 && r.Locked.Lock != "" && r.Locked.Release != "" && r.Locked.Signed != "" && r.Locked.Trust == InPolicy
 }

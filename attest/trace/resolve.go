@@ -48,6 +48,7 @@ func (r *Release) Trace(asked string) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trace %s: %w", asked, err)
 	}
+	r.distribution(result)
 	return result, r.built(result)
 }
 

@@ -1,7 +1,5 @@
 package trace
 
-import "slices"
-
 // Result is what is known of one thing that was asked for. What does not apply is
 // left out.
 type Result struct {
@@ -18,13 +16,16 @@ type Result struct {
 	// Origin says who made the file where no package brought it as it is.
 	Origin string `json:"origin,omitempty"`
 	// Elsewhere are other places with the same path or the same content.
-	Elsewhere []string  `json:"elsewhere,omitempty"`
-	Package   *Package  `json:"package,omitempty"`
-	Program   *Program  `json:"program,omitempty"`
-	Source    *Source   `json:"source,omitempty"`
-	Locked    *Locked   `json:"locked,omitempty"`
-	Built     []Built   `json:"built"`
-	Document  *Document `json:"document,omitempty"`
+	Elsewhere []string `json:"elsewhere,omitempty"`
+	Package   *Package `json:"package,omitempty"`
+	Program   *Program `json:"program,omitempty"`
+	Source    *Source  `json:"source,omitempty"`
+	Locked    *Locked  `json:"locked,omitempty"`
+	// Built are the steps on the way into the image, in the order in which they run.
+	Built []Built `json:"built"`
+	// Faults say what is wrong with the evidence.
+	Faults   []string  `json:"faults,omitempty"`
+	Document *Document `json:"document,omitempty"`
 	// Released is the file of the release that was asked for. Its digest was computed
 	// from its content.
 	Released *Document `json:"released,omitempty"`
@@ -106,15 +107,18 @@ type Locked struct {
 	Date    string `json:"date"`
 	Release string `json:"release"`
 	Signed  string `json:"signed"`
+	// Trust says what the policy says of these keys.
+	Trust Trust `json:"trust"`
 }
 
-// Built is a step that had a part in it, by its statement.
+// Built is a step that had a part in it, by one of its statements.
 type Built struct {
 	Step string `json:"step"`
 	// Product is what it made of what was asked for.
 	Product string `json:"product,omitempty"`
 	Builder string `json:"builder,omitempty"`
-	Bundle  string `json:"bundle"`
+	// Bundle is the statement's file; empty if there is no statement.
+	Bundle string `json:"bundle"`
 	// Signed is the key that signed the statement; empty if none was checked, or
 	// none of the policy's keys did.
 	Signed string `json:"signed,omitempty"`
@@ -124,7 +128,7 @@ type Built struct {
 	Organisation string `json:"organisation,omitempty"`
 }
 
-// Trust is what a policy says of the key that signed a statement.
+// Trust is what a policy says of the key that signed a statement, or a Release.
 type Trust string
 
 // All that can be said.
@@ -134,9 +138,9 @@ const (
 	NotInPolicy Trust = "not in the policy"
 )
 
-// Untrusted reports whether keys or a policy were given, and no trusted statement has
-// the bill of materials as a product, or none has the file of the release that was asked
-// for, or the policy does not have the key of one of the statements.
+// Untrusted reports whether keys or a policy were given, and what the result says is not
+// vouched for as they want it: the bill of materials, the file of the release that was
+// asked for, one of the steps, or the distribution's Release.
 func (r *Result) Untrusted() bool {
-	return r.Document.unvouched() || r.Released.unvouched() || slices.ContainsFunc(r.Built, func(b Built) bool { return b.Trust == NotInPolicy })
+	return r.Document.unvouched() || r.Released.unvouched() || r.Document.Checked && len(r.Faults) > 0
 }

@@ -21,6 +21,7 @@ func (r *Result) Text() string {
 	t.row("", r.Asked)
 	t.document(r.Document)
 	t.document(r.Released)
+	t.faults(r.Faults)
 	for _, l := range r.Links {
 		by := ""
 		if l.Owner != "" {
@@ -53,6 +54,20 @@ func (t *text) document(d *Document) {
 	}
 	if d != nil && !d.Listed {
 		t.row("beware", "SHA256SUMS does not list this "+d.Name)
+	}
+}
+
+// maxFaults is how many faults are shown one by one.
+const maxFaults = 8
+
+// faults says what is wrong with the evidence.
+func (t *text) faults(faults []string) {
+	for i, f := range faults {
+		if i == maxFaults-1 && len(faults) > maxFaults {
+			t.row("beware", fmt.Sprintf("%d more faults", len(faults)-i))
+			break
+		}
+		t.wrapped("beware", f, 3)
 	}
 }
 
@@ -189,37 +204,66 @@ func (t *text) locked(l *Locked) {
 	}
 	t.row("Release", l.Suite+" of "+l.Date+", sha256 "+short(l.Release))
 	for key := range strings.SplitSeq(l.Signed, ", ") {
-		t.row(" ", "signed by "+key)
+		t.row(" ", "signed by "+key+l.checked())
 	}
+}
+
+// checked tells of the Release's signatures what the policy says, if there is one.
+func (l *Locked) checked() string {
+	switch l.Trust {
+	case InPolicy:
+		return ", checked"
+	case NotInPolicy:
+		return ", not trusted"
+	}
+	return ", " + string(NotChecked)
 }
 
 // built says who built it, or that nobody says so.
 func (t *text) built(r *Result) {
-	if len(r.Built) == 0 {
-		t.row("built", "no statement in the release tells of it: by whom is not known")
-	}
 	type maker struct{ builder, whose string }
 	steps := map[maker][]string{}
 	var order []maker
 	for _, b := range r.Built {
+		if b.Bundle == "" {
+			continue // a fault, and said
+		}
 		m := maker{b.Builder, b.whose()}
 		if steps[m] == nil {
 			order = append(order, m)
 		}
 		steps[m] = append(steps[m], b.Step)
 	}
+	if len(order) == 0 {
+		t.row("built", "no statement in the release tells of it: by whom is not known")
+	}
 	for _, m := range order {
-		t.row("built", strings.Join(steps[m], ", "))
+		label := "built"
+		for list := steps[m]; len(list) > 0; label = " " {
+			n := fitting(list)
+			t.row(label, strings.Join(list[:n], ", "))
+			list = list[n:]
+		}
 		t.row(" ", "by "+m.builder)
 		t.row("signed", m.whose)
 	}
+}
+
+// fitting is how many of the steps fit in a row; at least one.
+func fitting(steps []string) int {
+	for n := len(steps); n > 1; n-- {
+		if utf8.RuneCountInString(strings.Join(steps[:n], ", ")) <= columns-labelWidth {
+			return n
+		}
+	}
+	return 1
 }
 
 // whose tells who signed a statement, and what the policy says of the key.
 func (b *Built) whose() string {
 	switch {
 	case b.Signed == "" && b.Trust == NotChecked:
-		return "signature not checked; --policy FILE tells whose it is"
+		return "signatures not checked; --policy FILE tells whose they are"
 	case b.Signed == "":
 		return "by no key of the policy: " + string(b.Trust)
 	}

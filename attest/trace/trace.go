@@ -4,9 +4,17 @@
 //
 // All of it stands in the release: in the bill of materials, in the statements
 // of the steps, in SHA256SUMS. Tracing reads them and believes them; whether
-// they can be believed is what verifying finds out. A statement's signature is
-// checked here only if a key is given, or a policy, which also tells whose key it is;
-// then a trusted statement must have the bill of materials itself as a product.
+// they can be believed is what verifying finds out.
+//
+// Who built it are the steps on the way of the thing into the image, as package pipeline
+// knows it: from the step that fetched its package, or made it, to the disk image, over no
+// other branch. What a step used must be what the step before it made.
+//
+// With a policy each of these steps must have its statement and its link, as verifying
+// wants them, a trusted statement must have the bill of materials itself as a product, and
+// the distribution's Release must be signed by the archive's keys. A key alone is one that
+// must have signed the statements. With neither no signature is checked, and the result
+// says so. That the Release's indexes list a package is for verifying: they are large.
 //
 // Of a file of the release, which is at hand, the digest is computed, and must be that in
 // SHA256SUMS; with a key or a policy a trusted statement must have it as a product. A file
@@ -23,11 +31,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
+	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/attest/verify"
 	"github.com/mastercard/mangos/modules/debian/lock"
 	manifest "github.com/mastercard/mangos/runtime/release"
 )
@@ -51,9 +62,11 @@ type Options struct {
 	// Keys are the attest keys of the organisation. A statement that none of them
 	// signed is an error; without any, that is not asked.
 	Keys []crypto.PublicKey
-	// Policy says whose the keys are; nil: that is not checked. A statement that
-	// none of its keys signed is no error: its result says so.
+	// Policy says whose the keys are, and who signs for the distribution; nil: that is not
+	// checked. What is not as the policy wants it is no error: the result says so.
 	Policy *policy.Policy
+	// At is when the layout must be in force, if a policy is given.
+	At time.Time
 }
 
 // Release is an opened release.
@@ -67,6 +80,11 @@ type Release struct {
 	policy   *policy.Policy
 	sums     map[string]string       // digest by name, of SHA256SUMS
 	files    map[string][]*spdx.File // by path, what was looked for already
+
+	pipeline   *pipeline.Pipeline
+	statements map[string][]string // files, by step
+	evidence   *verify.Evidence    // nil: no policy
+	steps      map[string]*step    // what was read already
 }
 
 // Document is a file of the release that a result rests on, or tells of.
@@ -98,7 +116,18 @@ func Open(dir string, o Options) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Release{dir: dir, keys: o.Keys, policy: o.Policy, sums: readSums(filepath.Join(dir, "SHA256SUMS")), files: map[string][]*spdx.File{}}
+	r := &Release{
+		dir: dir, keys: o.Keys, policy: o.Policy, sums: readSums(filepath.Join(dir, "SHA256SUMS")), files: map[string][]*spdx.File{},
+		pipeline: pipeline.Standard(), steps: map[string]*step{},
+	}
+	if r.statements, err = listStatements(dir); err != nil {
+		return nil, err
+	}
+	if o.Policy != nil {
+		if r.evidence, err = verify.OpenEvidence(dir, o.Policy, o.At); err != nil {
+			return nil, err
+		}
+	}
 	if r.index, err = sbom.Open(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", names[0], err)
 	}

@@ -3,8 +3,6 @@ package trace
 import (
 	"crypto"
 	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -16,99 +14,20 @@ import (
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/dsse"
-	"github.com/mastercard/mangos/attest/policy"
-	"github.com/mastercard/mangos/attest/provenance"
-	"github.com/mastercard/mangos/attest/record"
 	"github.com/mastercard/mangos/attest/sbom"
-	"github.com/mastercard/mangos/attest/statement"
-	"github.com/mastercard/mangos/modules/debian/lock"
 )
 
-const document = "mangos_0.1.spdx.json"
-
-// digest is a SHA-256 that stands for a name, as in the sample of package sbom.
-func digest(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return hex.EncodeToString(sum[:])
-}
-
-func write(t testing.TB, dir, name, content string) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// release lays out a release with the sample of package sbom and statements of
-// some steps. It returns the folder and the key that signed.
+// release lays out a release. It returns the folder and the key that signed.
 func release(t testing.TB) (string, crypto.PublicKey) {
 	t.Helper()
-	dir := t.TempDir()
-	text, err := os.ReadFile(filepath.Join("..", "sbom", "testdata", "small.spdx.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, dir, document, string(text))
-	write(t, dir, "mangos_0.1.raw.zst", "disk")
-	write(t, dir, "SHA256SUMS", digest(string(text))+" *"+document+"\n"+digest("disk")+" *mangos_0.1.raw.zst\n")
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for step, products := range map[string]map[string]string{
-		"packages-root": {"locked/debian/pool/bash.deb": digest("bash.deb")},
-		"tree-root":     {"root.tree": digest("root.tree")},
-		"erofs":         {"root.erofs": digest("root.erofs")},
-		"programs":      {"program/gate": digest("usr/lib/mangos/gate")},
-		"disk":          {"mangos_0.1.raw.zst": digest("disk")},
-		"sbom":          {document: digest(string(text))},
-	} {
-		r := record.Record{Format: record.Format, Step: step, Materials: []record.Item{{Name: "unused", SHA256: digest("bash.dsc"), Size: 1}}}
-		for name, sum := range products {
-			r.Products = append(r.Products, record.Item{Name: name, SHA256: sum, Size: 1})
-		}
-		s, err := r.Statement(provenance.Builder{ID: "https://builder.example.com/"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		payload, err := s.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := dsse.Sign(statement.PayloadType, payload, private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := bundle.Encode(e, public)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, dir, "mangos_0.1."+step+bundle.Suffix, string(data))
-	}
-	return dir, public
-}
-
-func open(t testing.TB, dir string, o Options) *Release {
-	t.Helper()
-	r, err := Open(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// steps are the steps that a result names.
-func steps(r *Result) string {
-	var list []string
-	for _, b := range r.Built {
-		list = append(list, b.Step)
-	}
-	return strings.Join(list, " ")
+	w := newWorld(t)
+	return w.dir, w.key.Public()
 }
 
 func TestTrace(t *testing.T) {
-	dir, key := release(t)
-	r := open(t, dir, Options{Keys: []crypto.PublicKey{key}})
+	w := newWorld(t)
+	r := open(t, w.dir, Options{Keys: []crypto.PublicKey{w.key.Public()}})
+	release, signer := w.lock.Suites[0].Release, w.archive.Fingerprint()
 	commit := strings.Repeat("ab", 20)
 	for asked, check := range map[string]func(*Result) bool{
 		"/usr/bin/bash": func(x *Result) bool {
@@ -116,8 +35,8 @@ func TestTrace(t *testing.T) {
 				x.Package.Version == "5.2-2+b1" && strings.HasPrefix(x.Package.Licence, "GPL-3.0-or-later AND LicenseRef-own-") &&
 				x.Source.Name == "bash" && len(x.Source.Files) == 2 && x.Source.Level == "commit" && x.Source.Commit == commit && x.Source.Proof == "git archive" &&
 				x.Source.SWHID == "swh:1:dir:"+commit && x.Source.Tree == "bash.orig.tar.xz" &&
-				x.Locked.Name == "bash.deb" && x.Locked.SHA256 == digest("bash.deb") && x.Locked.Release == digest("Release") && x.Locked.Signed == "F1, F2" &&
-				steps(x) == "erofs packages-root sbom" && x.Built[1].Product == "locked/debian/pool/bash.deb" && x.Built[0].Signed != "" && x.Document.Listed &&
+				x.Locked.Name == "bash.deb" && x.Locked.SHA256 == digest("bash.deb") && x.Locked.Release == release && x.Locked.Signed == signer &&
+				x.Locked.Trust == NotChecked && x.Built[0].Signed != "" && x.Document.Listed &&
 				x.Document.Checked && x.Document.Statement == "mangos_0.1.sbom"+bundle.Suffix
 		},
 		"root:/usr/bin/../bin//bash": func(x *Result) bool { return x.Path == "/usr/bin/bash" },
@@ -125,13 +44,13 @@ func TestTrace(t *testing.T) {
 			return x.Path == "/usr/bin/bash" && len(x.Links) == 1 && x.Links[0].Path == "/usr/bin/sh" && x.Links[0].Target == "bash"
 		},
 		"/etc/motd": func(x *Result) bool {
-			return strings.Contains(x.Origin, "step tree-root") && x.Package == nil && steps(x) == "erofs sbom tree-root"
+			return strings.Contains(x.Origin, "step tree-root") && x.Package == nil
 		},
 		"/usr/share/ü": func(x *Result) bool {
 			return x.Package.Name == "libstdc++6" && x.Source.Level == "tree" && strings.Contains(x.Origin, "step erofs")
 		},
 		"/usr/lib/mangos/gate": func(x *Result) bool {
-			return x.Program.Name == "gate" && len(x.Program.Modules) == 3 && x.Package == nil && steps(x) == "erofs programs sbom"
+			return x.Program.Name == "gate" && len(x.Program.Modules) == 3 && x.Package == nil
 		},
 		"kernel": func(x *Result) bool {
 			return x.Source.Name == "linux" && x.Source.Level == "version" && x.Source.Commit == ""
@@ -139,13 +58,13 @@ func TestTrace(t *testing.T) {
 		digest("usr/bin/bash"):     func(x *Result) bool { return x.Path == "/usr/bin/bash" },
 		digest("bash.deb"):         func(x *Result) bool { return x.Package.Name == "bash" && x.Component == "" },
 		digest("bash.orig.tar.xz"): func(x *Result) bool { return x.Source.Name == "bash" && x.Path == "bash.orig.tar.xz" },
-		digest("bash.dsc"):         func(x *Result) bool { return x.Source.Name == "bash" && steps(x) == "sbom" }, // a material only
-		digest("Release"):          func(x *Result) bool { return x.Locked.Suite == "trixie" && x.Locked.Signed == "F1, F2" },
-		digest("root.erofs"):       func(x *Result) bool { return x.Component == "root" && steps(x) == "erofs sbom" },
+		digest("bash.dsc"):         func(x *Result) bool { return x.Source.Name == "bash" && len(x.Built) == 0 },
+		release:                    func(x *Result) bool { return x.Locked.Suite == "trixie" && x.Locked.Signed == signer },
+		digest("root.erofs"):       func(x *Result) bool { return x.Component == "root" && len(x.Built) == 8 },
 		"mangos_0.1.raw.zst": func(x *Result) bool {
-			return steps(x) == "disk sbom" && x.SHA256 == digest("disk") && x.Released.Statement == "mangos_0.1.disk"+bundle.Suffix
+			return x.SHA256 == digest("disk") && x.Released.Statement == "mangos_0.1.disk"+bundle.Suffix
 		},
-		digest("disk"): func(x *Result) bool { return x.Path == "mangos_0.1.raw.zst" && steps(x) == "disk sbom" },
+		digest("disk"): func(x *Result) bool { return x.Path == "mangos_0.1.raw.zst" && steps(x) == "disk" },
 	} {
 		x, err := r.Trace(asked)
 		if err != nil {
@@ -161,7 +80,7 @@ func TestTrace(t *testing.T) {
 		}
 	}
 	for _, asked := range []string{
-		"/nope", "/usr/bin/bash/x", "/usr/bin", "initrd:/usr/bin/bash", "usr/bin/bash", "microcode", "", digest("nothing"),
+		"/nope", "/usr/bin/bash/x", "/usr/bin", "initrd:/usr/bin/bash", "usr/bin/bash", "firmware", "", digest("nothing"),
 		strings.ToUpper(digest("usr/bin/bash")), "mangos_0.1.efi",
 	} {
 		if x, err := r.Trace(asked); !errors.Is(err, ErrUnknown) {
@@ -194,12 +113,12 @@ func TestScreen(t *testing.T) {
 		Package: &Package{Name: "p", Version: "1", PURL: "pkg:deb/p", Licence: long},
 		Source: &Source{Name: "p", Version: "1", Commit: "c", Proof: "proof", DebianCommit: "d", SWHID: "swh:1:dir:x", Tree: "p.tar", Declared: []string{"one", "two"},
 			Files: []SourceFile{{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}, {"e", "5"}}},
-		Locked: &Locked{Name: "p.deb", SHA256: digest("deb"), Suite: "s", Signed: "F1, F2"},
-		Built:  []Built{{Step: "erofs", Builder: "https://builder.example.com/"}},
+		Locked: &Locked{Name: "p.deb", SHA256: digest("deb"), Suite: "s", Signed: "F1, F2", Trust: InPolicy},
+		Built:  []Built{{Step: "erofs", Builder: builder, Bundle: "erofs.sigstore.json"}},
 	}
 	text := r.Text()
 	onScreen(t, "much", text)
-	for _, want := range []string{"signed by F1", "signed by F2", "by https://builder.example.com/", "see --json", "upstream commit c proven", "Debian's (dgit) commit d", digest("deb")} {
+	for _, want := range []string{"signed by F1, checked", "signed by F2, checked", "by https://builder.example.com/", "see --json", "upstream commit c proven", "Debian's (dgit) commit d", digest("deb")} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not on the screen:\n%s", want, text)
 		}
@@ -208,23 +127,8 @@ func TestScreen(t *testing.T) {
 
 // TestLock: what the bill of materials says of a package is held against the lock.
 func TestLock(t *testing.T) {
-	dir, _ := release(t)
-	l := &lock.Lock{
-		Format: lock.Format, Distribution: "debian", Architecture: "amd64", SourceDateEpoch: 1,
-		Archives: []lock.Archive{{Name: "debian", Home: "http://home.invalid/debian/1/"}},
-		Suites: []lock.Suite{{Name: "trixie", Archive: "debian", Date: "2026-01-02T03:04:05Z", Release: digest("Release"),
-			Signers: []string{"F1", "F2"}, Indexes: []lock.Index{}}},
-		Packages: []lock.Package{{Name: "bash", Version: "5.2-2+b1", Architecture: "amd64", Suite: "trixie", Path: "pool/bash.deb",
-			Size: 1, SHA256: digest("bash.deb"), Source: "bash", SourceVersion: "5.2-2"}},
-		Sources: []lock.Source{{Name: "bash", Version: "5.2-2", Suite: "trixie", Files: []lock.File{}}},
-	}
-	free, err := open(t, dir, Options{}).Trace("/usr/bin/bash")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range free.Source.Files {
-		l.Sources[0].Files = append(l.Sources[0].Files, lock.File{Path: "pool/" + f.Name, Size: 1, SHA256: f.SHA256})
-	}
+	w := newWorld(t)
+	dir, l := w.dir, w.lock
 	trace := func() (*Result, error) {
 		text, err := l.Encode()
 		if err != nil {
@@ -241,7 +145,7 @@ func TestLock(t *testing.T) {
 		"another digest":  func() { l.Packages[0].SHA256 = digest("x") },
 		"another version": func() { l.Packages[0].Version = "6" },
 		"another Release": func() { l.Suites[0].Release = digest("x") },
-		"other signers":   func() { l.Suites[0].Signers = []string{"F1"} },
+		"other signers":   func() { l.Suites[0].Signers = []string{"F1", "F2"} },
 		"no such package": func() { l.Packages[0].Name = "dash" },
 		"another source":  func() { l.Sources[0].Files[0].SHA256 = digest("x") },
 		"a file less":     func() { l.Sources[0].Files = l.Sources[0].Files[:1] },
@@ -265,7 +169,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("a statement by another key: %v", err)
 	}
 	x, err := open(t, dir, Options{}).Trace("/etc/motd")
-	if err != nil || x.Built[0].Signed != "" || !strings.Contains(x.Text(), "signature not checked") {
+	if err != nil || x.Built[0].Signed != "" || !strings.Contains(x.Text(), "signatures not checked") {
 		t.Errorf("no key: %+v, %v", x, err)
 	}
 	if err := os.Remove(filepath.Join(dir, "SHA256SUMS")); err != nil {
@@ -285,13 +189,19 @@ func TestKeys(t *testing.T) {
 
 // TestPolicy: whose a key is, the policy says, and says it of keys that signed alone.
 func TestPolicy(t *testing.T) {
-	dir, key := release(t)
+	w := newWorld(t)
+	key := w.key.Public()
 	other, _, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
+	must(t, err)
+	trust := func(organisations []string, keys ...crypto.PublicKey) Options {
+		o, p := w.checked(), *w.policy
+		p.Statements.Keys, p.Statements.Organisations = keys, organisations
+		o.Policy = &p
+		return o
 	}
-	trust := func(organisations []string, keys ...crypto.PublicKey) *policy.Policy {
-		return &policy.Policy{Statements: policy.Statements{Threshold: 1, Keys: keys, Organisations: organisations}}
+	and := func(o Options, key crypto.PublicKey) Options {
+		o.Keys = []crypto.PublicKey{key}
+		return o
 	}
 	for name, row := range map[string]struct {
 		o            Options
@@ -300,17 +210,15 @@ func TestPolicy(t *testing.T) {
 		signed       bool
 		says         string
 	}{
-		"neither":              {Options{}, NotChecked, "", false, "signature not checked; --policy FILE tells whose it is"},
-		"a key":                {Options{Keys: []crypto.PublicKey{key}}, NotChecked, "", true, "whose it is was not checked (--policy)"},
-		"a policy":             {Options{Policy: trust([]string{"Other", "Example Bank"}, other, key)}, InPolicy, "Example Bank", true, "signed   by Example Bank (key "},
-		"a policy of no names": {Options{Policy: trust(nil, key)}, InPolicy, "", true, "which the policy trusts and does not name"},
-		"another's policy":     {Options{Policy: trust([]string{"Other"}, other)}, NotInPolicy, "", false, "by no key of the policy: not in the policy"},
-		"both":                 {Options{Keys: []crypto.PublicKey{key}, Policy: trust([]string{"Example Bank"}, key)}, InPolicy, "Example Bank", true, "by Example Bank (key "},
-		"a key, and another's policy": {
-			Options{Keys: []crypto.PublicKey{key}, Policy: trust([]string{"Other"}, other)}, NotInPolicy, "", true, ", not in the policy",
-		},
+		"neither":                     {Options{}, NotChecked, "", false, "signatures not checked; --policy FILE tells whose they are"},
+		"a key":                       {and(Options{}, key), NotChecked, "", true, "whose it is was not checked (--policy)"},
+		"a policy":                    {trust([]string{"Other", "Example Bank"}, other, key), InPolicy, "Example Bank", true, "signed   by Example Bank (key "},
+		"a policy of no names":        {trust(nil, key), InPolicy, "", true, "which the policy trusts and does not name"},
+		"another's policy":            {trust([]string{"Other"}, other), NotInPolicy, "", false, "by no key of the policy: not in the policy"},
+		"both":                        {and(trust([]string{"Example Bank"}, key), key), InPolicy, "Example Bank", true, "by Example Bank (key "},
+		"a key, and another's policy": {and(trust([]string{"Other"}, other), key), NotInPolicy, "", true, ", not in the policy"},
 	} {
-		x, err := open(t, dir, row.o).Trace("/usr/bin/bash")
+		x, err := open(t, w.dir, row.o).Trace("/usr/bin/bash")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -330,10 +238,6 @@ func TestPolicy(t *testing.T) {
 // TestVouched: with keys or a policy a trusted statement must have the bill of materials
 // as a product; that all statements are gone, or that none is of this one, is no way out.
 func TestVouched(t *testing.T) {
-	other, _, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	statements := func(dir string) []string {
 		names, err := filepath.Glob(filepath.Join(dir, "*"+bundle.Suffix))
 		if err != nil || len(names) == 0 {
@@ -370,14 +274,10 @@ func TestVouched(t *testing.T) {
 			write(t, dir, document, edited)
 		}, false},
 	} {
-		dir, key := release(t)
-		row.change(t, dir)
-		for given, o := range map[string]Options{
-			"neither":  {},
-			"a key":    {Keys: []crypto.PublicKey{key}},
-			"a policy": {Policy: &policy.Policy{Statements: policy.Statements{Threshold: 1, Keys: []crypto.PublicKey{other, key}}}},
-		} {
-			x, err := open(t, dir, o).Trace("/etc/motd")
+		w := newWorld(t)
+		row.change(t, w.dir)
+		for given, o := range map[string]Options{"neither": {}, "a key": {Keys: []crypto.PublicKey{w.key.Public()}}, "a policy": w.checked()} {
+			x, err := open(t, w.dir, o).Trace("/etc/motd")
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, given, err)
 				continue
@@ -520,31 +420,6 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// BenchmarkTrace answers in a release with 20,000 files, from opening it on.
-func BenchmarkTrace(b *testing.B) {
-	dir, _ := release(b)
-	text, err := os.ReadFile(filepath.Join(dir, document))
-	if err != nil {
-		b.Fatal(err)
-	}
-	var files, relations strings.Builder
-	for i := range 20_000 {
-		id := fmt.Sprintf("SPDXRef-root-file-x%d", i)
-		fmt.Fprintf(&files, `{"fileName":"./usr/share/doc/some/folder/file-%d","SPDXID":%q,"checksums":[{"algorithm":"SHA1","checksumValue":%q},{"algorithm":"SHA256","checksumValue":%q}],"copyrightText":"NOASSERTION"},`+"\n",
-			i, id, digest(id)[:40], digest(id))
-		fmt.Fprintf(&relations, `{"spdxElementId":"SPDXRef-root-deb-libstdc--6-2cfcf238","relatedSpdxElement":%q,"relationshipType":"CONTAINS"},`+"\n", id)
-	}
-	large := strings.Replace(string(text), "\"files\":[\n", "\"files\":[\n"+files.String(), 1)
-	large = strings.Replace(large, "\"relationships\":[\n", "\"relationships\":[\n"+relations.String(), 1)
-	write(b, dir, document, large)
-	b.SetBytes(int64(len(large)))
-	for b.Loop() {
-		if _, err := open(b, dir, Options{}).Trace("/usr/bin/sh"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func FuzzOpen(f *testing.F) {
 	text, err := os.ReadFile(filepath.Join("..", "sbom", "testdata", "small.spdx.json"))
 	if err != nil {
@@ -565,58 +440,4 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
-}
-
-// TestReleased: a file of the release is read. It must be the one that SHA256SUMS lists,
-// and, with keys or a policy, that a trusted statement has as a product.
-func TestReleased(t *testing.T) {
-	const disk = "mangos_0.1.raw.zst"
-	relist := func(t *testing.T, dir, name, content string) {
-		sums, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept := slices.DeleteFunc(strings.SplitAfter(string(sums), "\n"), func(l string) bool { return strings.HasSuffix(l, " *"+name+"\n") })
-		write(t, dir, name, content)
-		write(t, dir, "SHA256SUMS", strings.Join(kept, "")+digest(content)+" *"+name+"\n")
-	}
-	for name, row := range map[string]struct {
-		change   func(t *testing.T, dir string)
-		asked    string
-		err      error
-		vouched  bool
-		contents string
-	}{
-		"as it was made":            {func(*testing.T, string) {}, disk, nil, true, "disk"},
-		"a byte changed":            {func(t *testing.T, dir string) { write(t, dir, disk, "dish") }, disk, ErrDiffers, false, ""},
-		"a byte changed, by digest": {func(t *testing.T, dir string) { write(t, dir, disk, "dish") }, digest("disk"), ErrDiffers, false, ""},
-		"not there": {func(t *testing.T, dir string) {
-			if err := os.Remove(filepath.Join(dir, disk)); err != nil {
-				t.Fatal(err)
-			}
-		}, disk, os.ErrNotExist, false, ""},
-		"changed, and SHA256SUMS with it": {func(t *testing.T, dir string) { relist(t, dir, disk, "dish") }, disk, nil, false, "dish"},
-		"a file of nobody":                {func(t *testing.T, dir string) { relist(t, dir, "more", "x") }, "more", nil, false, "x"},
-	} {
-		dir, key := release(t)
-		row.change(t, dir)
-		for given, o := range map[string]Options{
-			"neither":  {},
-			"a key":    {Keys: []crypto.PublicKey{key}},
-			"a policy": {Policy: &policy.Policy{Statements: policy.Statements{Threshold: 1, Keys: []crypto.PublicKey{key}}}},
-		} {
-			x, err := open(t, dir, o).Trace(row.asked)
-			if !errors.Is(err, row.err) || (err == nil) != (row.err == nil) {
-				t.Errorf("%s, %s: %v", name, given, err)
-			}
-			if err != nil {
-				continue
-			}
-			want := !row.vouched && given != "neither"
-			says := strings.Contains(x.Text(), "no trusted statement has this "+row.asked) && strings.Contains(x.Tree(), "no trusted statement has this "+row.asked)
-			if x.SHA256 != digest(row.contents) || x.Untrusted() != want || says != want {
-				t.Errorf("%s, %s: untrusted %v\n%s%s", name, given, x.Untrusted(), x.Text(), x.Tree())
-			}
-		}
-	}
 }

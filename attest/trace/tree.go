@@ -14,6 +14,9 @@ func (r *Result) Tree() string {
 			top.add("beware: no trusted statement has this " + d.Name + " as a product")
 		}
 	}
+	for _, f := range r.Faults {
+		top.add("beware: " + f)
+	}
 	for _, l := range r.Links {
 		top.add(l.Path + " -> " + l.Target)
 	}
@@ -34,10 +37,14 @@ func (r *Result) Tree() string {
 	if l := r.Locked; l != nil {
 		release := made.add("locked " + join(l.Name, short(l.SHA256))).add("Release " + join(l.Suite, l.Date, short(l.Release)))
 		for key := range strings.SplitSeq(l.Signed, ", ") {
-			release.add("signed by " + key)
+			release.add("signed by " + key + l.checked())
 		}
 	}
 	for _, b := range r.Built {
+		if b.Bundle == "" {
+			top.add("step " + b.Step + ": no statement")
+			continue
+		}
 		top.add("step " + join(b.Step, b.Product)).add("built by " + b.Builder).add(b.Bundle).add("signed " + b.whose())
 	}
 	var out strings.Builder

@@ -55,12 +55,9 @@ func newVerify() *cobra.Command {
 
 func (o *verifyOptions) run(cmd *cobra.Command) error {
 	now := time.Now()
-	at := now
-	if o.at != "" {
-		var err error
-		if at, err = time.Parse(time.RFC3339, o.at); err != nil {
-			return usageError{fmt.Errorf("--at %q: want a time such as 2030-12-31T00:00:00Z", o.at)}
-		}
+	at, err := moment(o.at, now)
+	if err != nil {
+		return err
 	}
 	p, err := policy.Load(o.policy)
 	if err != nil {
@@ -82,6 +79,18 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	return verdict
+}
+
+// moment is the time that --at names, or now.
+func moment(at string, now time.Time) (time.Time, error) {
+	if at == "" {
+		return now, nil
+	}
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return now, usageError{fmt.Errorf("--at %q: want a time such as 2030-12-31T00:00:00Z", at)}
+	}
+	return t, nil
 }
 
 // summarise writes the Verification Summary Attestation.
