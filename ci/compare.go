@@ -21,9 +21,10 @@ func (m *Mangos) PublishEvidence(
 	// Its private key for attestations, PEM.
 	attestKey *dagger.Secret,
 	// The checkout that it was built from, as git keeps it: what the steps had, and what
-	// wires them. Builds of another one are not comparable.
+	// wires them. Builds are not comparable where a part differs that can change one
+	// (compare/source).
 	// +defaultPath="/"
-	// +ignore=["**", "!README.md", "!go.mod", "!go.sum", "!dagger.json", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
+	// +ignore=["**", "!go.mod", "!go.sum", "!dagger.json", "!mangos.toml", "!debian.lock.json", "!debian.sources.json", "!attest/**", "!ci/**", "!compare/**", "!format/**", "!modules/**", "!runtime/**", "**/dagger.gen.go", "ci/internal", "modules/*/.dagger/internal"]
 	checkout *dagger.Directory,
 	// What compare machine printed on the machine that built: the engine's
 	// containers do not know it.
@@ -34,7 +35,11 @@ func (m *Mangos) PublishEvidence(
 	builder string,
 ) *dagger.Directory {
 	args := []string{"/bin/compare", "publish", "--release", "/release", "--key", "/key", "--organisation", organisation,
-		"--input", "debian.lock.json=/source/debian.lock.json", "--input", "source.tree=/source", "--out", "/out"}
+		"--checkout", "/source", "--out", "/out"}
+	// What the steps had stands in the place of what they may have had.
+	for _, given := range []string{"attest", "compare", "format", "runtime", "modules/debian/keys", "modules/kernel/config", "modules/image/tree"} {
+		checkout = checkout.WithoutDirectory(given)
+	}
 	ctr := dag.Container().
 		WithMountedFile("/bin/compare", m.program("compare")).
 		WithMountedDirectory("/release", release).

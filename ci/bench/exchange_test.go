@@ -187,7 +187,7 @@ func (o *organisation) build(t *testing.T) {
 func (o *organisation) publish(t *testing.T) {
 	t.Helper()
 	o.must(t, "compare", "publish", "--release", o.release(), "--organisation", o.name, "--key", filepath.Join(o.keys, "attest.key"),
-		"--input", "debian.lock.json="+filepath.Join(o.tree, "debian.lock.json"), "--input", "source.tree="+o.tree, "--out", o.private)
+		"--checkout", o.tree, "--out", o.private)
 }
 
 func (o *organisation) publishByPipeline(t *testing.T) {

@@ -245,39 +245,6 @@ func TestExchange(t *testing.T) {
 	})
 }
 
-// TestFolderDigest: what git does not keep does not matter.
-func TestFolderDigest(t *testing.T) {
-	digest := func(change func(dir string)) string {
-		dir := t.TempDir()
-		must(t, os.MkdirAll(filepath.Join(dir, "sub"), 0o755))
-		must(t, os.WriteFile(filepath.Join(dir, "sub/file"), []byte("text"), 0o644))
-		must(t, os.Symlink("file", filepath.Join(dir, "sub/link")))
-		change(dir)
-		d, err := evidence.FolderDigest(context.Background(), dir)
-		must(t, err)
-		return d
-	}
-	base := digest(func(string) {})
-	for name, c := range map[string]struct {
-		change func(dir string)
-		same   bool
-	}{
-		"umask":     {func(dir string) { must(t, os.Chmod(filepath.Join(dir, "sub/file"), 0o664)) }, true},
-		"git":       {func(dir string) { must(t, os.MkdirAll(filepath.Join(dir, ".git"), 0o755)) }, true},
-		"a program": {func(dir string) { must(t, os.Chmod(filepath.Join(dir, "sub/file"), 0o755)) }, false},
-		"a text":    {func(dir string) { must(t, os.WriteFile(filepath.Join(dir, "sub/file"), []byte("Text"), 0o644)) }, false},
-		"a link": {func(dir string) {
-			must(t, os.Remove(filepath.Join(dir, "sub/link")))
-			must(t, os.Symlink("other", filepath.Join(dir, "sub/link")))
-		}, false},
-		"a name": {func(dir string) { must(t, os.Rename(filepath.Join(dir, "sub/file"), filepath.Join(dir, "sub/elif"))) }, false},
-	} {
-		if got := digest(c.change); (got == base) != c.same {
-			t.Errorf("%s: the same: %v, want %v", name, got == base, c.same)
-		}
-	}
-}
-
 func statementOf(t testing.TB, b *evidence.Build) *statement.Statement {
 	t.Helper()
 	s, err := b.Statement()

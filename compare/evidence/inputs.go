@@ -1,42 +1,10 @@
 package evidence
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
-
-	"github.com/mastercard/mangos/attest/tree"
 )
-
-// FolderSuffix ends the names of inputs that are folders.
-const FolderSuffix = ".tree"
-
-// FolderDigest stands for a folder of sources, by what git keeps of one: names,
-// contents, the targets of links, and whether a file may be executed. Owners
-// and other permissions are those of whoever checked it out. Hidden entries at
-// the top (.git) are left out. The SHA-256 is that of a line for each file and
-// link, sorted by path: kind (f, x or l), SHA-256 or quoted target, quoted path.
-func FolderDigest(ctx context.Context, path string) (string, error) {
-	entries, err := tree.Read(ctx, path)
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	for _, e := range entries {
-		switch {
-		case strings.HasPrefix(e.Path, "."):
-		case e.Type == 'f' && e.Mode&0o111 != 0:
-			fmt.Fprintf(h, "x %s %q\n", e.SHA256, e.Path)
-		case e.Type == 'f':
-			fmt.Fprintf(h, "f %s %q\n", e.SHA256, e.Path)
-		case e.Type == 'l':
-			fmt.Fprintf(h, "l %q %q\n", e.Target, e.Path)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
 
 // InputsDigest stands for all that the build was made from: the release's name,
 // the parameters and the inputs. Builds that have it in common can be compared.

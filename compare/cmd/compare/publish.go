@@ -16,29 +16,32 @@ import (
 	"github.com/mastercard/mangos/compare/evidence"
 	"github.com/mastercard/mangos/compare/machine"
 	"github.com/mastercard/mangos/compare/release"
+	"github.com/mastercard/mangos/compare/source"
 	"github.com/mastercard/mangos/compare/steps"
+	"github.com/mastercard/mangos/compare/terminal"
 )
 
 type publishFlags struct {
-	release, unsigned, key, organisation, builder, machine, finished, out string
-	inputs, parameters                                                    []string
+	release, unsigned, checkout, key, organisation, builder, machine, finished, out string
+	inputs, parameters                                                              []string
 }
 
 func publishVerb() *cobra.Command {
 	var f publishFlags
 	c := &cobra.Command{
-		Use:   "publish --release DIR --key FILE --organisation ID --input NAME=PATH… --out DIR",
+		Use:   "publish --release DIR --checkout DIR --key FILE --organisation ID --out DIR",
 		Short: "describe and sign the unsigned set of a release, as evidence for others",
 		Long: "Describes and signs the unsigned set of a release, in the folder\n" +
-			"OUT/RELEASE/ORGANISATION. The inputs are what the release was made from: the\n" +
-			"lock, the definition, the source; a folder stands for its files.",
+			"OUT/RELEASE/ORGANISATION. The inputs are what the release was made from: the parts\n" +
+			"of a checkout that can change a build, each by itself, and what else is named; a\n" +
+			"folder stands for its files.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.options(cmd.Context())
+			warn := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "compare:", terminal.Escape(text)) }
+			o, err := f.options(cmd.Context(), warn)
 			if err != nil {
 				return fmt.Errorf("publish: %w", err)
 			}
-			o.Warn = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "compare:", text) }
 			if o.Programs, err = programs(f.release, o.Warn); err != nil {
 				return fmt.Errorf("publish: %w", err)
 			}
@@ -58,19 +61,20 @@ func publishVerb() *cobra.Command {
 	s := c.Flags()
 	s.StringVar(&f.release, "release", "", "folder of the release")
 	s.StringVar(&f.unsigned, "unsigned", "", "folder of the unsigned set, for files that the release does not hold")
+	s.StringVar(&f.checkout, "checkout", "", "the checkout that the release was made from")
 	s.StringVar(&f.key, "key", "", "file of the organisation's private key of the role attest")
 	s.StringVar(&f.organisation, "organisation", "", "identifier in organisations.json")
 	s.StringVar(&f.builder, "builder", provenance.LocalBuilder, "address that says who ran the build")
-	s.StringArrayVar(&f.inputs, "input", nil, "NAME=PATH of what the release was made from; may be repeated")
+	s.StringArrayVar(&f.inputs, "input", nil, "NAME=PATH of what else the release was made from; may be repeated")
 	s.StringArrayVar(&f.parameters, "parameter", nil, "NAME=VALUE of what was chosen for the build; may be repeated")
 	s.StringVar(&f.machine, "machine", "", "file that compare machine wrote where it was built; by default this machine")
 	s.StringVar(&f.finished, "finished", "", "when the build ended, RFC 3339; by default now")
 	s.StringVar(&f.out, "out", "", "folder to write below")
-	return require(c, "release", "key", "organisation", "input", "out")
+	return require(c, "release", "key", "organisation", "out")
 }
 
-func (f *publishFlags) options(ctx context.Context) (evidence.Options, error) {
-	o := evidence.Options{Organisation: f.organisation, Builder: f.builder, Finished: time.Now()}
+func (f *publishFlags) options(ctx context.Context, warn func(string)) (evidence.Options, error) {
+	o := evidence.Options{Organisation: f.organisation, Builder: f.builder, Finished: time.Now(), Warn: warn}
 	var err error
 	if f.finished != "" {
 		if o.Finished, err = time.Parse(time.RFC3339, f.finished); err != nil {
@@ -87,12 +91,8 @@ func (f *publishFlags) options(ctx context.Context) (evidence.Options, error) {
 		}
 		o.Parameters[name] = value
 	}
-	for _, in := range f.inputs {
-		i, err := input(ctx, in)
-		if err != nil {
-			return o, err
-		}
-		o.Inputs = append(o.Inputs, i)
+	if o.Inputs, err = f.madeFrom(ctx, warn); err != nil {
+		return o, err
 	}
 	o.Machine = machine.This()
 	if f.machine != "" {
@@ -106,6 +106,35 @@ func (f *publishFlags) options(ctx context.Context) (evidence.Options, error) {
 	}
 	o.Key, err = keys.LoadPrivate(keys.Attest, f.key)
 	return o, err
+}
+
+// madeFrom are the inputs: the parts of the checkout, and what else is named.
+func (f *publishFlags) madeFrom(ctx context.Context, warn func(string)) ([]evidence.Item, error) {
+	if f.checkout == "" && len(f.inputs) == 0 {
+		return nil, usageError{errors.New("give --checkout, or --input: without inputs nothing can be compared")}
+	}
+	var list []evidence.Item
+	if f.checkout != "" {
+		parts, err := source.Checkout(ctx, f.checkout)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range parts {
+			if p.Name == source.Other {
+				warn(fmt.Sprintf("%s in the checkout counts as an input, %s: builds without the same are not comparable",
+					strings.Join(p.Holds, ", "), p.Name))
+			}
+			list = append(list, evidence.Item{Name: p.Name, SHA256: p.SHA256})
+		}
+	}
+	for _, text := range f.inputs {
+		i, err := input(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, i)
+	}
+	return list, nil
 }
 
 // programs are those that made a release. One without attestations does not tell.
@@ -133,9 +162,9 @@ func input(ctx context.Context, text string) (evidence.Item, error) {
 		digest, _, err := tree.HashFile(path, true)
 		return evidence.Item{Name: name, SHA256: digest}, err
 	}
-	if !strings.HasSuffix(name, evidence.FolderSuffix) {
-		return evidence.Item{}, usageError{fmt.Errorf("--input %s: a folder's name must end in %s", text, evidence.FolderSuffix)}
+	if !strings.HasSuffix(name, source.FolderSuffix) {
+		return evidence.Item{}, usageError{fmt.Errorf("--input %s: a folder's name must end in %s", text, source.FolderSuffix)}
 	}
-	digest, err := evidence.FolderDigest(ctx, path)
+	digest, err := source.Folder(ctx, path)
 	return evidence.Item{Name: name, SHA256: digest}, err
 }

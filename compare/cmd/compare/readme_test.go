@@ -34,6 +34,22 @@ const exchangeFiles = `
 {"format": "mangos-policy-1", "thresholds": {"default": 2}}
 -- checkout/debian.lock.json --
 {"format": "a lock"}
+-- checkout/debian.sources.json --
+what is known of its sources
+-- checkout/mangos.toml --
+the definition
+-- checkout/modules/debian/keys/archive.asc --
+a key
+-- checkout/modules/kernel/config/base.config --
+a fragment
+-- checkout/modules/image/tree/root/etc/hosts --
+a file of the image
+-- checkout/ci/dagger --
+the launcher
+-- checkout/ci/main.go --
+the pipeline
+-- checkout/runtime/gate.go --
+a program
 `
 
 // TestReadme does what the README's transcript of an exchange says, and requires
