@@ -166,10 +166,12 @@ func Group(kind Kind, name string, e *Expansion) *Node {
 func uniqueNames(list []*Node) {
 	seen := make(map[string]int, len(list))
 	for _, n := range list {
-		seen[n.Name]++
-		if k := seen[n.Name]; k > 1 {
-			n.Name = fmt.Sprintf("%s #%d", n.Name, k)
+		name := n.Name
+		for k := seen[name]; seen[n.Name] > 0; {
+			k++
+			seen[name], n.Name = k, fmt.Sprintf("%s #%d", name, k)
 		}
+		seen[n.Name]++
 	}
 }
 

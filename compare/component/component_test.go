@@ -1,10 +1,12 @@
 package component
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -55,7 +57,28 @@ func seeds(t testing.TB) [][]byte {
 		archive.Bytes(), packed.Bytes(), zipped.Bytes(), disk, erofs, fat,
 		append([]byte("MZ"), make([]byte, 512)...), append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 512)...),
 		append([]byte("verity\x00\x00"), make([]byte, 8192)...), []byte("\xfd7zXZ\x00\x00\x04"),
+		tarSeed(t), []byte("!<arch>\na               0           0     0     100644  4         `\ntext"),
 	}
+}
+
+// tarSeed has a member of each kind, and two of one name.
+func tarSeed(t testing.TB) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range []tar.Header{
+		{Name: "a", Typeflag: tar.TypeReg}, {Name: "a", Typeflag: tar.TypeReg}, {Name: "a #2", Typeflag: tar.TypeReg},
+		{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "a", PAXRecords: map[string]string{paxAttribute + "user.x": "y"}},
+		{Name: "d", Typeflag: tar.TypeDir}, {Name: "c", Typeflag: tar.TypeChar, Devmajor: 1},
+	} {
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // buffer is a disk in memory.
@@ -101,17 +124,33 @@ func visit(t *testing.T, n *Node, depth int, left *int) {
 	}
 }
 
+// TestUniqueNames: each member can be found, also where a name looks like a numbered one.
+func TestUniqueNames(t *testing.T) {
+	e, err := New(Artifact, "a", content.Bytes(tarSeed(t))).Expand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range e.Children {
+		got = append(got, n.Name)
+	}
+	if want := []string{"a", "a #2", "a #2 #2", "l", "d", "c"}; !slices.Equal(got, want) {
+		t.Errorf("the members are %q, want %q", got, want)
+	}
+}
+
 // TestExpand: what the seeds are is recognised.
 func TestExpand(t *testing.T) {
 	formats := map[string]bool{}
-	for _, s := range seeds(t)[:4] {
+	all := seeds(t)
+	for _, s := range append(all[:4:4], all[len(all)-2:]...) {
 		e, err := New(Artifact, "a", content.Bytes(s)).Expand()
 		if err != nil || e == nil || len(e.Children) == 0 {
 			t.Fatalf("a seed is no component: %v", err)
 		}
 		formats[e.Format] = true
 	}
-	for _, want := range []string{"gpt", "gzip"} {
+	for _, want := range []string{"gpt", "gzip", "tar", "ar"} {
 		if !formats[want] {
 			t.Errorf("no %s among %v", want, formats)
 		}

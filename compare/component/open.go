@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/mastercard/mangos/compare/content"
+	"github.com/mastercard/mangos/format/ar"
+	"github.com/mastercard/mangos/format/tar"
 )
 
 // format recognises and opens one format.
@@ -32,6 +34,8 @@ func init() {
 		{"zstd", at(0, "\x28\xb5\x2f\xfd"), openInitrd},
 		{"gzip", at(0, "\x1f\x8b\x08"), openGzip},
 		{"xz", at(0, "\xfd7zXZ\x00"), openXZ},
+		{"ar", at(0, ar.Magic), openAr},
+		{"tar", at(tar.MagicOffset, tar.Magic), openTar},
 	}
 }
 

@@ -21,10 +21,12 @@ func FuzzCompare(f *testing.F) {
 	other := initrd(f, initrdMembers[1:])
 	erofs := make([]byte, 8192)
 	binary.LittleEndian.PutUint32(erofs[1024:], 0xe0f5e1e2)
+	later := newDeb()
+	later.time++
 	e, err := zstd.NewWriter(nil)
 	must(f, err)
 	for _, pair := range [][2][]byte{
-		{archive, other}, {e.EncodeAll([]byte("one\ntwo\n"), nil), e.EncodeAll([]byte("two\none\n"), nil)},
+		{archive, other}, {newDeb().bytes(f), later.bytes(f)}, {e.EncodeAll([]byte("one\ntwo\n"), nil), e.EncodeAll([]byte("two\none\n"), nil)},
 		{erofs, append([]byte{1}, erofs[1:]...)}, {[]byte("on 2023-11-14\n"), []byte("on 2024-01-02\n")}, {nil, {0}},
 		{append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 500)...), append([]byte("MZ"), make([]byte, 500)...)},
 	} {
