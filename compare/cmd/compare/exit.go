@@ -1,6 +1,16 @@
 package main
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mastercard/mangos/compare/evidence"
+	"github.com/mastercard/mangos/compare/manifest"
+	"github.com/mastercard/mangos/compare/organisation"
+	"github.com/mastercard/mangos/compare/repository"
+	"github.com/mastercard/mangos/compare/side"
+)
 
 // Exit codes, the same for all verbs.
 const (
@@ -23,6 +33,17 @@ func ended(code int) error {
 		return nil
 	}
 	return exit(code)
+}
+
+// codeOf is the exit code of an error.
+func codeOf(err error) int {
+	if slices.ContainsFunc([]error{
+		evidence.ErrSignature, evidence.ErrInvalid, evidence.ErrUnknown, evidence.ErrReplayed, evidence.ErrExpired, evidence.ErrBroken,
+		organisation.ErrKey, repository.ErrUnsafe, repository.ErrLimit, side.ErrManifest, manifest.ErrInvalid,
+	}, func(kind error) bool { return errors.Is(err, kind) }) {
+		return exitUnverified
+	}
+	return exitError
 }
 
 // usageError is a mistake in the command line.

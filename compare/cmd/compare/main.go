@@ -47,7 +47,7 @@ func run() int {
 		hint = "; see compare --help"
 	}
 	fmt.Fprintf(os.Stderr, "compare: %s%s\n", terminal.Escape(err.Error()), hint)
-	return exitError
+	return codeOf(err)
 }
 
 func newRoot() *cobra.Command {
