@@ -98,7 +98,7 @@ func (l *limited) Read(b []byte) (int, error) {
 // release is empty. organisations are those that are asked for where a place
 // cannot be listed: on a web server.
 func Find(ctx context.Context, place, release string, organisations []string) ([]*Folder, error) {
-	if strings.HasPrefix(place, "http://") || strings.HasPrefix(place, "https://") {
+	if IsAddress(place) {
 		return findWeb(ctx, place, release, organisations)
 	}
 	list, err := findLocal(place)

@@ -40,13 +40,50 @@ var client = &http.Client{
 	},
 }
 
+// IsAddress tells whether a place is an address on a web server.
+func IsAddress(place string) bool {
+	return strings.HasPrefix(place, "http://") || strings.HasPrefix(place, "https://")
+}
+
+// At is the place of one organisation's evidence by its address, which ends in
+// RELEASE/ORGANISATION. Nothing is asked of the server yet.
+func At(address string) (*Folder, error) {
+	at, err := parse(address)
+	if err != nil {
+		return nil, err
+	}
+	at.Path = path.Join("/", at.Path)
+	above, organisation := path.Split(at.Path)
+	release := path.Base(above)
+	if organisation == "" || release == "/" {
+		return nil, fmt.Errorf("%s: %w: the address of evidence ends in RELEASE/ORGANISATION", address, ErrPlace)
+	}
+	return onWeb(*at, release, organisation), nil
+}
+
+// parse accepts an address that files can lie below.
+func parse(address string) (*url.URL, error) {
+	base, err := url.Parse(address)
+	if err != nil || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, fmt.Errorf("%q: %w: a base address has a host and a path, and nothing else", address, ErrPlace)
+	}
+	return base, nil
+}
+
+func onWeb(at url.URL, release, organisation string) *Folder {
+	return &Folder{
+		Release: release, Organisation: organisation, Place: at.String(),
+		open: func(ctx context.Context, name string) (io.ReadCloser, error) { return get(ctx, at, name) },
+	}
+}
+
 // findWeb names the places of the organisations below a base address. A web
 // server is not asked for a list: only organisations that the reader knows
 // count anyway.
 func findWeb(ctx context.Context, place, release string, organisations []string) ([]*Folder, error) {
-	base, err := url.Parse(place)
-	if err != nil || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
-		return nil, fmt.Errorf("%q: %w: a base address has a host and a path, and nothing else", place, ErrPlace)
+	base, err := parse(place)
+	if err != nil {
+		return nil, err
 	}
 	if release == "" {
 		return nil, fmt.Errorf("%s: %w: for an address the release must be named (--release)", place, ErrPlace)
@@ -55,10 +92,7 @@ func findWeb(ctx context.Context, place, release string, organisations []string)
 	for _, id := range organisations {
 		at := *base
 		at.Path = path.Join("/", base.Path, release, id)
-		f := &Folder{
-			Release: release, Organisation: id, Place: at.String(),
-			open: func(ctx context.Context, name string) (io.ReadCloser, error) { return get(ctx, at, name) },
-		}
+		f := onWeb(at, release, id)
 		found := false
 		for _, name := range []string{Commitment, Build} {
 			in, err := f.open(ctx, name)

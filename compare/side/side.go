@@ -1,5 +1,5 @@
 // Package side opens what is to be compared: a release folder, a single artifact,
-// or evidence alone, of which only manifests are there.
+// or evidence alone, of which only manifests are there, in a folder or on a web server.
 package side
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,8 @@ type Side struct {
 	// Evidence tells that only manifests are there.
 	Evidence bool
 	// Problems say why the unsigned set of a release that lists one cannot be
-	// recovered, and why its attestations of steps cannot be read.
+	// recovered, why its attestations of steps cannot be read, and that nobody vouches
+	// for evidence from elsewhere.
 	Problems []error
 
 	whole   *component.Node
@@ -40,13 +42,20 @@ type Side struct {
 	steps   *lineage.Side
 	build   *evidence.Build
 	folder  *repository.Folder
+	by      *evidence.Reader
 	closers []io.Closer
 }
 
+// ErrAnyone: evidence from a web server, and no word on whose key must have signed it.
+var ErrAnyone = errors.New("is signed by the key that lies beside it, which may be anybody's: name --organisations")
+
 // Open opens a side. The signatures of evidence are checked against the key that
 // lies beside them only: who may speak is for a verdict to judge.
-func Open(ctx context.Context, path string) (*Side, error) {
-	s := &Side{Path: path}
+func Open(ctx context.Context, path string) (*Side, error) { return OpenBy(ctx, path, nil) }
+
+// OpenBy opens a side as [Open] does, evidence by a reader that knows whose it may be.
+func OpenBy(ctx context.Context, path string, by *evidence.Reader) (*Side, error) {
+	s := &Side{Path: path, by: by}
 	if err := s.open(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -55,6 +64,9 @@ func Open(ctx context.Context, path string) (*Side, error) {
 }
 
 func (s *Side) open(ctx context.Context) error {
+	if repository.IsAddress(s.Path) {
+		return s.openAddress(ctx)
+	}
 	if info, err := os.Lstat(filepath.Join(s.Path, evidence.BuildFile)); err == nil && info.Mode().IsRegular() {
 		return s.openEvidence(ctx)
 	}
@@ -83,6 +95,23 @@ func (s *Side) open(ctx context.Context) error {
 	return nil
 }
 
+// openAddress opens evidence on a web server. A release is not read from there: of what
+// is so large the reader decides when it is fetched.
+func (s *Side) openAddress(ctx context.Context) error {
+	folder, err := repository.At(s.Path)
+	if err != nil {
+		return err
+	}
+	err = s.from(ctx, folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: an address is that of an organisation's evidence; a release must be downloaded, and its folder named", err)
+	}
+	if err == nil && s.by == nil {
+		s.Problems = append(s.Problems, fmt.Errorf("%s %w", s.Path, ErrAnyone))
+	}
+	return err
+}
+
 func (s *Side) openEvidence(ctx context.Context) error {
 	list, err := repository.Find(ctx, s.Path, "", nil)
 	if err != nil {
@@ -98,9 +127,16 @@ func FromFolder(ctx context.Context, folder *repository.Folder) (*Side, error) {
 }
 
 func (s *Side) from(ctx context.Context, folder *repository.Folder) error {
-	e, err := evidence.Unverified(ctx, folder)
+	read := evidence.Unverified
+	if s.by != nil {
+		read = s.by.Verify
+	}
+	e, err := read(ctx, folder)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Path, err)
+	}
+	if e.Build == nil {
+		return fmt.Errorf("%s: %w: it is committed to, and not revealed yet", s.Path, evidence.ErrInvalid)
 	}
 	s.Evidence, s.build, s.folder = true, e.Build, folder
 	return nil
