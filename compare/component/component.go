@@ -161,6 +161,18 @@ func Group(kind Kind, name string, e *Expansion) *Node {
 	return &Node{Kind: kind, Name: name, children: func() (*Expansion, error) { return e, nil }}
 }
 
+// WithOwners lets it be known which package owns what lies in a component that does not
+// say so itself.
+func WithOwners(n *Node, owners *Owners) {
+	n.children = func() (*Expansion, error) {
+		e, err := open(n.Content)
+		if e != nil && e.Owners == nil {
+			e.Owners = func() (*Owners, error) { return owners, nil }
+		}
+		return e, err
+	}
+}
+
 // uniqueNames appends a number to names that occur more than once, so that
 // each child can be found. Order is kept.
 func uniqueNames(list []*Node) {

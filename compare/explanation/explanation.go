@@ -69,14 +69,14 @@ type Options struct {
 // Explain says where and why two sides differ.
 func Explain(ctx context.Context, a, b *side.Side, o Options) (*Explanation, error) {
 	x := &Explanation{Format: Format, A: a.Path, B: b.Path}
+	na, nb, err := x.nodes(ctx, a, b, o.Everything)
+	if err != nil {
+		return nil, err
+	}
 	for _, s := range []*side.Side{a, b} {
 		for _, err := range s.Problems {
 			x.Notes = append(x.Notes, err.Error())
 		}
-	}
-	na, nb, err := x.nodes(ctx, a, b, o.Everything)
-	if err != nil {
-		return nil, err
 	}
 	nb.Name = na.Name
 	x.a, x.b = na, nb

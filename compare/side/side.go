@@ -33,8 +33,8 @@ type Side struct {
 	// Evidence tells that only manifests are there.
 	Evidence bool
 	// Problems say why the unsigned set of a release that lists one cannot be
-	// recovered, why its attestations of steps cannot be read, and that nobody vouches
-	// for evidence from elsewhere.
+	// recovered, why its attestations of steps or its bill of materials cannot be read,
+	// and that nobody vouches for evidence from elsewhere.
 	Problems []error
 
 	whole   *component.Node
@@ -192,7 +192,9 @@ func (s *Side) Artifacts(ctx context.Context, names []string) (*component.Node, 
 	if s.set != nil {
 		for _, p := range s.set.Parts {
 			if p.Content != nil && slices.Contains(names, p.Name) {
-				e.Children = append(e.Children, component.New(component.Artifact, p.Name, p.Content))
+				n := component.New(component.Artifact, p.Name, p.Content)
+				s.own(n)
+				e.Children = append(e.Children, n)
 			}
 		}
 		return component.Group(component.Release, "release", e), nil
