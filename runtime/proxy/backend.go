@@ -177,32 +177,11 @@ func (g *gitHub) get(ctx context.Context, address, accept string, header http.He
 	if err != nil {
 		return nil, err
 	}
-	if until, reached := g.rateLimit(rsp); reached {
+	if until, reached := fetch.Limited(rsp, g.now()); reached {
 		rsp.Body.Close()
 		return nil, &limited{until}
 	}
 	return rsp, nil
-}
-
-// rateLimit reads how long to wait: GitHub's documentation, "Rate limits for the
-// REST API".
-func (g *gitHub) rateLimit(rsp *http.Response) (time.Time, bool) {
-	if rsp.StatusCode != http.StatusForbidden && rsp.StatusCode != http.StatusTooManyRequests {
-		return time.Time{}, false
-	}
-	const least, most = time.Minute, 2 * time.Hour
-	now := g.now()
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseInt(rsp.Header.Get("Retry-After"), 10, 32); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if rsp.Header.Get("X-RateLimit-Remaining") == "0" {
-		if at, err := strconv.ParseInt(rsp.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
-			wait = time.Unix(at, 0).Sub(now)
-		}
-	} else if rsp.StatusCode == http.StatusForbidden {
-		return time.Time{}, false // no access, which waiting does not change
-	}
-	return now.Add(min(max(wait, least), most)), true
 }
 
 // choose finds the newest release that is complete (the manifest and its signature
