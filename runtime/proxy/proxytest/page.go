@@ -27,6 +27,12 @@ type Release struct {
 	Tag               string
 	Draft, Prerelease bool
 	Files             map[string][]byte
+	// Body is its text.
+	Body string
+	// Broken are files whose upload broke off: nothing of them is there.
+	Broken map[string]bool
+
+	id int64
 }
 
 // Page is a server that speaks GitHub's API: in pages, with redirects to another host,
@@ -52,12 +58,19 @@ type Page struct {
 	Seen []string
 	// Cut is after how many bytes the storage hangs up, once, in a file that is longer.
 	Cut int
+	// Digests: it tells the files' digests, which are null otherwise.
+	Digests bool
+	// Uploads is where files are sent, another origin; Sent are the names of those that
+	// arrived, in their order.
+	Uploads string
+	Sent    []string
 	// Hold, if set, stops the storage in the middle of each file until it is closed.
 	Hold <-chan struct{}
 
 	t       testing.TB
 	mu      sync.Mutex
 	storage *httptest.Server // where the files are: another host
+	lastID  int64            // of a release
 }
 
 // NewPage starts a page that lists two releases at once, until the test is over.
@@ -66,7 +79,10 @@ func NewPage(t testing.TB) *Page {
 	api := httptest.NewServer(p)
 	p.URL = api.URL
 	p.storage = httptest.NewServer(http.HandlerFunc(p.serveStorage))
+	uploads := httptest.NewServer(http.HandlerFunc(p.serveUploads))
+	p.Uploads = uploads.URL
 	t.Cleanup(api.Close)
+	t.Cleanup(uploads.Close)
 	t.Cleanup(p.storage.Close)
 	return p
 }
@@ -93,7 +109,13 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"message": "Not Found"}`, http.StatusNotFound)
 		return
 	}
+	if p.serveRelease(w, r) {
+		return
+	}
 	if rest, ok := strings.CutPrefix(r.URL.Path, private); ok && r.Header.Get("Accept") == "application/octet-stream" {
+		if release, name := p.asset(rest); release != nil {
+			rest = release.Tag + "/" + name
+		}
 		http.Redirect(w, r, p.stored(rest), http.StatusFound)
 		return
 	}
@@ -101,13 +123,11 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, p.stored(rest), http.StatusFound)
 		return
 	}
-	if r.URL.Path != "/repos/example/mangos/releases" {
+	if r.URL.Path != releases {
 		http.NotFound(w, r)
 		return
 	}
-	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
-	first := min((number-1)*p.PerPage, len(p.Releases))
-	last := min(first+p.PerPage, len(p.Releases))
+	number, first, last := p.part(r, len(p.Releases))
 	body := p.list(p.Releases[first:last])
 	etag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(p.list(p.Releases)))
 	w.Header().Set("ETag", etag)
@@ -122,10 +142,18 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
+// part is the part of a list that a request asks for.
+func (p *Page) part(r *http.Request, length int) (number, first, last int) {
+	number, _ = strconv.Atoi(r.URL.Query().Get("page"))
+	first = min((number-1)*p.PerPage, length)
+	return number, first, min(first+p.PerPage, length)
+}
+
 // Where the files are: for programs, which may have a token, and for browsers.
 const (
-	private = "/repos/example/mangos/releases/assets/"
-	public  = "/download/"
+	releases = "/repos/example/mangos/releases"
+	private  = releases + "/assets/"
+	public   = "/download/"
 )
 
 // stored is the place of a file in the storage: another host, as GitHub's is.
@@ -133,30 +161,62 @@ func (p *Page) stored(path string) string {
 	return strings.Replace(p.storage.URL, "127.0.0.1", "localhost", 1) + "/" + path + "?signed=yes"
 }
 
-func (p *Page) list(releases []Release) []byte {
-	var all []map[string]any
-	for _, r := range releases {
-		var assets []map[string]any
-		for _, name := range slices.Sorted(maps.Keys(r.Files)) {
-			path := r.Tag + "/" + name
-			url, download := p.URL+private+path, p.URL+public+path
-			if p.Direct {
-				url, download = p.stored(path), p.stored(path)
-			}
-			id := sha256.Sum256(append([]byte(r.Tag+name), r.Files[name]...))
-			assets = append(assets, map[string]any{
-				"id": int64(id[0])<<16 | int64(id[1])<<8 | int64(id[2]), "name": name, "state": "uploaded", "size": len(r.Files[name]), "digest": nil,
-				"url": url, "browser_download_url": download,
-				"updated_at": "2026-01-01T00:00:00Z", "unknown": map[string]any{"x": 1},
-			})
-		}
-		all = append(all, map[string]any{"tag_name": r.Tag, "draft": r.Draft, "prerelease": r.Prerelease, "assets": assets, "body": "text\n"})
+func (p *Page) list(some []Release) []byte {
+	all := []map[string]any{}
+	for i := range some {
+		all = append(all, p.describe(&some[i]))
 	}
-	raw, err := json.Marshal(all)
+	return p.encode(all)
+}
+
+func (p *Page) encode(value any) []byte {
+	raw, err := json.Marshal(value)
 	if err != nil {
 		p.t.Error(err)
 	}
 	return raw
+}
+
+// describe is a release as the API tells of it.
+func (p *Page) describe(r *Release) map[string]any {
+	if r.id == 0 {
+		p.lastID++
+		r.id = p.lastID
+	}
+	return map[string]any{
+		"id": r.id, "tag_name": r.Tag, "draft": r.Draft, "prerelease": r.Prerelease, "assets": p.assets(r), "body": "text\n" + r.Body,
+		"upload_url": fmt.Sprintf("%s%s/%d/assets{?name,label}", p.Uploads, releases, r.id), "html_url": p.URL + "/" + r.Tag,
+	}
+}
+
+// assets are the files of a release as the API tells of them.
+func (p *Page) assets(r *Release) []map[string]any {
+	assets := []map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(r.Files)) {
+		path := r.Tag + "/" + name
+		url, download := p.URL+private+path, p.URL+public+path
+		if p.Direct {
+			url, download = p.stored(path), p.stored(path)
+		}
+		asset := map[string]any{
+			"id": assetID(r, name), "name": name, "state": "uploaded", "size": len(r.Files[name]), "digest": nil,
+			"url": url, "browser_download_url": download,
+			"updated_at": "2026-01-01T00:00:00Z", "unknown": map[string]any{"x": 1},
+		}
+		switch {
+		case r.Broken[name]:
+			asset["state"] = "starter"
+		case p.Digests:
+			asset["digest"] = fmt.Sprintf("sha256:%x", sha256.Sum256(r.Files[name]))
+		}
+		assets = append(assets, asset)
+	}
+	return assets
+}
+
+func assetID(r *Release, name string) int64 {
+	id := sha256.Sum256(append([]byte(r.Tag+name), r.Files[name]...))
+	return int64(id[0])<<16 | int64(id[1])<<8 | int64(id[2])
 }
 
 func (p *Page) serveStorage(w http.ResponseWriter, r *http.Request) {
