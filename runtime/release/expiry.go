@@ -11,6 +11,10 @@ import (
 // manifest counts: systemd's sysupdate.d(5), from version 260 on.
 const bestBefore = "BEST-BEFORE-"
 
+// IsExpiry tells whether an entry of a manifest says how long that counts. Nobody fetches
+// it: its sum is that of an empty file.
+func IsExpiry(name string) bool { return strings.HasPrefix(name, bestBefore) }
+
 // CheckExpiry refuses a manifest whose day is over, or names a day that is none.
 // One without a day does not expire. Errors wrap ErrExpired or ErrManifest.
 func CheckExpiry(sums map[string][sha256.Size]byte, now time.Time) error {
