@@ -105,6 +105,7 @@ func (m *Mangos) builtIn(variation string) *dagger.GolangMade {
 		"./modules/kernel/cmd/bootcheck",
 		"./modules/kernel/cmd/kernel",
 		"./modules/kernel/cmd/kernelprobe",
+		"./modules/publish/cmd/publish",
 		"./modules/sandbox",
 		"./modules/vm/cmd/probe",
 		"./modules/vm/cmd/vm",
