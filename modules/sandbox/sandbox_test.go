@@ -93,6 +93,9 @@ func TestNoNetwork(t *testing.T) {
 	}
 }
 
+// clean is what a step sees: names and folders, then what it may do. 880401fb are
+// the capabilities CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP,
+// SYS_CHROOT, MKNOD and SETFCAP. A mount that is shared says so after its options.
 const clean = `host mangos
 umask 0022
 interfaces 1
@@ -102,23 +105,68 @@ env LANG=C.UTF-8
 env TZ=UTC
 env SOURCE_DATE_EPOCH=1700000000
 env ONE=1
-folder /dev fd full null ptmx pts random shm stderr stdin stdout tty urandom zero
+CapInh: 0000000000000000
+CapPrm: 00000000880401fb
+CapEff: 00000000880401fb
+CapBnd: 00000000880401fb
+CapAmb: 0000000000000000
+NoNewPrivs: 1
+limit stack 8388608 -1
+limit core 0 0
+limit files 0 4096
+mount /proc rw,nosuid,nodev,noexec,relatime proc
+mount /sys rw,nosuid,nodev,relatime tmpfs
+mount /dev rw,nosuid,relatime tmpfs
+mount /dev/pts rw,nosuid,noexec,relatime devpts
+mount /dev/shm rw,nosuid,noexec,relatime tmpfs
+`
+
+const (
+	cleanTmp     = "mount /tmp rw,nosuid,nodev,relatime tmpfs\n"
+	cleanFolders = `folder /dev fd full null ptmx pts random shm stderr stdin stdout tty urandom zero
 folder /sys 
 folder /proc 1 `
+)
 
 // TestLook holds what a step sees against what every machine must show it. The
 // number of the step's own process is left out.
 func TestLook(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
-	for _, args := range [][]string{
-		{"--env", "ONE=1", "--", programs.probe, "look"},
-		{"--env", "ONE=1", "--root", root(t), "--", "/probe", "look"},
+	otherLimits(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--env", "ONE=1", "--", programs.probe, "look"}, clean + cleanFolders},
+		{[]string{"--env", "ONE=1", "--root", root(t), "--", "/probe", "look", "/tmp"}, clean + cleanTmp + cleanFolders},
 	} {
-		status, out := sandbox(t, []string{"SOURCE_DATE_EPOCH=1700000000", "SECRET=1", "TZ=Asia/Tokyo", "LC_ALL=tr_TR"}, args...)
-		if status != 0 || !strings.HasPrefix(out, clean) || strings.Count(out, "\n") != strings.Count(clean, "\n")+1 {
-			t.Errorf("%v: status %d, the step sees\n%swanted\n%s", args, status, out, clean)
+		status, out := sandbox(t, []string{"SOURCE_DATE_EPOCH=1700000000", "SECRET=1", "TZ=Asia/Tokyo", "LC_ALL=tr_TR"}, c.args...)
+		if status != 0 || !strings.HasPrefix(out, c.want) || strings.Count(out, "\n") != strings.Count(c.want, "\n")+1 {
+			t.Errorf("%v: status %d, the step sees\n%swanted\n%s", c.args, status, out, c.want)
 		}
+	}
+	if status, out := sandbox(t, nil, "--", "sh", "-c", "ulimit -n"); status != 0 || out != "1024\n" {
+		t.Errorf("status %d, a shell may open %q files, want 1024", status, out)
+	}
+}
+
+// otherLimits gives the test limits that are not those of a step.
+func otherLimits(t *testing.T) {
+	t.Helper()
+	for which, value := range map[int]uint64{syscall.RLIMIT_NOFILE: 512, syscall.RLIMIT_STACK: 4 << 20, syscall.RLIMIT_CORE: 1} {
+		var old syscall.Rlimit
+		if err := syscall.Getrlimit(which, &old); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Setrlimit(which, &syscall.Rlimit{Cur: min(value, old.Max), Max: old.Max}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := syscall.Setrlimit(which, &old); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

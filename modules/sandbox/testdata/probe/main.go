@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,7 +39,7 @@ func act(name string, args []string) error {
 		}
 		return act("dial", []string{l.Addr().String()})
 	case "look":
-		return look()
+		return look(args)
 	case "tell":
 		return tell(args)
 	case "copy":
@@ -76,17 +77,14 @@ func act(name string, args []string) error {
 	return nil
 }
 
-// look prints what may differ from machine to machine.
-func look() error {
+// look prints what may differ from machine to machine, and what a step may do;
+// of the mounts those that a sandbox makes, and the others that are named.
+func look(mounts []string) error {
 	host, err := os.Hostname()
 	if err != nil {
 		return err
 	}
 	mask := unix.Umask(0)
-	var files unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
-		return err
-	}
 	ifaces, err := net.Interfaces()
 	if err != nil {
 		return err
@@ -97,7 +95,64 @@ func look() error {
 	for _, e := range os.Environ() {
 		fmt.Println("env", e)
 	}
-	for _, dir := range []string{"/dev", "/sys", "/proc"} {
+	if err := rights(); err != nil {
+		return err
+	}
+	if err := mounted(append([]string{"/proc", "/sys", "/dev", "/dev/pts", "/dev/shm"}, mounts...)); err != nil {
+		return err
+	}
+	return folders("/dev", "/sys", "/proc")
+}
+
+// rights prints capabilities and resource limits.
+func rights() error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "Cap") || strings.HasPrefix(line, "NoNewPrivs") {
+			fmt.Println(strings.Join(strings.Fields(line), " "))
+		}
+	}
+	for _, l := range []struct {
+		name  string
+		which int
+	}{{"stack", unix.RLIMIT_STACK}, {"core", unix.RLIMIT_CORE}, {"files", unix.RLIMIT_NOFILE}} {
+		var have unix.Rlimit
+		if err := unix.Prlimit(0, l.which, nil, &have); err != nil {
+			return err
+		}
+		if l.which == unix.RLIMIT_NOFILE {
+			have.Cur = 0 // raised by Go's own start
+		}
+		fmt.Println("limit", l.name, have.Cur, int64(have.Max))
+	}
+	return nil
+}
+
+// mounted prints options, propagation and type of the last mount at each place.
+func mounted(places []string) error {
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	last := map[string]string{}
+	for line := range strings.Lines(string(info)) {
+		fields := strings.Fields(line)
+		if i := slices.Index(fields, "-"); i > 5 {
+			last[fields[4]] = strings.Join(append(fields[5:i], fields[i+1]), " ")
+		}
+	}
+	for _, place := range places {
+		fmt.Println("mount", place, last[place])
+	}
+	return nil
+}
+
+// folders prints what is in them, of /proc the processes alone.
+func folders(dirs ...string) error {
+	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return err
