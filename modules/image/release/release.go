@@ -87,7 +87,8 @@ func compress(in, out string, compress func(io.Reader, io.Writer) error) error {
 }
 
 // Sums returns the text of SHA256SUMS for the files of a folder, sorted, in the
-// form of sha256sum --binary. Sums by an earlier run are left out.
+// form of sha256sum --binary. Sums by an earlier run are left out. A folder without
+// any other file is no release.
 func Sums(dir string) ([]byte, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -102,6 +103,9 @@ func Sums(dir string) ([]byte, error) {
 			return nil, fmt.Errorf("checksums: %q has no place in a release: %w", e.Name(), ErrRelease)
 		}
 		names = append(names, e.Name())
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("checksums: there is no file in %s: %w", dir, ErrRelease)
 	}
 	slices.Sort(names)
 	lines, errs := make([]string, len(names)), make([]error, len(names))

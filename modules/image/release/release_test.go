@@ -43,4 +43,9 @@ func TestSums(t *testing.T) {
 	if _, err := Sums(dir); !errors.Is(err, ErrRelease) {
 		t.Errorf("a folder: %v", err)
 	}
+	for name, files := range map[string]map[string]string{"nothing": nil, "old sums": {"SHA256SUMS": "old", "SHA256SUMS.gpg": "old"}} {
+		if text, err := Sums(imagetest.Lay(t, files)); !errors.Is(err, ErrRelease) {
+			t.Errorf("a folder with %s: %q, %v", name, text, err)
+		}
+	}
 }
