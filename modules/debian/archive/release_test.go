@@ -2,10 +2,12 @@ package archive
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,8 +76,8 @@ func TestVerify(t *testing.T) {
 }
 
 func TestVerifyRefuses(t *testing.T) {
-	key, other, short := debtest.NewKey(t, 0), debtest.NewKey(t, 0), debtest.NewKey(t, 2*time.Hour)
-	ring := keyring(t, key, short)
+	key, second, other, short := debtest.NewKey(t, 0), debtest.NewKey(t, 0), debtest.NewKey(t, 0), debtest.NewKey(t, 2*time.Hour)
+	ring := keyring(t, key, second, short)
 	good := debtest.Inline(t, []byte(releaseText), signed, key)
 	inline := func(text string, keys ...*debtest.Key) []byte {
 		return debtest.Inline(t, []byte(text), signed, keys...)
@@ -107,12 +109,29 @@ func TestVerifyRefuses(t *testing.T) {
 			}
 		})
 	}
-	t.Run("detached, of another text", func(t *testing.T) {
-		sig := key.Detached(t, []byte("another"), signed)
-		if _, err := ring.VerifyDetached([]byte(releaseText), sig, now); !errors.Is(err, ErrSignature) {
-			t.Errorf("got %v", err)
-		}
-	})
+	with := func(k *debtest.Key, text string, hash crypto.Hash) []byte {
+		return k.Signature(t, []byte(text), signed, hash)
+	}
+	mine, foreign := with(key, releaseText, crypto.SHA256), with(other, releaseText, crypto.SHA256)
+	many := slices.Repeat([][]byte{foreign}, maxSignatures-1)
+	for name, signatures := range map[string][][]byte{
+		"of another text":                {with(key, "another", crypto.SHA256)},
+		"with SHA-1":                     {with(key, releaseText, crypto.SHA1)},
+		"with SHA-224":                   {with(key, releaseText, crypto.SHA224)},
+		"a weak one beside a good one":   {mine, with(key, releaseText, crypto.SHA224)},
+		"a broken one after a good one":  {mine, with(second, "another", crypto.SHA256)},
+		"a broken one before a good one": {with(second, "another", crypto.SHA256), mine},
+		"too many":                       append(slices.Clone(many), foreign, mine),
+	} {
+		t.Run("detached, "+name, func(t *testing.T) {
+			if _, err := ring.VerifyDetached([]byte(releaseText), debtest.Armored(t, signatures...), now); !errors.Is(err, ErrSignature) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if _, err := ring.VerifyDetached([]byte(releaseText), debtest.Armored(t, append(many, mine)...), now); err != nil {
+		t.Errorf("as many as are read: %v", err)
+	}
 }
 
 func TestReadKeyringWantsEveryKey(t *testing.T) {

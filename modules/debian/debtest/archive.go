@@ -2,6 +2,7 @@ package debtest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -77,9 +78,42 @@ func Inline(t testing.TB, text []byte, at time.Time, keys ...*Key) []byte {
 // Detached signs text at the moment at.
 func (k *Key) Detached(t testing.TB, text []byte, at time.Time) []byte {
 	t.Helper()
+	return Armored(t, k.Signature(t, text, at, crypto.SHA256))
+}
+
+// Signature is one over text, made with a hash of the test's choice.
+func (k *Key) Signature(t testing.TB, text []byte, at time.Time, hash crypto.Hash) []byte {
+	t.Helper()
+	private := k.entity.PrivateKey
+	sig := &packet.Signature{
+		Version: private.Version, SigType: packet.SigTypeBinary, PubKeyAlgo: private.PubKeyAlgo,
+		Hash: hash, CreationTime: at, IssuerKeyId: &private.KeyId,
+	}
+	h := hash.New()
+	h.Write(text)
+	plain := false // the notation is not made for weak hashes
+	if err := sig.Sign(h, private, &packet.Config{NonDeterministicSignaturesViaNotation: &plain}); err != nil {
+		t.Fatal(err)
+	}
 	var b bytes.Buffer
-	err := openpgp.ArmoredDetachSign(&b, k.entity, bytes.NewReader(text), &packet.Config{Time: func() time.Time { return at }})
+	if err := sig.Serialize(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Armored is a detached signature that consists of the given ones.
+func Armored(t testing.TB, signatures ...[]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := armor.Encode(&b, openpgp.SignatureType, nil)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(bytes.Join(signatures, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
