@@ -42,8 +42,10 @@ const (
 // PickAccel returns KVM where a guest really runs under it, else TCG with the reason.
 // That /dev/kvm opens proves nothing: in a machine without nested virtualisation it may
 // create a guest and fail to enter it.
-func PickAccel() (Accel, error) {
-	if err := tryKVM("/dev/kvm"); err != nil {
+func PickAccel() (Accel, error) { return pickAccel("/dev/kvm") }
+
+func pickAccel(path string) (Accel, error) {
+	if err := tryKVM(path); err != nil {
 		return TCG, fmt.Errorf("%w: %w", ErrNoKVM, err)
 	}
 	return KVM, nil
