@@ -355,6 +355,32 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// TestCollectStopsAtMaxTotal: what is taken fills no memory, and the organisation's own
+// is taken first.
+func TestCollectStopsAtMaxTotal(t *testing.T) {
+	esp, inbox := t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(esp, Source), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range map[string]int64{"org.confext.raw": 10, "a.sysext.raw": MaxSize, "b.sysext.raw": MaxSize, "c.sysext.raw": MaxSize - 10} {
+		path := filepath.Join(esp, Source, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	err := Collect(esp, inbox, func(file string, size int64, err error) {
+		got = append(got, fmt.Sprintf("%s %d %s", file, size, word(err)))
+	})
+	want := []string{
+		"org.confext.raw 10 ", fmt.Sprintf("a.sysext.raw %d ", MaxSize),
+		"b.sysext.raw 0 " + TooLarge, fmt.Sprintf("c.sysext.raw %d ", MaxSize-10),
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}
+
 // TestCollectStopsAtMaxFiles: however many there are, the organisation's own is taken.
 func TestCollectStopsAtMaxFiles(t *testing.T) {
 	esp, inbox := t.TempDir(), t.TempDir()
