@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -96,6 +97,46 @@ func TestInto(t *testing.T) {
 	}
 	if n := len(s.requests()); n != 2 {
 		t.Errorf("%d requests for two files fetched twice", n)
+	}
+}
+
+// TestAtTheSameTime has a server that answers no request before as many are open as
+// there may be, and that wants no more.
+func TestAtTheSameTime(t *testing.T) {
+	for jobs, want := range map[int]int32{0: 8, 2: 2} {
+		var files []File
+		held := map[string][]byte{}
+		for i := range 2 * want {
+			text := fmt.Sprint(content, i)
+			one := file(fmt.Sprintf("pool/%d.deb", i), text)
+			files, held[one.Path] = append(files, one), []byte(text)
+		}
+		s := newServer(t, held)
+		var open atomic.Int32
+		var once sync.Once
+		enough := make(chan struct{})
+		s.handle = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+			n := open.Add(1)
+			defer open.Add(-1)
+			if n > want {
+				t.Errorf("jobs %d: %d requests are open", jobs, n)
+			}
+			if n == want {
+				once.Do(func() { close(enough) })
+			}
+			select {
+			case <-enough:
+			case <-r.Context().Done():
+			}
+			return false
+		}
+		f := fetcher(t, s)
+		f.Jobs = jobs
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		if err := f.Into(ctx, files, t.TempDir()); err != nil {
+			t.Errorf("jobs %d: never %d requests at the same time: %v", jobs, want, err)
+		}
+		cancel()
 	}
 }
 
