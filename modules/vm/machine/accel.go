@@ -42,11 +42,12 @@ const (
 // PickAccel returns KVM where a guest really runs under it, else TCG with the reason.
 // That /dev/kvm opens proves nothing: in a machine without nested virtualisation it may
 // create a guest and fail to enter it.
-func PickAccel() (Accel, error) { return pickAccel("/dev/kvm") }
+func PickAccel() (Accel, error) { return pickAccel(tryKVM("/dev/kvm")) }
 
-func pickAccel(path string) (Accel, error) {
-	if err := tryKVM(path); err != nil {
-		return TCG, fmt.Errorf("%w: %w", ErrNoKVM, err)
+// pickAccel picks by what came of trying KVM.
+func pickAccel(tried error) (Accel, error) {
+	if tried != nil {
+		return TCG, fmt.Errorf("%w: %w", ErrNoKVM, tried)
 	}
 	return KVM, nil
 }
