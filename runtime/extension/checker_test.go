@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/runtime/console"
@@ -410,27 +412,43 @@ func TestCollectStopsAtMaxFiles(t *testing.T) {
 	}
 }
 
+// onVerity is a kernel that says of the device that the folder lies on what is given.
+func onVerity(t *testing.T, folder, uuid string) Kernel {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(folder, &st); err != nil {
+		t.Fatal(err)
+	}
+	k := Kernel{Root: t.TempDir(), Mount: folder}
+	dm := filepath.Join(k.Root, fmt.Sprintf("sys/dev/block/%d:%d/dm", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	if err := errors.Join(os.MkdirAll(dm, 0o755), os.WriteFile(filepath.Join(dm, "uuid"), []byte(uuid), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 func TestReadRelease(t *testing.T) {
 	image := t.TempDir()
+	k := onVerity(t, image, "CRYPT-VERITY-1-mangos-extension\n")
 	id := ID{Confext, "org"}
 	folder := filepath.Join(image, "etc/extension-release.d")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readRelease(image, id); word(err) != Renamed {
+	if _, err := k.readRelease(id); word(err) != Renamed {
 		t.Errorf("no file: %v", err)
 	}
 	file := filepath.Join(folder, "extension-release.org")
 	if err := os.Symlink("/etc/os-release", file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readRelease(image, id); err == nil {
+	if _, err := k.readRelease(id); err == nil {
 		t.Error("a link was followed")
 	}
 	if err := errors.Join(os.Remove(file), os.WriteFile(file, []byte("ID=x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := readRelease(image, id); err != nil || string(text) != "ID=x" {
+	if text, err := k.readRelease(id); err != nil || string(text) != "ID=x" {
 		t.Errorf("%q, %v", text, err)
 	}
 }
@@ -454,10 +472,18 @@ func TestKernelRequiresSignatures(t *testing.T) {
 }
 
 func TestMountedWithoutVerity(t *testing.T) {
-	root := t.TempDir()
-	k := Kernel{Root: root, Mount: root}
-	if err := k.verified(); word(err) != Unsigned {
-		t.Errorf("got %v", err)
+	image, id := t.TempDir(), ID{Confext, "org"}
+	file := filepath.Join(image, ReleasePath(id))
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("ID=x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for name, k := range map[string]Kernel{
+		"no device-mapper": {Root: t.TempDir(), Mount: image},
+		"another target":   onVerity(t, image, "CRYPT-LUKS2-1-x\n"),
+	} {
+		if text, err := k.readRelease(id); word(err) != Unsigned {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
 	}
 }
 

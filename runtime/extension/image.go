@@ -63,10 +63,7 @@ func (k Kernel) Release(ctx context.Context, image string, id ID) ([]byte, error
 		return nil, refuse(BadMetadata, "its file system cannot be mounted as erofs (%v)", err)
 	}
 	defer func() { _ = unix.Unmount(k.Mount, unix.MNT_DETACH) }()
-	if err := k.verified(); err != nil {
-		return nil, err
-	}
-	return readRelease(k.Mount, id)
+	return k.readRelease(id)
 }
 
 // signaturesRequired makes sure that the kernel opens no verity device without
@@ -201,10 +198,14 @@ func (k Kernel) verified() error {
 	return nil
 }
 
-// readRelease reads the metadata file below a mounted extension. No symbolic
-// link in the image leads out of it, and the file itself is none.
-func readRelease(mounted string, id ID) ([]byte, error) {
-	root, err := os.OpenRoot(mounted)
+// readRelease reads the metadata file below the mounted extension, where that lies on
+// a verity device. No symbolic link in the image leads out of it, and the file itself
+// is none.
+func (k Kernel) readRelease(id ID) ([]byte, error) {
+	if err := k.verified(); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(k.Mount)
 	if err != nil {
 		return nil, err
 	}
