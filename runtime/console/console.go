@@ -45,12 +45,17 @@ type Console struct {
 }
 
 // Open returns the consoles that the kernel names as active in the tree at
-// root ("/" on a machine), and always /dev/console. It opens nothing yet, so
-// it cannot fail: what cannot be written to is left out when a line is said.
+// root ("/" on a machine), and /dev/console where none of them has a device:
+// beside them it would be one of them a second time. It opens nothing yet, so it
+// cannot fail: what cannot be written to is left out when a line is said.
 func Open(root string) *Console {
 	c := &Console{kmsg: filepath.Join(root, "dev/kmsg")}
 	for _, name := range active(root) {
-		c.paths = append(c.paths, filepath.Join(root, "dev", name))
+		path := filepath.Join(root, "dev", name)
+		// A console need not be a terminal: one over the network has no device.
+		if _, err := os.Lstat(path); err == nil {
+			c.paths = append(c.paths, path)
+		}
 	}
 	if len(c.paths) == 0 {
 		c.paths = []string{filepath.Join(root, "dev/console")}
@@ -58,8 +63,7 @@ func Open(root string) *Console {
 	return c
 }
 
-// active lists the device names in /sys/class/tty/console/active. A virtual
-// terminal (tty1) counts as the one in the foreground (tty0).
+// active lists the names in /sys/class/tty/console/active, each once.
 func active(root string) []string {
 	f, err := os.Open(filepath.Join(root, "sys/class/tty/console/active"))
 	if err != nil {

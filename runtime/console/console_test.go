@@ -54,8 +54,24 @@ func TestSayReachesEveryActiveConsoleAndTheRingBuffer(t *testing.T) {
 	}
 }
 
-func TestSayWithoutSysfsUsesDevConsole(t *testing.T) {
-	root := t.TempDir()
+// /dev/console is written to where no active console can be, and not beside one: it is
+// one of them.
+func TestSayUsesDevConsole(t *testing.T) {
+	for name, c := range map[string]struct{ active, device, want string }{
+		"no active console":          {"", "tty0", "mangos: hello\n"},
+		"no device of an active one": {"netcon0", "tty0", "mangos: hello\n"},
+		"a device of one of two":     {"netcon0 tty0", "tty0", ""},
+	} {
+		root := tree(t, c.active, c.device, "console")
+		Open(root).Say(Info, "hello")
+		if got := read(t, filepath.Join(root, "dev/console")); got != c.want {
+			t.Errorf("%s: /dev/console got %q, want %q", name, got, c.want)
+		}
+		if got := read(t, filepath.Join(root, "dev", c.device)); (got == "") != (c.want != "") {
+			t.Errorf("%s: %s got %q", name, c.device, got)
+		}
+	}
+	root := t.TempDir() // without sysfs
 	write(t, filepath.Join(root, "dev/console"), "")
 	Open(root).Say(Info, "hello")
 	if got := read(t, filepath.Join(root, "dev/console")); got != "mangos: hello\n" {
