@@ -3,7 +3,6 @@ package trace
 import (
 	"crypto"
 	"crypto/ed25519"
-	"crypto/sha1" //nolint:gosec // SPDX 2.3 wants it
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
@@ -164,8 +163,7 @@ func (w *world) makeLock(t testing.TB) {
 }
 
 func file(path, owner, origin string) sbom.File {
-	sum := sha1.Sum([]byte(path)) //nolint:gosec // SPDX 2.3 wants it
-	return sbom.File{Path: path, SHA1: hex.EncodeToString(sum[:]), SHA256: digest(path), Package: owner, Origin: origin}
+	return sbom.File{Path: path, Digests: sbom.DigestsOf([]byte(path)), Package: owner, Origin: origin}
 }
 
 // bill is what the bill of materials is made of: files of every kind.

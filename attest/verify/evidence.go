@@ -21,6 +21,7 @@ import (
 type Evidence struct {
 	dir    string
 	policy *policy.Policy
+	at     time.Time
 	// files are the statements and links of each step.
 	files  map[string][]string
 	layout *layout.Result
@@ -28,7 +29,8 @@ type Evidence struct {
 }
 
 // OpenEvidence lists the statements and links of the release in the folder dir. The
-// layout must be in force at the time at; without a good one, no step is.
+// layout must be in force at the time at, by which no step may have begun later; without a
+// good layout, no step is.
 func OpenEvidence(dir string, p *policy.Policy, at time.Time) (*Evidence, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -37,7 +39,7 @@ func OpenEvidence(dir string, p *policy.Policy, at time.Time) (*Evidence, error)
 	if len(entries) > maxFiles {
 		return nil, fmt.Errorf("open evidence: %s holds more than %d files", dir, maxFiles)
 	}
-	e := &Evidence{dir: dir, policy: p, files: map[string][]string{}}
+	e := &Evidence{dir: dir, policy: p, at: at, files: map[string][]string{}}
 	found := false
 	for _, entry := range entries {
 		name := entry.Name()
@@ -109,7 +111,7 @@ func (e *Evidence) Step(name string) error {
 	if err != nil {
 		return err
 	}
-	all, err := readStatements(r, &e.policy.Statements)
+	all, err := readStatements(r, &e.policy.Statements, e.at)
 	if err != nil {
 		return err
 	}
