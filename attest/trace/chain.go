@@ -92,7 +92,13 @@ func (r *Release) element(result *Result, p *spdx.Package, digest string) error 
 
 // program takes what is known of a Go program.
 func (r *Release) program(result *Result, p *spdx.Package) error {
-	result.Program = &Program{Name: p.PackageName, PURL: purl(p), Build: p.PackageSourceInfo}
+	build, _, _ := strings.Cut(p.PackageSourceInfo, "\n") // the level of the identity follows
+	result.Program = &Program{Name: p.PackageName, PURL: purl(p), Build: build}
+	for _, ref := range p.PackageExternalReferences {
+		if ref.RefType == common.TypePersistentIdSwh && strings.HasPrefix(ref.ExternalRefComment, sbom.ProgramTree) {
+			result.Program.SWHID, result.Program.Tree = ref.Locator, ref.ExternalRefComment
+		}
+	}
 	ids, err := r.index.From(p.PackageSPDXIdentifier, common.TypeRelationshipStaticLink)
 	if err != nil {
 		return err

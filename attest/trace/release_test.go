@@ -37,7 +37,7 @@ func TestRelease(t *testing.T) {
 			return r.Source != nil && r.Source.Name == "linux" && len(r.Source.Files) > 1 && locked(r)
 		}},
 		"initrd:/usr/lib/mangos/gate": {"programs initrd uki sign disk", func(r *Result) bool {
-			return r.Program != nil && r.Program.Name == "gate" && len(r.Program.Modules) > 1
+			return r.Program != nil && r.Program.Name == "gate" && len(r.Program.Modules) > 1 && r.Program.SWHID != ""
 		}},
 		// Made by a maintainer script, of no package.
 		"/etc/ld.so.cache": {"tree-root erofs verity disk", func(r *Result) bool { return r.Package == nil && r.Origin != "" }},

@@ -57,6 +57,10 @@ type Program struct {
 	PURL    string   `json:"purl,omitempty"`
 	Build   string   `json:"build"`
 	Modules []Module `json:"modules"`
+	// SWHID is the tree of the repository's files that it was compiled from, Tree says
+	// which; empty if the bill of materials does not name it.
+	SWHID string `json:"swhid,omitempty"`
+	Tree  string `json:"tree,omitempty"`
 }
 
 // Module is a Go module in a program.

@@ -154,6 +154,12 @@ func (t *text) program(p *Program) {
 		info, _, _ := strings.Cut(m.Info, "\n")
 		t.row("module", m.Path+" "+m.Version+" "+strings.TrimPrefix(info, "go.sum: "))
 	}
+	if p.SWHID == "" {
+		t.row("source", "not identified")
+		return
+	}
+	t.row("source", p.SWHID)
+	t.wrapped(" ", p.Tree+"; attest program-source computes it in a checkout", 2)
 }
 
 func (t *text) source(s *Source) {

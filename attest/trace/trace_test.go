@@ -50,7 +50,9 @@ func TestTrace(t *testing.T) {
 			return x.Package.Name == "libstdc++6" && x.Source.Level == "tree" && strings.Contains(x.Origin, "step erofs")
 		},
 		"/usr/lib/mangos/gate": func(x *Result) bool {
-			return x.Program.Name == "gate" && len(x.Program.Modules) == 3 && x.Package == nil
+			return x.Program.Name == "gate" && len(x.Program.Modules) == 3 && x.Package == nil &&
+				x.Program.SWHID == "swh:1:dir:"+programTree && !strings.Contains(x.Program.Build, "identity") &&
+				strings.Contains(x.Text(), "source   swh:1:dir:"+programTree) && strings.Contains(x.Tree(), "source swh:1:dir:"+programTree)
 		},
 		"kernel": func(x *Result) bool {
 			return x.Source.Name == "linux" && x.Source.Level == "version" && x.Source.Commit == ""

@@ -32,6 +32,9 @@ func (r *Result) Tree() string {
 		for _, m := range p.Modules {
 			made.add("module " + join(m.Path, m.Version))
 		}
+		if p.SWHID != "" {
+			made.add("source " + p.SWHID).add(p.Tree)
+		}
 	}
 	r.Source.draw(made)
 	if l := r.Locked; l != nil {

@@ -166,9 +166,13 @@ func file(path, owner, origin string) sbom.File {
 	return sbom.File{Path: path, Digests: sbom.DigestsOf([]byte(path)), Package: owner, Origin: origin}
 }
 
+// programTree is what the program was compiled from.
+var programTree = strings.Repeat("5e", 20)
+
 // bill is what the bill of materials is made of: files of every kind.
 func (w *world) bill() sbom.Input {
 	program := file("usr/lib/mangos/gate", "", "")
+	program.Source = &sourceid.Program{Files: []string{"go.mod", "go.sum"}, Tree: sourceid.Tree{ID: programTree}}
 	program.Program = &buildinfo.BuildInfo{
 		GoVersion: "go1.26.8", Path: "example.com/m/cmd/gate", Main: debug.Module{Path: "example.com/m", Version: "(devel)"},
 		Deps: []*debug.Module{{Path: "example.com/Dep", Version: "v1.2.3", Sum: "h1:a="}, {Path: "example.com/new", Version: "v0.0.0-20260102030405-0123456789ab", Sum: "h1:b="}},
