@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,17 +35,23 @@ func (w *World) step(t testing.TB, name string, inputs []string, products map[st
 	w.Records = append(w.Records, r)
 }
 
-// ran is the record of a step that ran as the pipeline says, before it has products. Its
-// command is given one of its inputs and the folder of its products.
+// ran is the record of a step that ran as the pipeline says, before it has products. What
+// it ran are inputs as well; its command is given one of them and the folder of its products.
 func (w *World) ran(t testing.TB, name string, inputs []string) *record.Record {
 	t.Helper()
 	s, ok := pipeline.Standard().Step(name)
 	if !ok {
 		t.Fatalf("the pipeline has no step %s", name)
 	}
+	own := slices.Clone(inputs)
+	for _, word := range strings.Fields(s.Runs) {
+		if program, ok := strings.CutPrefix(word, pipeline.In+"/"); ok {
+			own = append(own, program)
+		}
+	}
 	ended := time.Unix(Epoch, 0).UTC()
 	r := &record.Record{
-		Format: record.Format, Step: name, Materials: w.itemsOf(t, inputs),
+		Format: record.Format, Step: name, Materials: w.itemsOf(t, own),
 		Started: ended.Add(-time.Hour).Format(time.RFC3339), Finished: ended.Format(time.RFC3339),
 	}
 	if s.Dated {
@@ -52,7 +59,7 @@ func (w *World) ran(t testing.TB, name string, inputs []string) *record.Record {
 	}
 	if s.Runs != "" {
 		r.Command = strings.Fields(strings.Replace(s.Runs, " -- ", " --in /in --out /out -- ", 1))
-		r.Command = append(r.Command, "--input=/in/"+r.Materials[0].Name, pipeline.Out+"/")
+		r.Command = append(r.Command, "--input="+pipeline.In+"/"+own[len(own)-1], pipeline.Out+"/")
 	}
 	return r
 }
