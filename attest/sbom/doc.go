@@ -50,14 +50,14 @@
 //     packages themselves are known);
 //   - of a file that is not as a package brought it, where it is from;
 //   - the level, tree and commit of a source, and what it declares: the digest of the
-//     file that it is taken from is known, not the file; nor are our programs' files,
-//     of which the statements have the digests, by which the tree cannot be computed;
+//     file that it is taken from is known, not the file;
+//   - the tree that a program of ours was compiled from;
 //   - the licence of a package, with its texts, whose copyright file is neither in the
 //     root nor in the initrd: those of the microcode and the boot programs;
 //   - the SHA-1 of the kernel's files but bzImage and release (SHA-256 is known).
 //
-// Of these the document in the image says the same, but for the files beside the root:
-// who changes that one changes the root hash.
+// Of these the document in the image says the same, but for the files beside the root
+// and the programs among them: who changes that one changes the root hash.
 //
 // The same inputs give the same bytes: the namespace is made from the content,
 // the date is the epoch of the image, everything is sorted, and each element is
