@@ -67,7 +67,7 @@ func tarSeed(t testing.TB) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, h := range []tar.Header{
-		{Name: "a", Typeflag: tar.TypeReg}, {Name: "a", Typeflag: tar.TypeReg}, {Name: "a #2", Typeflag: tar.TypeReg},
+		{Name: "a #2", Typeflag: tar.TypeReg}, {Name: "a", Typeflag: tar.TypeReg}, {Name: "a", Typeflag: tar.TypeReg}, {Name: "a #3", Typeflag: tar.TypeReg},
 		{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "a", PAXRecords: map[string]string{paxAttribute + "user.x": "y"}},
 		{Name: "d", Typeflag: tar.TypeDir}, {Name: "c", Typeflag: tar.TypeChar, Devmajor: 1},
 	} {
@@ -134,7 +134,7 @@ func TestUniqueNames(t *testing.T) {
 	for _, n := range e.Children {
 		got = append(got, n.Name)
 	}
-	if want := []string{"a", "a #2", "a #2 #2", "l", "d", "c"}; !slices.Equal(got, want) {
+	if want := []string{"a #2", "a", "a #3", "a #3 #2", "l", "d", "c"}; !slices.Equal(got, want) {
 		t.Errorf("the members are %q, want %q", got, want)
 	}
 }
