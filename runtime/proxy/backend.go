@@ -55,7 +55,9 @@ type gitHub struct {
 }
 
 const (
-	perPage = 100
+	// A release has more than a hundred files, and of each the list has some 1.8 kB:
+	// that many of them are shorter than maxPage.
+	perPage = 30
 	// Of a long list the newest releases are enough: those are listed first.
 	maxPages = 20
 	maxPage  = 8 << 20 // bytes
