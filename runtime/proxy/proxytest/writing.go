@@ -85,7 +85,7 @@ func (p *Page) publish(w http.ResponseWriter, r *http.Request, release *Release)
 		p.t.Errorf("release %s is changed", release.Tag)
 	}
 	if other, _ := p.find("/tags/" + release.Tag); other != nil {
-		p.refuse(w, "already_exists")
+		p.refuse(w)
 		return
 	}
 	for _, name := range []string{"SHA256SUMS", "SHA256SUMS.gpg"} {
@@ -116,9 +116,10 @@ func (p *Page) remove(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (p *Page) refuse(w http.ResponseWriter, code string) {
+// refuse says that something is there already.
+func (p *Page) refuse(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusUnprocessableEntity)
-	_, _ = w.Write(p.encode(map[string]any{"message": "Validation Failed", "errors": []any{map[string]string{"resource": "ReleaseAsset", "code": code, "field": "name"}}}))
+	_, _ = w.Write(p.encode(map[string]any{"message": "Validation Failed", "errors": []any{map[string]string{"resource": "ReleaseAsset", "code": "already_exists", "field": "name"}}}))
 }
 
 // renamed is what stands in a name for what GitHub does not take.
@@ -143,7 +144,7 @@ func (p *Page) serveUploads(w http.ResponseWriter, r *http.Request) {
 		p.t.Errorf("%s is sent to release %s, which is published", name, release.Tag)
 	}
 	if release.Files[name] != nil {
-		p.refuse(w, "already_exists")
+		p.refuse(w)
 		return
 	}
 	if err != nil {
