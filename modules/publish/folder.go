@@ -72,7 +72,7 @@ func (d *folder) Find(context.Context, []File) (*Found, error) {
 
 // Prepare makes the folder.
 func (d *folder) Prepare(context.Context) error {
-	if err := os.Mkdir(d.path, 0o755); err != nil && !errors.Is(err, os.ErrExist) { //nolint:gosec // releases are public
+	if err := os.Mkdir(d.path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("%w: %w", ErrPlace, err)
 	}
 	return syncFolder(filepath.Dir(d.path))
@@ -118,7 +118,7 @@ func write(ctx context.Context, path string, f File) (err error) {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // releases are public
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrPlace, err)
 	}

@@ -290,7 +290,7 @@ func (g *gitHub) Send(ctx context.Context, f File) error {
 	u := *g.upload
 	u.RawQuery = url.Values{"name": {f.Name}}.Encode()
 	rsp, text, err := g.web.do(ctx, request{method: http.MethodPost, url: &u, file: &f,
-		header: header("application/vnd.github+json", "application/octet-stream")})
+		header: header("application/octet-stream")})
 	if err != nil {
 		return err
 	}
@@ -317,7 +317,7 @@ func (g *gitHub) remove(ctx context.Context, left listedAsset) error {
 		return fmt.Errorf("%w: %s", ErrTaken, left.Name)
 	}
 	u := g.path("releases", "assets", strconv.FormatInt(left.ID, 10))
-	rsp, text, err := g.web.do(ctx, request{method: http.MethodDelete, url: u, header: header("application/vnd.github+json", "")})
+	rsp, text, err := g.web.do(ctx, request{method: http.MethodDelete, url: u, header: header("")})
 	if err != nil {
 		return err
 	}
@@ -354,8 +354,8 @@ func (g *gitHub) path(parts ...string) *url.URL {
 	return g.api.JoinPath(append([]string{"repos", g.o.Repository}, parts...)...)
 }
 
-func header(accept, content string) http.Header {
-	h := http.Header{"Accept": {accept}, "X-Github-Api-Version": {"2022-11-28"}}
+func header(content string) http.Header {
+	h := http.Header{"Accept": {"application/vnd.github+json"}, "X-Github-Api-Version": {"2022-11-28"}}
 	if content != "" {
 		h.Set("Content-Type", content)
 	}
@@ -393,7 +393,7 @@ func (g *gitHub) page(ctx context.Context, into any, page, perPage int, parts ..
 var errNone = errors.New("not there")
 
 func (g *gitHub) ask(ctx context.Context, u *url.URL, into any) (*http.Response, error) {
-	rsp, text, err := g.web.do(ctx, request{method: http.MethodGet, url: u, header: header("application/vnd.github+json", "")})
+	rsp, text, err := g.web.do(ctx, request{method: http.MethodGet, url: u, header: header("")})
 	if err != nil {
 		return nil, err
 	}
@@ -418,7 +418,7 @@ func (g *gitHub) change(ctx context.Context, method string, want int, body map[s
 		return err
 	}
 	u := g.path(parts...)
-	rsp, answer, err := g.web.do(ctx, request{method: method, url: u, text: text, header: header("application/vnd.github+json", "application/json")})
+	rsp, answer, err := g.web.do(ctx, request{method: method, url: u, text: text, header: header("application/json")})
 	if err != nil {
 		return err
 	}

@@ -67,9 +67,9 @@ func (w *world) check(t *testing.T, r *Release, files map[string][]byte) {
 func TestPublish(t *testing.T) {
 	files := smallRelease(t)
 	r := opened(t, files)
-	for name, make := range worlds {
+	for name, newWorld := range worlds {
 		t.Run(name, func(t *testing.T) {
-			w := make(t)
+			w := newWorld(t)
 			dry := options(1)
 			dry.DryRun = true
 			var changes breaker
@@ -156,20 +156,20 @@ func (c *cutOff) Read(p []byte) (int, error) {
 func TestBreaksOff(t *testing.T) {
 	files := smallRelease(t)
 	r := opened(t, files)
-	for name, make := range worlds {
+	for name, newWorld := range worlds {
 		t.Run(name, func(t *testing.T) {
 			var count breaker
-			w := make(t)
+			w := newWorld(t)
 			if _, err := Publish(t.Context(), r, w.open(t, r, &count), options(1)); err != nil {
 				t.Fatal(err)
 			}
 			for at := 1; at <= count.requests; at++ {
 				for _, after := range []bool{false, true} {
 					t.Run(fmt.Sprintf("request %d, after %v", at, after), func(t *testing.T) {
-						w := make(t)
+						w := newWorld(t)
 						breakOff(t, w, r, &breaker{at: at, after: after})
 						w.check(t, r, files)
-						w = make(t)
+						w = newWorld(t)
 						b := &breaker{at: at, after: after}
 						if _, err := Publish(t.Context(), r, w.open(t, r, b), options(3)); err != nil || !b.broken {
 							t.Errorf("by itself: %v", err)
@@ -199,10 +199,10 @@ func breakOff(t *testing.T, w *world, r *Release, b *breaker) {
 func TestUploadBreaksOff(t *testing.T) {
 	files := smallRelease(t)
 	r := opened(t, files)
-	for name, make := range worlds {
+	for name, newWorld := range worlds {
 		t.Run(name, func(t *testing.T) {
 			var sizes uploads
-			w := make(t)
+			w := newWorld(t)
 			if _, err := Publish(t.Context(), r, w.open(t, r, &sizes), options(1)); err != nil {
 				t.Fatal(err)
 			}
@@ -215,7 +215,7 @@ func TestUploadBreaksOff(t *testing.T) {
 						continue
 					}
 					t.Run(fmt.Sprintf("request %d, byte %d", at, cut), func(t *testing.T) {
-						w := make(t)
+						w := newWorld(t)
 						breakOff(t, w, r, &breaker{at: at, cut: cut})
 						w.check(t, r, files)
 					})
@@ -319,12 +319,12 @@ func TestStalls(t *testing.T) {
 // A file that changes while it is sent is not published, and what was sent of it is not
 // a file.
 func TestChangesWhileSent(t *testing.T) {
-	for name, make := range worlds {
+	for name, newWorld := range worlds {
 		r := opened(t, smallRelease(t))
 		r.Files[0].open = func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(bytes.Repeat([]byte{1}, int(r.Files[0].Size)))), nil
 		}
-		w := make(t)
+		w := newWorld(t)
 		_, err := Publish(t.Context(), r, w.open(t, r, nil), options(3))
 		if !errors.Is(err, ErrRelease) || len(w.arrived()) > 0 {
 			t.Errorf("%s: %v, arrived %q", name, err, w.arrived())

@@ -23,8 +23,9 @@ type store struct {
 	mu    sync.Mutex
 	files map[string][]byte
 	sent  []string
-	// status is what it answers to a PUT, if set.
+	// status is what it answers to a PUT, if set; damage changes what it keeps.
 	status int
+	damage func(content []byte) []byte
 }
 
 func newStore(t *testing.T) *store {
@@ -53,6 +54,9 @@ func (s *store) serve(t *testing.T, w http.ResponseWriter, r *http.Request) {
 		if taken {
 			w.WriteHeader(http.StatusPreconditionFailed)
 		} else if err == nil {
+			if s.damage != nil {
+				content = s.damage(content)
+			}
 			s.files[name], s.sent = content, append(s.sent, name)
 			w.WriteHeader(http.StatusCreated)
 		}
@@ -149,6 +153,23 @@ func TestPutAnswers(t *testing.T) {
 	for _, address := range []string{"https://", "ftp://host/x", "https://host/?x=y", "https://user:secret@host/", "http://host.example/"} {
 		if _, err := NewPut(r, address, token, nil); !errors.Is(err, ErrPlace) {
 			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// What a server keeps is not believed: with a file damaged there is no manifest, and no
+// release.
+func TestPutDamages(t *testing.T) {
+	r := opened(t, smallRelease(t))
+	for name, damage := range map[string]func([]byte) []byte{
+		"another byte": func(content []byte) []byte { content[0] ^= 1; return content },
+		"a byte less":  func(content []byte) []byte { return content[1:] },
+	} {
+		s := newStore(t)
+		s.damage = damage
+		_, err := Publish(t.Context(), r, s.open(t, r, nil), options(3))
+		if !errors.Is(err, ErrTaken) || s.files["SHA256SUMS"] != nil || s.files["SHA256SUMS.gpg"] != nil {
+			t.Errorf("%s: %v, sent %q", name, err, s.sent)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -76,7 +77,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	switch {
 	case c.left == 0 && [sha256.Size]byte(c.hash.Sum(nil)) == c.file.Sum:
 		return n, nil
-	case c.left == 0 || err == io.EOF:
+	case c.left == 0 || errors.Is(err, io.EOF):
 		return 0, fmt.Errorf("%w: %s is not the file any more that it was", ErrRelease, c.file.Name)
 	}
 	return n, err

@@ -61,6 +61,7 @@ type options struct {
 	tryOut         bool
 	token, notes   string // files
 	page           publish.GitHubOptions
+	tries          int
 	maxWait        time.Duration
 	dryRun, asJSON bool
 }
@@ -100,6 +101,7 @@ func newCommand() *cobra.Command {
 	f.StringVar(&o.page.Uploads, "uploads", "", "`URL` of the host that files are sent to, if it is not the API's own, or uploads.HOST for api.HOST")
 	f.BoolVar(&o.page.Prerelease, "prerelease", false, "mark it as a pre-release on the page")
 	f.StringVar(&o.notes, "notes", "", "`FILE` with the text of the release on the page")
+	f.IntVar(&o.tries, "tries", publish.DefaultOptions().Tries, "how often to try where nothing goes forward")
 	f.DurationVar(&o.maxWait, "max-wait", publish.DefaultOptions().Wait, "how long to wait where a rate limit is reached")
 	f.BoolVar(&o.dryRun, "dry-run", false, "look, say what would be done, and change nothing")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
@@ -142,7 +144,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	how := publish.DefaultOptions()
-	how.DryRun, how.Wait = o.dryRun, o.maxWait
+	how.DryRun, how.Tries, how.Wait = o.dryRun, o.tries, o.maxWait
 	how.Tell = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), terminal.Escape(line)) }
 	result, err := publish.Publish(cmd.Context(), r, to, how)
 	if err != nil {

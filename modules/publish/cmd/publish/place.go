@@ -37,7 +37,7 @@ func (o *options) place() place {
 // places says of flags that do not go with each place with which they do.
 var places = map[string][]place{
 	"tag": {page}, "api": {page}, "uploads": {page}, "prerelease": {page}, "notes": {page},
-	"token-file": {page, server}, "max-wait": {page, server},
+	"token-file": {page, server}, "tries": {page, server}, "max-wait": {page, server},
 }
 
 // fits refuses flags that say nothing about the place.
