@@ -59,13 +59,11 @@ func (g *Guest) facts() *probe.Facts {
 	}
 	c.text("commandLine", &f.CommandLine, "/proc/cmdline")
 	c.text("machineId", &f.MachineID, "/etc/machine-id")
-	c.text("productUuid", &f.ProductUUID, "/sys/class/dmi/id/product_uuid")
 	c.text("lockdown", &f.Lockdown, "/sys/kernel/security/lockdown")
 	c.text("mounts", &f.Mounts, "/proc/self/mountinfo")
 	c.text("swaps", &f.Swaps, "/proc/swaps")
 	c.text("keys", &f.Keys, "/proc/keys")
 	c.text("systemLog", &f.SystemLog, "/run/log/systemd/tpm2-measure.log")
-	c.text("uptime", &f.Uptime, "/proc/uptime")
 	c.variable("secureBoot", &f.SecureBoot, "SecureBoot")
 	c.variable("setupMode", &f.SetupMode, "SetupMode")
 	c.firmwareLog()

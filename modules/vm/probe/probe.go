@@ -85,7 +85,6 @@ type Facts struct {
 
 	CommandLine  string            `json:"commandLine"`  // /proc/cmdline
 	MachineID    string            `json:"machineId"`    // /etc/machine-id
-	ProductUUID  string            `json:"productUuid"`  // DMI
 	Virtual      string            `json:"virtual"`      // what systemd-detect-virt says
 	SecureBoot   []byte            `json:"secureBoot"`   // the variable's value
 	SetupMode    []byte            `json:"setupMode"`    // the variable's value
@@ -107,7 +106,6 @@ type Facts struct {
 	Credentials  []string          `json:"credentials"`  // names of system credentials that were imported
 	Processes    []Process         `json:"processes"`    // all but kernel threads
 	RootPassword string            `json:"rootPassword"` // "locked", "empty", "set" or "none"
-	Uptime       string            `json:"uptime"`       // seconds since the kernel started
 }
 
 // Device is a device-mapper device.

@@ -42,12 +42,37 @@ func checkHealthy(f *probe.Facts, w want, expect expect) {
 	id := strings.ToLower(strings.ReplaceAll(w.uuid, "-", ""))
 	expect("machine-id", f.MachineID == id, "machine id %q, but the DMI UUID is %q", f.MachineID, w.uuid)
 	expect("machine-id", (f.Virtual != "none") == w.virtual, "systemd-detect-virt says %q", f.Virtual)
-	expect("command-line", f.CommandLine == w.commandLine, "command line %q, built in is %q", f.CommandLine, w.commandLine)
+	checkCommandLine(f, w.commandLine, expect)
 	expect("no-credentials", f.Errors["credentials"] == "" && len(f.Credentials) == 0, "imported: %q %s", f.Credentials, f.Errors["credentials"])
 	checkShells(f, expect)
 	expect("no-modules-no-swap", f.Modules == "none", "/proc/modules: %q %s", f.Modules, f.Errors["modules"])
 	expect("no-modules-no-swap", f.Errors["swaps"] == "" && strings.Count(f.Swaps, "\n") == 0, "swaps: %q %s", f.Swaps, f.Errors["swaps"])
 	checkPCR11(f, w.phases, expect)
+}
+
+// checkCommandLine wants the built-in command line, and what it says to hold: nothing
+// that ran since has changed the answer to a panic or the consoles.
+func checkCommandLine(f *probe.Facts, built string, expect expect) {
+	const row, panicTime, active = "command-line", "/proc/sys/kernel/panic", "/sys/class/tty/console/active"
+	expect(row, f.CommandLine == built, "command line %q, built in is %q", f.CommandLine, built)
+	seconds := option(built, "panic")
+	expect(row, seconds != "" && f.Parameters[panicTime] == seconds, "after a panic %q seconds pass, built in is %q %s", f.Parameters[panicTime], seconds, f.Errors[panicTime])
+	have, want := strings.Fields(f.Parameters[active]), consoles(built)
+	slices.Sort(have)
+	expect(row, len(want) > 0 && slices.Equal(have, want), "active consoles %q, built in are %q %s", have, want, f.Errors[active])
+}
+
+// consoles returns the names of the consoles on a command line, sorted.
+func consoles(line string) []string {
+	var names []string
+	for _, word := range strings.Fields(line) {
+		if value, ok := strings.CutPrefix(word, "console="); ok {
+			name, _, _ := strings.Cut(value, ",")
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func checkStart(f *probe.Facts, expect expect) {
@@ -137,7 +162,7 @@ func checkPackages(f *probe.Facts, expect expect) {
 	}
 }
 
-// checkShells wants nobody to be waiting for commands.
+// checkShells wants nobody to be waiting for commands, the kernel included.
 func checkShells(f *probe.Facts, expect expect) {
 	for _, p := range f.Processes {
 		name := path.Base(p.Program)
@@ -145,6 +170,8 @@ func checkShells(f *probe.Facts, expect expect) {
 		expect("no-shell", !bad, "process %d runs %s", p.PID, p.Program)
 	}
 	expect("no-shell", len(f.Processes) > 0, "no processes were seen: %s", f.Errors["processes"])
+	const keys = "/proc/sys/kernel/sysrq"
+	expect("no-shell", strings.Contains(f.Errors[keys], "no such file"), "the kernel takes commands from the keyboard: %s is %q %s", keys, f.Parameters[keys], f.Errors[keys])
 	expect("no-shell", f.RootPassword == "locked" || f.RootPassword == "none", "root's password is %s %s", f.RootPassword, f.Errors["rootPassword"])
 }
 

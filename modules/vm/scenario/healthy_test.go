@@ -45,7 +45,7 @@ func healthy() (*probe.Facts, want) {
 	words := []string{"enter-initrd", "leave-initrd", "sysinit", "ready"}
 	firmware, system, values := measured(words...)
 	w := want{
-		commandLine: "roothash=" + testHash + " console=ttyS0", uuid: UUID, virtual: true,
+		commandLine: "roothash=" + testHash + " panic=10 console=tty0 console=ttyS0,115200", uuid: UUID, virtual: true,
 		certificate: &x509.Certificate{SubjectKeyId: []byte{9, 9, 0xab, 0xcd, 0xef, 1}},
 	}
 	for i, v := range values {
@@ -61,9 +61,13 @@ func healthy() (*probe.Facts, want) {
 		Swaps: "Filename\tType\tSize", Modules: "none",
 		Keys: "0001 I------ 1 perm 1f0b0000 0 0 keyring   .builtin_trusted_keys: 1\n" +
 			"0002 I------ 1 perm 1f030000 0 0 asymmetri an organisation: X509.rsa abcdef01 []\n",
-		Parameters: map[string]string{"/sys/module/dm_verity/parameters/require_signatures": "Y"},
-		Devices:    []probe.Device{{Name: "root", Table: "verity 1 253:4 253:3 4096 4096 1 1 sha256 " + testHash + " 00 3 panic_on_corruption root_hash_sig_key_desc cryptsetup:x\n", Status: "verity V\n"}},
-		State:      "running", Writes: map[string]string{},
+		Parameters: map[string]string{
+			"/sys/module/dm_verity/parameters/require_signatures": "Y",
+			"/proc/sys/kernel/panic":                              "10", "/sys/class/tty/console/active": "tty0 ttyS0",
+		},
+		Errors:  map[string]string{"/proc/sys/kernel/sysrq": "open /proc/sys/kernel/sysrq: no such file or directory"},
+		Devices: []probe.Device{{Name: "root", Table: "verity 1 253:4 253:3 4096 4096 1 1 sha256 " + testHash + " 00 3 panic_on_corruption root_hash_sig_key_desc cryptsetup:x\n", Status: "verity V\n"}},
+		State:   "running", Writes: map[string]string{},
 		Processes:    []probe.Process{{PID: 1, Program: "/usr/lib/systemd/systemd"}},
 		RootPassword: "locked",
 	}
@@ -116,7 +120,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"degraded":        {"starts", func(f *probe.Facts, _ *want) { f.State = "degraded" }},
 		"failed unit":     {"starts", func(f *probe.Facts, _ *want) { f.Failed = []string{"x.service"} }},
-		"not asked":       {"starts", func(f *probe.Facts, _ *want) { f.Errors = map[string]string{"failed": "no systemctl"} }},
+		"not asked":       {"starts", func(f *probe.Facts, _ *want) { f.Errors["failed"] = "no systemctl" }},
 		"waiting job":     {"starts", func(f *probe.Facts, _ *want) { f.Jobs = []string{"1 x.service start waiting"} }},
 		"secure boot off": {"secure-boot", func(f *probe.Facts, _ *want) { f.SecureBoot = []byte{0} }},
 		"no secure boot":  {"secure-boot", func(f *probe.Facts, _ *want) { f.SecureBoot = nil }},
@@ -126,12 +130,14 @@ func TestFaults(t *testing.T) {
 		"plain disk": {"verified-root", func(f *probe.Facts, _ *want) {
 			f.Mounts = strings.Replace(f.Mounts, "/dev/mapper/root", "/dev/vda4", 1)
 		}},
-		"writable root":      {"verified-root", func(f *probe.Facts, _ *want) { f.Mounts = strings.ReplaceAll(f.Mounts, "ro,", "rw,") }},
-		"no signature":       {"verified-root", func(f *probe.Facts, _ *want) { cut(f, "root_hash_sig_key_desc cryptsetup:x") }},
-		"no panic":           {"verified-root", func(f *probe.Facts, _ *want) { cut(f, "panic_on_corruption") }},
-		"other root hash":    {"verified-root", func(f *probe.Facts, _ *want) { cut(f, testHash[1:]) }},
-		"corrupted":          {"verified-root", func(f *probe.Facts, _ *want) { f.Devices[0].Status = "verity C\n" }},
-		"no requirement":     {"verified-root", func(f *probe.Facts, _ *want) { f.Parameters = map[string]string{} }},
+		"writable root":   {"verified-root", func(f *probe.Facts, _ *want) { f.Mounts = strings.ReplaceAll(f.Mounts, "ro,", "rw,") }},
+		"no signature":    {"verified-root", func(f *probe.Facts, _ *want) { cut(f, "root_hash_sig_key_desc cryptsetup:x") }},
+		"no panic":        {"verified-root", func(f *probe.Facts, _ *want) { cut(f, "panic_on_corruption") }},
+		"other root hash": {"verified-root", func(f *probe.Facts, _ *want) { cut(f, testHash[1:]) }},
+		"corrupted":       {"verified-root", func(f *probe.Facts, _ *want) { f.Devices[0].Status = "verity C\n" }},
+		"no requirement": {"verified-root", func(f *probe.Facts, _ *want) {
+			f.Parameters["/sys/module/dm_verity/parameters/require_signatures"] = "N"
+		}},
 		"no device":          {"verified-root", func(f *probe.Facts, _ *want) { f.Devices = nil }},
 		"no certificate":     {"keyring", func(f *probe.Facts, _ *want) { f.Keys = "" }},
 		"foreign key":        {"keyring", func(f *probe.Facts, _ *want) { f.Keys = strings.ReplaceAll(f.Keys, "abcdef01", "00000000") }},
@@ -143,12 +149,23 @@ func TestFaults(t *testing.T) {
 		"etc full":           {"read-only", func(f *probe.Facts, _ *want) { f.Writes["/etc"] = "no space left on device" }},
 		"no packages":        {"packages", func(f *probe.Facts, _ *want) { f.Packages = nil }},
 		"half installed":     {"packages", func(f *probe.Facts, _ *want) { f.Packages[3] = "iU  x 1" }},
-		"dpkg -l":            {"packages", func(f *probe.Facts, _ *want) { f.Errors = map[string]string{"dpkg": "exit status 2"} }},
+		"dpkg -l":            {"packages", func(f *probe.Facts, _ *want) { f.Errors["dpkg"] = "exit status 2" }},
 		"random machine id":  {"machine-id", func(f *probe.Facts, _ *want) { f.MachineID = strings.Repeat("1", 32) }},
 		"hypervisor hidden":  {"machine-id", func(f *probe.Facts, _ *want) { f.Virtual = "none" }},
 		"longer line":        {"command-line", func(f *probe.Facts, _ *want) { f.CommandLine += " init=/bin/sh" }},
+		"stays after panic":  {"command-line", func(f *probe.Facts, _ *want) { f.Parameters["/proc/sys/kernel/panic"] = "0" }},
+		"no panic built in": {"command-line", func(f *probe.Facts, w *want) {
+			w.commandLine = strings.Replace(w.commandLine, "panic=10 ", "", 1)
+			f.CommandLine, f.Parameters["/proc/sys/kernel/panic"] = w.commandLine, ""
+		}},
+		"another console": {"command-line", func(f *probe.Facts, _ *want) { f.Parameters["/sys/class/tty/console/active"] = "tty0 ttyS0 ttyS1" }},
+		"console missing": {"command-line", func(f *probe.Facts, _ *want) { f.Parameters["/sys/class/tty/console/active"] = "ttyS0" }},
+		"system request keys": {"no-shell", func(f *probe.Facts, _ *want) {
+			f.Parameters["/proc/sys/kernel/sysrq"] = "438"
+			delete(f.Errors, "/proc/sys/kernel/sysrq")
+		}},
 		"credential":         {"no-credentials", func(f *probe.Facts, _ *want) { f.Credentials = []string{"x"} }},
-		"credentials hidden": {"no-credentials", func(f *probe.Facts, _ *want) { f.Errors = map[string]string{"credentials": "denied"} }},
+		"credentials hidden": {"no-credentials", func(f *probe.Facts, _ *want) { f.Errors["credentials"] = "denied" }},
 		"getty": {"no-shell", func(f *probe.Facts, _ *want) {
 			f.Processes = append(f.Processes, probe.Process{PID: 2, Program: "/usr/sbin/agetty"})
 		}},
