@@ -24,6 +24,41 @@ func TestProjectDefinition(t *testing.T) {
 	}
 }
 
+// security are the words of the command line without which a machine starts as well,
+// and lets in what the system is there to keep out.
+var security = []string{
+	"rootfstype=erofs",
+	"systemd.verity_root_options=panic-on-corruption,root-hash-signature=/run/mangos/root-hash.p7s",
+	"dm_verity.require_signatures=1",
+	"systemd.allow_userspace_verity=no",
+	"systemd.image_policy=esp=unprotected+absent:var=encrypted+absent:tmp=encrypted+absent:swap=encrypted+absent:=ignore",
+	"systemd.volatile=state",
+	"systemd.import_credentials=no",
+	"systemd.machine_id=firmware",
+	"lockdown=integrity",
+	"panic=10",
+}
+
+// TestCommandLine: each of them stands there once; of two the last would count.
+func TestCommandLine(t *testing.T) {
+	d, err := Load("../../mangos.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range security {
+		name, _, _ := strings.Cut(word, "=")
+		var found []string
+		for _, w := range d.Image.CommandLine {
+			if n, _, _ := strings.Cut(w, "="); n == name {
+				found = append(found, w)
+			}
+		}
+		if !slices.Equal(found, []string{word}) {
+			t.Errorf("%s on the command line: %q, want %q", name, found, word)
+		}
+	}
+}
+
 const small = `distribution-default = "d"
 [distribution.d]
 architecture = "amd64"
