@@ -1,5 +1,6 @@
 // Package output writes results so that nothing half-written ever stands under
-// the name that a later step reads.
+// the name that a later step reads, be it after a power cut: the content is on the
+// disk before it gets its name.
 package output
 
 import (
@@ -30,7 +31,7 @@ func Create(path string) (*File, error) {
 // Commit closes the file and gives it its name. Its mode is 0644: an output is
 // for everybody to read, whatever the umask.
 func (f *File) Commit() error {
-	if err := errors.Join(f.Chmod(0o644), f.File.Close()); err != nil {
+	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.File.Close()); err != nil {
 		f.Abort()
 		return fmt.Errorf("write %s: %w", f.path, err)
 	}
@@ -85,11 +86,20 @@ func Made(path string, create func(temporary string) error) error {
 	if err := create(temporary); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := os.Chmod(temporary, 0o644); err != nil {
+	if err := settle(temporary); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := os.Rename(temporary, path); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// settle makes a file that somebody else wrote ready to get its name.
+func settle(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o644), f.Sync(), f.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -49,6 +50,36 @@ func TestModeIsFixed(t *testing.T) {
 	for _, p := range []string{a, b} {
 		if st, err := os.Stat(p); err != nil || st.Mode() != 0o644 {
 			t.Errorf("%s: %v, %v", p, st.Mode(), err)
+		}
+	}
+}
+
+// What cannot be brought to the disk gets no name. Neither a pipe nor a device for
+// nothing has a disk.
+func TestContentComesFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out")
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Abort()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	fd, err := syscall.Dup(int(w.Fd()))
+	if err := errors.Join(err, w.Close(), f.File.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f.File = os.NewFile(uintptr(fd), f.Name())
+	made := func(temporary string) error { return syscall.Mknod(temporary, syscall.S_IFCHR|0o600, 1<<8|3) }
+	for name, err := range map[string]error{"Commit": f.Commit(), "Made": Made(path, made)} {
+		if !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("%s: %v, want %v", name, err, syscall.EINVAL)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the file has its name: %v", name, err)
 		}
 	}
 }
