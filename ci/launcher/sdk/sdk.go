@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -82,8 +83,9 @@ var digestPattern = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)
 // Digest returns the manifest digest of an image that Write made in dir, and
 // false when there is none, or one of which a power cut left a part: the manifest
 // must be what its digest says, and each blob that it names be there in its size.
+// The size is enough: a blob has its name only after its content is on the disk.
 func Digest(dir string) (string, bool) {
-	data, err := os.ReadFile(filepath.Join(dir, "digest"))
+	data, err := read(filepath.Join(dir, "digest"))
 	if err != nil {
 		return "", false
 	}
@@ -92,7 +94,7 @@ func Digest(dir string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	text, err := os.ReadFile(path)
+	text, err := read(path)
 	if sum := sha256.Sum256(text); err != nil || "sha256:"+hex.EncodeToString(sum[:]) != digest {
 		return "", false
 	}
@@ -110,6 +112,23 @@ func Digest(dir string) (string, bool) {
 		}
 	}
 	return digest, true
+}
+
+// maxManifest is the largest manifest that is read; one of ours has some hundred bytes.
+const maxManifest = 1 << 20
+
+// read returns a small file.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err == nil && len(text) > maxManifest {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxManifest)
+	}
+	return text, err
 }
 
 // blobPath returns where a blob lies, and false for what is no digest.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -92,6 +93,12 @@ func TestDigestOfParts(t *testing.T) {
 		{"a path for a digest", func() error { return os.WriteFile(name, []byte("sha256:../../digest\n"), 0o644) }},
 		{"the digest of something else", func() error { return os.WriteFile(name, []byte("sha256:"+strings.Repeat("0", 64)), 0o644) }},
 	}
+	huge := []byte(`{"config":{"digest":"sha256:` + filepath.Base(blobs[0]) + `","size":` + fmt.Sprint(size(t, blobs[0])) + `},"x":"` + strings.Repeat("x", maxManifest) + `"}`)
+	sum := sha256.Sum256(huge)
+	losses = append(losses, loss{"a manifest without end", func() error {
+		return errors.Join(os.WriteFile(filepath.Join(dir, "blobs", "sha256", hex.EncodeToString(sum[:])), huge, 0o644),
+			os.WriteFile(name, []byte("sha256:"+hex.EncodeToString(sum[:])), 0o644))
+	}})
 	for _, path := range blobs {
 		losses = append(losses,
 			loss{"without blob " + filepath.Base(path), func() error { return os.Remove(path) }},
@@ -111,6 +118,58 @@ func TestDigestOfParts(t *testing.T) {
 			t.Errorf("%s: made anew, Digest says %q", l.what, got)
 		}
 	}
+}
+
+func size(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// FuzzDigest: of whatever manifest an image is taken, all that it names is there.
+func FuzzDigest(f *testing.F) {
+	dir := f.TempDir()
+	put := func(content []byte) string {
+		sum := sha256.Sum256(content)
+		name := hex.EncodeToString(sum[:])
+		if err := os.WriteFile(filepath.Join(dir, "blobs", "sha256", name), content, 0o644); err != nil {
+			f.Fatal(err)
+		}
+		return "sha256:" + name
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
+		f.Fatal(err)
+	}
+	only := put([]byte("x"))
+	f.Add([]byte(`{"config":{"digest":"` + only + `","size":1},"layers":[{"digest":"` + only + `","size":1}]}`))
+	f.Add([]byte(`{"config":{"digest":"sha256:../../digest","size":72}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		digest := put(text)
+		if err := os.WriteFile(filepath.Join(dir, "digest"), []byte(digest), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, ok := Digest(dir)
+		if digest != only {
+			if err := os.Remove(filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !ok {
+			return
+		}
+		var m manifest
+		if err := json.Unmarshal(text, &m); err != nil || got != digest || len(text) > maxManifest {
+			t.Fatalf("%q is taken as %s: %v", text, got, err)
+		}
+		for _, d := range append(m.Layers, m.Config) {
+			if (d.Digest != only || d.Size != 1) && d.Digest != digest {
+				t.Errorf("%q names %+v, which is not there", text, d)
+			}
+		}
+	})
 }
 
 // TestContent walks from the manifest to each entry of the layers.
