@@ -155,6 +155,7 @@ func appendRelease(text []byte, name, version string) ([]byte, error) {
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	for _, line := range lines {
 		key, _, _ := strings.Cut(line, "=")
+		key = strings.TrimSpace(key) // its readers do that
 		if key == "IMAGE_ID" || key == "IMAGE_VERSION" {
 			return nil, fmt.Errorf("/usr/lib/os-release has %s already, the build sets it: %w", key, ErrRoot)
 		}

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -59,6 +60,33 @@ func TestFinalise(t *testing.T) {
 	if b, err := tree.ReadFile("etc/machine-id", 10); err != nil || len(b) != 0 {
 		t.Errorf("machine-id %q, %v", b, err)
 	}
+}
+
+func FuzzAppendRelease(f *testing.F) {
+	for _, text := range []string{"", "ID=debian\nPRETTY_NAME=\"x y\"\n", "IMAGE_ID=x", " IMAGE_VERSION=1\r\n", "# IMAGE_ID=x\n\n"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := appendRelease(text, "mangos", "1")
+		if err != nil {
+			if !errors.Is(err, ErrRoot) {
+				t.Error(err)
+			}
+			return
+		}
+		if !bytes.HasPrefix(got, bytes.TrimRight(text, "\n")) {
+			t.Errorf("%q has become %q", text, got)
+		}
+		var set []string
+		for line := range strings.Lines(string(got)) {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "IMAGE_ID=") || strings.HasPrefix(line, "IMAGE_VERSION=") {
+				set = append(set, line)
+			}
+		}
+		if !slices.Equal(set, []string{"IMAGE_ID=mangos", "IMAGE_VERSION=1"}) {
+			t.Errorf("%q sets %q", text, set)
+		}
+	})
 }
 
 func TestFinaliseRefuses(t *testing.T) {
