@@ -314,6 +314,17 @@ func FuzzParseSignature(f *testing.F) {
 	})
 }
 
+func FuzzParseRootHash(f *testing.F) {
+	f.Add(strings.Repeat("0123456789abcdef", 4))
+	f.Add(strings.Repeat("A", 64))
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := ParseRootHash(text)
+		if err != nil && !errors.Is(err, ErrFormat) || err == nil && h.String() != text {
+			t.Errorf("%q is %s, %v", text, h, err)
+		}
+	})
+}
+
 func BenchmarkBuild(b *testing.B) {
 	d := data(128 * 128)
 	b.SetBytes(int64(len(d)))

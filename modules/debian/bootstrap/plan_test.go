@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -101,4 +102,38 @@ func TestCheckStatus(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+}
+
+// FuzzReadMember: whatever a package says of itself, it is the selected one, and a
+// dependency names packages of the selection alone.
+func FuzzReadMember(f *testing.F) {
+	for _, fields := range []string{
+		"Essential: yes\nPre-Depends: libc\n", "Provides: virtual (= 1), x\nDepends: a | b (>= 1) [amd64], c:any <!nocheck>\n", "Package: other\n", "Depends: ,|(\n",
+	} {
+		f.Add(fields)
+	}
+	dir := f.TempDir()
+	sel := lock.SelectedPackage{Name: "a", Version: "1", Path: "pool/a.deb"}
+	f.Fuzz(func(t *testing.T, fields string) {
+		p := debtest.Package{Name: sel.Name, Version: sel.Version, Architecture: "all", Fields: fields}
+		if err := os.WriteFile(filepath.Join(dir, "a.deb"), p.Build(t), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m, provides, needs, _, err := readMember(sel, dir)
+		if err != nil {
+			return
+		}
+		if m.name != sel.Name || m.version != sel.Version {
+			t.Errorf("%q is %+v", fields, m)
+		}
+		provided := map[string][]string{sel.Name: {sel.Name}}
+		for _, name := range provides {
+			provided[name] = []string{sel.Name}
+		}
+		for _, need := range needs {
+			if names, err := within(need, provided); err == nil && len(names) > 0 && !slices.Equal(names, []string{sel.Name}) {
+				t.Errorf("%q needs %q", need, names)
+			}
+		}
+	})
 }
