@@ -145,6 +145,7 @@ func FuzzDigest(f *testing.F) {
 	}
 	only := put([]byte("x"))
 	f.Add([]byte(`{"config":{"digest":"` + only + `","size":1},"layers":[{"digest":"` + only + `","size":1}]}`))
+	f.Add([]byte(`{"config":{"digest":"` + only + `","size":2}}`))
 	f.Add([]byte(`{"config":{"digest":"sha256:../../digest","size":72}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		digest := put(text)
