@@ -75,7 +75,8 @@ func New(
 }
 
 // Lock asks the archive for its newest state and returns a fresh lock. It is refused
-// when the archive offers something older than the present lock has.
+// when the archive offers something older than the present lock has, a suite, a
+// package or a source that is built.
 // +cache="never"
 func (m *Mangos) Lock(
 	// Accepts something older, or a present lock that cannot be read.

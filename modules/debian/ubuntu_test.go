@@ -17,6 +17,7 @@ import (
 	"github.com/mastercard/mangos/modules/debian/debtest"
 	"github.com/mastercard/mangos/modules/debian/fetch"
 	"github.com/mastercard/mangos/modules/debian/lock"
+	"github.com/mastercard/mangos/modules/debian/refresh"
 	"github.com/mastercard/mangos/modules/debian/treedigest"
 	"github.com/mastercard/mangos/modules/definition"
 )
@@ -36,6 +37,7 @@ func TestUbuntu(t *testing.T) {
 	t.Run("unpacked", func(t *testing.T) { u.checkUnpacked(t, l) })
 	t.Run("tampered index", u.checkTampered)
 	t.Run("gone", func(t *testing.T) { u.checkGone(t, l) })
+	t.Run("back", func(t *testing.T) { u.checkBack(t, l) })
 }
 
 func checkLock(t *testing.T, l *lock.Lock, log string) {
@@ -70,7 +72,11 @@ func checkLock(t *testing.T, l *lock.Lock, log string) {
 	if strings.Join(l.Build, " ") != "hello-source=1.0-1" || strings.Join(l.Withheld, " ") != "src:hello-source=1.0-1ubuntu0.1 src:hello-source=1.0-1ubuntu0.2 tool=3" {
 		t.Errorf("built %v, withheld %v", l.Build, l.Withheld)
 	}
-	for _, line := range []string{"tool 3 is in the index of noble-updates, but no server has its file", "hello-source 1.0-1ubuntu0.2"} {
+	for _, line := range []string{
+		"tool 3 is in the index of noble-updates, but no server has its file", "hello-source 1.0-1ubuntu0.2",
+		"\nwithheld: tool 3, because no server had its files when the lock was made: the lock has 2\n",
+		"\nwithheld: src:hello-source 1.0-1ubuntu0.1, because no server had its files when the lock was made: the lock has 1.0-1\n",
+	} {
 		if !strings.Contains(log, line) {
 			t.Errorf("the log does not say %q:\n%s", line, log)
 		}
@@ -161,9 +167,10 @@ func (u *ubuntu) checkGone(t *testing.T, l *lock.Lock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := u.archive[s.Packages[0].Path]
-	defer func() { u.archive[s.Packages[0].Path] = good }()
-	delete(u.archive, s.Packages[0].Path)
+	path := s.Packages[0].Path
+	good := u.archive[path]
+	defer func() { u.archive[path] = good }()
+	delete(u.archive, path)
 	f := u.fetcher()
 	f.Cache = t.TempDir()
 	f.Homes = fetch.Mirrors{"ubuntu": {"http://127.0.0.1:1/"}}
@@ -189,6 +196,40 @@ func (u *ubuntu) checkGone(t *testing.T, l *lock.Lock) {
 	f.Cache = t.TempDir()
 	if err := f.Into(context.Background(), files(s), t.TempDir()); err != nil {
 		t.Errorf("fetch what the fresh lock names: %v", err)
+	}
+}
+
+// checkBack makes locks that would go back behind present ones, under the same Releases.
+func (u *ubuntu) checkBack(t *testing.T, l *lock.Lock) {
+	s, err := l.Select("initrd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, other := *l, *l
+	newer.Build = []string{"hello-source=1.0-1ubuntu0.1"}
+	other.Distribution, other.Build = "other", newer.Build
+	defer func() { u.present, u.acceptOlder = nil, false }()
+	u.present = []*lock.Lock{l, &other}
+	u.lock(t) // the same is not older, and another distribution has versions of its own
+	refused := func(want string) {
+		t.Helper()
+		_, err := u.make()
+		if !errors.Is(err, refresh.ErrBack) || !strings.Contains(err.Error(), ": "+want+": ") || !strings.Contains(err.Error(), "--accept-older") {
+			t.Errorf("got %v, want a refusal that names %s", err, want)
+		}
+	}
+	const source = "src:hello-source 1.0-1, locked is 1.0-1ubuntu0.1"
+	u.present = []*lock.Lock{&newer, l} // the newest counts
+	refused(source)
+
+	good := u.archive[s.Packages[0].Path]
+	defer func() { u.archive[s.Packages[0].Path] = good }()
+	delete(u.archive, s.Packages[0].Path)
+	const pkg = "hello 1.0-1ubuntu0.1, locked is 1.0-1ubuntu0.2"
+	refused(pkg + "; " + source)
+	u.acceptOlder = true
+	if _, log := u.lock(t); !strings.Contains(log, "older, and accepted: "+pkg+"\n") || !strings.Contains(log, "older, and accepted: "+source+"\n") {
+		t.Errorf("older versions were accepted, and nothing said:\n%s", log)
 	}
 }
 

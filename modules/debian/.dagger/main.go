@@ -82,10 +82,10 @@ func (m *Debian) Lock(
 	// The distribution; empty for the definition's default.
 	// +optional
 	distribution string,
-	// The lock that the new one takes the place of: no suite may be older than there.
+	// The lock that the new one takes the place of: nothing may be older than there.
 	// +optional
 	present *dagger.File,
-	// Accepts suites that are older, or a present lock that cannot be read.
+	// Accepts suites and versions that are older, or a present lock that cannot be read.
 	// +optional
 	acceptOlder bool,
 ) *dagger.File {

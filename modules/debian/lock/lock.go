@@ -50,7 +50,7 @@ type Lock struct {
 	Build []string
 	// Withheld names what the indexes offer but no server had when the lock
 	// was made, as "name=version" or "src:name=version": something older stands
-	// in the lock for it.
+	// in the lock for it. See Notices.
 	Withheld []string
 }
 
@@ -326,6 +326,9 @@ func (l *Lock) check() error {
 				return fmt.Errorf("set %s: package %q is not in the lock", s.Name, name)
 			}
 		}
+	}
+	if err := l.checkWithheld(); err != nil {
+		return err
 	}
 	return l.checkSources(suites)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,19 @@ func TestProjectLock(t *testing.T) {
 	}
 }
 
+func TestNotices(t *testing.T) {
+	l := sample()
+	l.Withheld = []string{"b=3", "src:linux=7", "src:other=1"}
+	want := []string{
+		"withheld: b 3, because no server had its files when the lock was made: the lock has 2",
+		"withheld: src:linux 7, because no server had its files when the lock was made: the lock has 6",
+		"withheld: src:other 1, because no server had its files when the lock was made: nothing of it is in the lock",
+	}
+	if got := l.Notices(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	text := string(encode(t, sample()))
 	for _, tt := range []struct{ name, old, new string }{
@@ -98,6 +112,8 @@ func TestParseRefuses(t *testing.T) {
 		{"set with a stranger", `"packages":["a","b"]`, `"packages":["a","c"]`},
 		{"package without its source", `"source":"src"`, `"source":"srk"`},
 		{"name that is an option", `"name":"b"`, `"name":"-b"`},
+		{"withheld of no version", `"src:linux=7"`, `"src:linux"`},
+		{"withheld that writes to the terminal", `"src:linux=7"`, `"src:linux=7\u001b[2J"`},
 		{"null list", `"build": [`, `"build": null, "was": [`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -32,8 +32,9 @@ type Maker struct {
 	Sandbox, Scratch string
 	// Now is the moment at which signatures and Releases must be valid.
 	Now time.Time
-	// Present are the locks that the new one takes the place of: no suite may be
-	// older than in one of them, unless AcceptOlder is set.
+	// Present are the locks that the new one takes the place of: no suite, package
+	// or source that is built may be older than in one of them, unless AcceptOlder
+	// is set.
 	Present     []*lock.Lock
 	AcceptOlder bool
 	// Log gets a line for each step.
@@ -69,6 +70,12 @@ func (m *Maker) Make(ctx context.Context) (*lock.Lock, error) {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("make lock: %w", err)
 		}
+	}
+	if err := m.notBack(); err != nil {
+		return nil, fmt.Errorf("make lock: %w", err)
+	}
+	for _, line := range m.lock.Notices() {
+		m.logf("%s", line)
 	}
 	return m.lock, nil
 }

@@ -114,8 +114,8 @@ func lockCommand() *cobra.Command {
 		},
 	}
 	s.flags(cmd)
-	cmd.Flags().StringArrayVar(&before.files, "present", nil, "`FILE` of a lock, as often as wanted: no suite may be older than there (default: debian.lock.json beside the definition)")
-	cmd.Flags().BoolVar(&before.acceptOlder, "accept-older", false, "accept suites that are older than in the present lock, or a present lock that cannot be read")
+	cmd.Flags().StringArrayVar(&before.files, "present", nil, "`FILE` of a lock, as often as wanted: nothing may be older than there (default: debian.lock.json beside the definition)")
+	cmd.Flags().BoolVar(&before.acceptOlder, "accept-older", false, "accept suites and versions that are older than in the present lock, or a present lock that cannot be read")
 	cmd.Flags().StringVar(&path, "definition", "mangos.toml", "`FILE` of the definition")
 	cmd.Flags().StringVar(&name, "distribution", "", "`NAME` of the distribution (default: the definition's)")
 	cmd.Flags().StringVar(&out, "out", "-", "`FILE` to write")
@@ -135,7 +135,7 @@ func (p *present) load(cmd *cobra.Command, path string) ([]*lock.Lock, error) {
 	if len(files) == 0 {
 		beside := filepath.Join(filepath.Dir(path), "debian.lock.json")
 		if _, err := os.Stat(beside); errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "lock: there is no present lock (%s): suites of any age are taken\n", beside)
+			fmt.Fprintf(cmd.ErrOrStderr(), "lock: there is no present lock (%s): suites and versions of any age are taken\n", beside)
 			return nil, nil
 		}
 		files = []string{beside}
