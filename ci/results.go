@@ -63,7 +63,7 @@ func reason(err error) string {
 	return strings.Join([]string{err.Error(), strings.Join(step.Cmd, " "), step.Stdout, step.Stderr}, "\n")
 }
 
-// tally returns the whole report. When a check failed the error is that of a step
+// tally returns the whole report, with what the lock withholds. When a check failed the error is that of a step
 // which printed it: the command line client shows that as it is, and fails.
 func (m *Mangos) tally(ctx context.Context, r *results, note string) (string, error) {
 	input, err := json.Marshal(r.checks)
@@ -72,6 +72,7 @@ func (m *Mangos) tally(ctx context.Context, r *results, note string) (string, er
 	}
 	return dag.Container().
 		WithFile("/usr/bin/tally", m.program("tally")).
-		WithExec([]string{"/usr/bin/tally", "--note", note}, dagger.ContainerWithExecOpts{Stdin: string(input)}).
+		WithMountedFile("/debian.lock.json", m.Locked).
+		WithExec([]string{"/usr/bin/tally", "--lock", "/debian.lock.json", "--note", note}, dagger.ContainerWithExecOpts{Stdin: string(input)}).
 		Stdout(ctx)
 }

@@ -29,8 +29,9 @@ var lastLine = regexp.MustCompile(`(?:^|\n)([0-9]{1,9}) passed, ([0-9]{1,9}) fai
 
 // tally prints the checks in in, a JSON array, and their sum. A check with an
 // error, or whose report does not end with what passed and failed, or says that
-// nothing did, counts as a failure. No check at all is one, too.
-func tally(in io.Reader, out io.Writer, note string) (failed bool, err error) {
+// nothing did, counts as a failure. No check at all is one, too. The notices are lines
+// before the sum, the note ends it.
+func tally(in io.Reader, out io.Writer, notices []string, note string) (failed bool, err error) {
 	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err != nil {
 		return false, fmt.Errorf("read the checks: %w", err)
@@ -53,6 +54,9 @@ func tally(in io.Reader, out io.Writer, note string) (failed bool, err error) {
 	if all == (sum{}) {
 		all.failed = 1
 		text.WriteString("FAIL nothing was checked\n")
+	}
+	for _, line := range notices {
+		text.WriteString(line + "\n")
 	}
 	text.WriteString(all.String())
 	if note != "" {

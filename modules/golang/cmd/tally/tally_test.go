@@ -1,8 +1,12 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mastercard/mangos/modules/debian/lock"
 )
 
 func TestTally(t *testing.T) {
@@ -49,7 +53,7 @@ func TestTally(t *testing.T) {
 	}
 	for name, test := range tests {
 		var out strings.Builder
-		failed, err := tally(strings.NewReader(test.checks), &out, test.note)
+		failed, err := tally(strings.NewReader(test.checks), &out, nil, test.note)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -59,10 +63,35 @@ func TestTally(t *testing.T) {
 	}
 }
 
+// TestReport holds the report to what it says of the lock, before its last line.
+func TestReport(t *testing.T) {
+	l := &lock.Lock{Format: lock.Format, Withheld: []string{"tool=3"}}
+	text, err := l.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "lock.json")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const checks = `[{"name":"lint","seconds":0,"report":"2 passed, 0 failed","error":""}]`
+	want := "== lint: 2 passed, 0 failed (0 s)\n" +
+		"withheld: tool 3, because no server had its files when the lock was made: nothing of it is in the lock\n" +
+		"2 passed, 0 failed, note\n"
+	var out strings.Builder
+	if failed, err := report(strings.NewReader(checks), &out, file, "note"); failed || err != nil || out.String() != want {
+		t.Errorf("got failed %v, %v and\n%swant\n%s", failed, err, out.String(), want)
+	}
+	out.Reset()
+	if _, err := report(strings.NewReader(checks), &out, file+".gone", ""); err == nil || out.Len() > 0 {
+		t.Errorf("without the lock: got %v and %q", err, out.String())
+	}
+}
+
 func TestTallyRefuses(t *testing.T) {
 	for _, input := range []string{"", "{}", `[{"name":"lint","passed":3}]`} {
 		var out strings.Builder
-		if _, err := tally(strings.NewReader(input), &out, ""); err == nil || out.Len() > 0 {
+		if _, err := tally(strings.NewReader(input), &out, nil, ""); err == nil || out.Len() > 0 {
 			t.Errorf("%q: got %v and %q", input, err, out.String())
 		}
 	}
@@ -73,7 +102,7 @@ func FuzzTally(f *testing.F) {
 	f.Add(`[{"name":"","seconds":0,"report":"999999999 passed, 999999999 failed","error":"no"}]`)
 	f.Fuzz(func(t *testing.T, input string) {
 		var out strings.Builder
-		failed, err := tally(strings.NewReader(input), &out, "")
+		failed, err := tally(strings.NewReader(input), &out, nil, "")
 		if err != nil {
 			return
 		}
