@@ -89,6 +89,9 @@ func (l *launcher) dagger(args []string) (int, error) {
 	if status == exitGone && errors.Is(err, errGone) {
 		return status, nil // the client has said why
 	}
+	if err == nil && status == 0 {
+		l.sayWithheld(args)
+	}
 	return status, err
 }
 
