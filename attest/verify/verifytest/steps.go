@@ -76,7 +76,7 @@ func (w *World) steps(t testing.TB, content string) {
 	for _, set := range append([]string{"source-linux"}, sets...) {
 		selections["selection/"+set+".json"] = []byte(set)
 	}
-	w.step(t, "lock", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/record"}, selections)
+	w.step(t, "lock", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/sandbox", "program/record"}, selections)
 	name := Name + "_" + Version + origin.Suffix
 	w.step(t, "origin", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/record"}, map[string][]byte{name: w.Files[name]})
 	w.packages(t, l)

@@ -112,8 +112,9 @@ func (m *Debian) Selections(
 	ctr := m.container().
 		WithMountedFile(lockFile, lock).
 		WithMountedFile(definitionFile, definition).
-		WithExec([]string{record, "--step", "lock", "--record", "/record", "--",
-			program, "select", "--lock", lockFile, "--definition", definitionFile, "--all", "/out/selection"})
+		WithExec([]string{record, "--step", "lock", "--record", "/record", "--", sandbox, "--in", "/in", "--out", "/out", "--",
+			program, "select", "--lock", lockFile, "--definition", definitionFile, "--all", "/out/selection"},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
 	return &Made{Files: ctr.Directory("/out/selection"), Records: one("lock", ctr)}
 }
 
@@ -122,7 +123,8 @@ func (m *Debian) Selections(
 func (m *Debian) SourceSelections(lock *dagger.File, sets []string) *dagger.Directory {
 	return m.container().
 		WithMountedFile(lockFile, lock).
-		WithExec([]string{program, "select", "--lock", lockFile, "--sources-of", strings.Join(sets, ","), "--out", "/out/sources"}).
+		WithExec([]string{sandbox, "--", program, "select", "--lock", lockFile, "--sources-of", strings.Join(sets, ","), "--out", "/out/sources"},
+			dagger.ContainerWithExecOpts{InsecureRootCapabilities: true}).
 		Directory("/out/sources")
 }
 

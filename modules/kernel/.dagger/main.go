@@ -83,14 +83,14 @@ func (m *Kernel) Compiled(
 		WithMountedFile(selections+"source-linux.json", sourcesSelection).
 		WithMountedDirectory(configs, fragments).
 		WithEnvVariable("MANGOS_RUN", afresh)
-	command := []string{"--", sandbox, "--in", "/in", "--out", "/out", "--", program, "compile", "--sources", "/in/locked", "--fragments", configs, "--out", "/out/compiled"}
+	command := []string{program, "compile", "--sources", "/in/locked", "--fragments", configs, "--out", "/out/compiled"}
 	if variation == "" && afresh == "" {
 		digest, err := tools.Digest(ctx)
 		if err != nil {
 			return nil, err
 		}
 		ctr = ctr.WithMountedCache("/kernels", dag.CacheVolume("mangos-kernels"))
-		command = append([]string{"--cache", "/kernels"}, append(command, "--store", "/kernels", "--tools", digest)...)
+		run, command = append(run, "--cache", "/kernels"), append(command, "--store", "/kernels", "--tools", digest)
 	}
 	return made(ctr, variation, "kernel", "/out/compiled", run, command...), nil
 }
@@ -115,7 +115,7 @@ func (m *Kernel) Packed(
 		return nil, err
 	}
 	return made(ctr.WithMountedDirectory("/in/compiled", compiled), variation, "kernel-packed", "/out/kernel", run,
-		"--", sandbox, "--in", "/in", "--out", "/out", "--", program, "pack", "--compiled", "/in/compiled", "--out", "/out/kernel"), nil
+		program, "pack", "--compiled", "/in/compiled", "--out", "/out/kernel"), nil
 }
 
 // Unsigned compiles and packs.
@@ -161,7 +161,7 @@ func (m *Kernel) Certified(
 		WithMountedDirectory("/in/kernel", packed).
 		WithMountedFile("/in/keys/verity.crt", certificate)
 	return made(ctr, "", "certificate", "/out/certified", []string{record, "--step", "certificate", "--record", "/record"},
-		"--", sandbox, "--in", "/in", "--out", "/out", "--", program, "certify", "--kernel", "/in/kernel", "--certificate", "/in/keys/verity.crt", "--out", "/out/certified")
+		program, "certify", "--kernel", "/in/kernel", "--certificate", "/in/keys/verity.crt", "--out", "/out/certified")
 }
 
 // CheckCertified compares a certified vmlinux with what the kernel's own tool
@@ -245,8 +245,8 @@ func (m *Kernel) equipped(ctx context.Context, step string, tools *dagger.Direct
 	return ctr, []string{record, "--step", step, "--record", "/record", "--container", strings.TrimSuffix(file, ".json")}, nil
 }
 
-// made runs a step, in another world if a variation is named, and returns the
-// folder that it made, and its record.
+// made runs a step in the sandbox, in another world if a variation is named, and
+// returns the folder that it made, and its record.
 func made(ctr *dagger.Container, variation, step, folder string, run []string, command ...string) *Made {
 	if variation != "" {
 		ctr = ctr.
@@ -254,6 +254,7 @@ func made(ctr *dagger.Container, variation, step, folder string, run []string, c
 			WithEnvVariable("MANGOS_TRACE", "/trace").
 			WithDirectory("/trace", dag.Directory())
 	}
+	run = append(run, "--", sandbox, "--in", "/in", "--out", "/out", "--")
 	ctr = ctr.WithExec(append(run, command...), dagger.ContainerWithExecOpts{InsecureRootCapabilities: true})
 	records := dag.Directory().WithFile(step+".json", ctr.File("/record"))
 	if variation != "" {
