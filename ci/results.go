@@ -63,8 +63,9 @@ func reason(err error) string {
 	return strings.Join([]string{err.Error(), strings.Join(step.Cmd, " "), step.Stdout, step.Stderr}, "\n")
 }
 
-// tally returns the whole report, with what the lock withholds. When a check failed the error is that of a step
-// which printed it: the command line client shows that as it is, and fails.
+// tally returns the whole report, with what the lock withholds. When a check failed the
+// error is that of a step which printed it: the command line client shows that as it is,
+// and fails.
 func (m *Mangos) tally(ctx context.Context, r *results, note string) (string, error) {
 	input, err := json.Marshal(r.checks)
 	if err != nil {
