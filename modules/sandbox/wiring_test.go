@@ -112,7 +112,8 @@ type command struct {
 	words    []string
 }
 
-// recorders are the words with which a recorder is called.
+// recorders are the words with which a recorder is called; the last one is what a
+// function that runs a step is given by those that name it.
 var recorders = []string{"record", `"/bin/record"`, `"/in/bootstrap/record"`, "run..."}
 
 // confined tells whether the command is the sandbox, or a recorder that runs it.
