@@ -195,7 +195,8 @@ func (f *fields) sized() []byte { return f.take(f.number()) }
 func (f *fields) value(a packet.PublicKeyAlgorithm) bool {
 	switch a {
 	case packet.PubKeyAlgoEdDSA:
-		return f.integer() && f.integer() && len(f.rest) == 0
+		r, s := f.integer(), f.integer()
+		return r && s && len(f.rest) == 0
 	case packet.PubKeyAlgoEd25519:
 		f.take(64)
 		return !f.short && len(f.rest) == 0

@@ -205,7 +205,9 @@ func TestLoneTampering(t *testing.T) {
 		{"another certificate", "", func(l *lone) { l.swap("keys/verity.crt") }, "inputs", "keys/verity.crt with SHA-256 0000…which the policy does not have"},
 		{"an input that makes no extension", "", func(l *lone) { l.add("extension", "root.erofs") }, "inputs", "root.erofs has no part in an extension"},
 		{"another selection", "", func(l *lone) { l.restate("extension", "selection/imagetools.json", "selection/others.json") }, "inputs", "selection/others.json has no part"},
-		{"no certificate", "", func(l *lone) { l.restate("extension", `{"name":"keys/verity.crt",`, `{"annotations":{"use":"tool"},"name":"program/verity.crt",`) }, "inputs", "it was made without keys"},
+		{"no certificate", "", func(l *lone) {
+			l.restate("extension", `{"name":"keys/verity.crt",`, `{"annotations":{"use":"tool"},"name":"program/verity.crt",`)
+		}, "inputs", "it was made without keys"},
 		{"a folder that is made of something", "", func(l *lone) { l.add("configuration", "a") }, "inputs", "the step configuration had 1 inputs"},
 		{"another package than the lock's", "", func(l *lone) { l.swap("locked/test/pool/base-imagetools.deb") }, "lock", "base-imagetools.deb has SHA-256 0000…the lock says"},
 		{"a package too much", "", func(l *lone) {
