@@ -65,10 +65,11 @@ func (m *Mangos) BuildExtension(
 	case given == 0 && signatures == nil:
 		signer = image.TryOut(m.program("attest"))
 	case given == 4 && signatures == nil:
-		signer = image.ExtensionSigner(verityKey, verityCertificate, attestKey, attestPublic,
+		halves := m.extensionHalves(verityCertificate, attestPublic)
+		signer = image.ExtensionSigner(verityKey, halves.File("verity.crt"), attestKey, halves.File("attest.pub"),
 			dagger.ImageExtensionSignerOpts{Passphrase: passphrase, P11: p11})
 	case given == 2 && public && signatures != nil:
-		signer = extensionKeysElsewhere(image, verityCertificate, attestPublic, signatures)
+		signer = m.extensionKeysElsewhere(image, verityCertificate, attestPublic, signatures)
 	default:
 		return nil, errors.New("build extension: keys are given all or none: verity and attest, each with its public half; for keys that are elsewhere give the public halves and their signatures")
 	}
@@ -105,7 +106,7 @@ func (m *Mangos) ExportExtensionDigests(
 		return nil, err
 	}
 	tree = m.kept(tree)
-	signer := extensionKeysElsewhere(image, verityCertificate, attestPublic, signatures)
+	signer := m.extensionKeysElsewhere(image, verityCertificate, attestPublic, signatures)
 	digests := signer.ExtensionDigests(tree, class, name, purpose, counter, dagger.ImageSignerExtensionDigestsOpts{Reload: reload})
 	if left, err := pending(ctx, digests); left || err != nil {
 		return digests, err
@@ -114,9 +115,13 @@ func (m *Mangos) ExportExtensionDigests(
 	return signer.StatementDigests(m.kept(made.Records()), m.program("attest"), class, name), nil
 }
 
+// extensionHalves keeps the public halves of the keys that sign extensions.
+func (m *Mangos) extensionHalves(verityCertificate, attestPublic *dagger.File) *dagger.Directory {
+	return m.kept(dag.Directory().WithFile("verity.crt", verityCertificate).WithFile("attest.pub", attestPublic))
+}
+
 // extensionKeysElsewhere returns a signer with what the keys of extensions have signed
 // elsewhere; nil: nothing yet.
-func extensionKeysElsewhere(image *dagger.Image, verityCertificate, attestPublic *dagger.File, signatures *dagger.Directory) *dagger.ImageSigner {
-	public := dag.Directory().WithFile("verity.crt", verityCertificate).WithFile("attest.pub", attestPublic)
-	return image.Elsewhere(public, dagger.ImageElsewhereOpts{Signatures: signatures})
+func (m *Mangos) extensionKeysElsewhere(image *dagger.Image, verityCertificate, attestPublic *dagger.File, signatures *dagger.Directory) *dagger.ImageSigner {
+	return image.Elsewhere(m.extensionHalves(verityCertificate, attestPublic), dagger.ImageElsewhereOpts{Signatures: m.signed(signatures)})
 }

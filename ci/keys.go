@@ -36,7 +36,7 @@ func (m *Mangos) ExportDigests(
 	if err != nil {
 		return nil, err
 	}
-	signer := image.Elsewhere(public, dagger.ImageElsewhereOpts{Signatures: signatures})
+	signer := image.Elsewhere(m.kept(public), dagger.ImageElsewhereOpts{Signatures: m.signed(signatures)})
 	p, err := m.parts(ctx, signer, version)
 	if err != nil {
 		return nil, err
@@ -55,6 +55,14 @@ func (m *Mangos) ExportDigests(
 		return digests, err
 	}
 	return signer.SumsDigests(signer.Evidence(files, records, m.program("attest"), p.unsigned.Files(), plan.text)), nil
+}
+
+// signed keeps what keys elsewhere have signed so far; nil for nothing yet.
+func (m *Mangos) signed(signatures *dagger.Directory) *dagger.Directory {
+	if signatures == nil {
+		return nil
+	}
+	return m.kept(signatures)
 }
 
 // pending tells whether there is more to sign than the list of it.

@@ -95,14 +95,22 @@ func (m *Mangos) BuildImage(
 	case public != nil && (passphrase != nil || p11 != nil):
 		return nil, errors.New("build image: keys that are elsewhere need no --passphrase and no --p11")
 	case public != nil:
-		signer = image.Elsewhere(public, dagger.ImageElsewhereOpts{Signatures: signatures})
+		signer = image.Elsewhere(m.kept(public), dagger.ImageElsewhereOpts{Signatures: m.signed(signatures)})
 	case given != 10 && (passphrase != nil || p11 != nil):
 		return nil, errors.New("build image: --passphrase and --p11 are for an organisation's keys: give all of them, or neither")
 	case given == 0:
 		signer = image.TryOut(m.program("attest"))
 	case given == 10:
-		signer = image.Signer(secureBootKey, secureBootCertificate, verityKey, verityCertificate,
-			pcrKey, pcrPublic, releaseKey, releasePublic, attestKey, attestPublic,
+		// A step that had the same certificate from another folder is not made again, and
+		// would want that folder to be there still.
+		halves := m.kept(dag.Directory().
+			WithFile("secure-boot.crt", secureBootCertificate).
+			WithFile("verity.crt", verityCertificate).
+			WithFile("pcr.pub", pcrPublic).
+			WithFile("release.pub", releasePublic).
+			WithFile("attest.pub", attestPublic))
+		signer = image.Signer(secureBootKey, halves.File("secure-boot.crt"), verityKey, halves.File("verity.crt"),
+			pcrKey, halves.File("pcr.pub"), releaseKey, halves.File("release.pub"), attestKey, halves.File("attest.pub"),
 			dagger.ImageSignerOpts{Passphrase: passphrase, P11: p11})
 	default:
 		return nil, errors.New("build image: keys are given all or none: secure-boot, verity, pcr, release and attest, each with its public half")
