@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 )
 
 // Limits bound what is read of a file system, whatever it claims: several files may
@@ -18,7 +19,9 @@ type Limits struct {
 // ErrLimit is wrapped by errors that say that there is more than is read.
 var ErrLimit = errors.New("more on the volume than is read")
 
-// Files reads all files, by their paths from the root.
+// Files reads all files, by their paths from the root. A name that a folder has
+// twice is an error that wraps [ErrCorrupt]: who opens it reads either. Short names
+// count as well, and case does not.
 func (v *Volume) Files(l Limits) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	return files, l.read(v.Root(), "", 0, files)
@@ -29,11 +32,15 @@ func (l *Limits) read(dir *File, at string, depth int, files map[string][]byte) 
 	if err != nil {
 		return err
 	}
+	seen := map[string]bool{}
 	for _, e := range entries {
 		if e.IsLabel() {
 			continue
 		}
 		name := path.Join(at, e.Name)
+		if !once(seen, e) {
+			return fmt.Errorf("%w: %q has %q twice", ErrCorrupt, "/"+at, e.Name)
+		}
 		if l.Entries--; l.Entries < 0 || depth > l.Depth {
 			return fmt.Errorf("%s: %w", name, ErrLimit)
 		}
@@ -50,6 +57,19 @@ func (l *Limits) read(dir *File, at string, depth int, files map[string][]byte) 
 	}
 	return nil
 }
+
+// once notes the names of an entry, and reports whether none was there.
+func once(seen map[string]bool, e *File) bool {
+	long, short := fold(e.Name), fold(e.ShortName)
+	if seen[long] || seen[short] {
+		return false
+	}
+	seen[long], seen[short] = true, true
+	return true
+}
+
+// fold gives names that differ in case the same form.
+func fold(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
 // content reads the file that is called name.
 func (f *File) content(name string) ([]byte, error) {

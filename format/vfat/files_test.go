@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -68,6 +69,28 @@ func TestFiles(t *testing.T) {
 	}{"files": {4, 0}, "bytes": {3, 5001}} {
 		if _, err := readAll(overlapping(c.files, c.size), limits); !errors.Is(err, ErrLimit) {
 			t.Errorf("too many %s: %v", name, err)
+		}
+	}
+}
+
+// TestFilesTwice: a name that two entries have is refused, whoever of them is a folder.
+func TestFilesTwice(t *testing.T) {
+	const root = 41 * 512
+	for name, change := range map[string]func(first, second []byte){
+		"two files":       func([]byte, []byte) {},
+		"in another case": func(_, second []byte) { second[12] = caseBase | caseExt },
+		"a file and a folder": func(first, _ []byte) {
+			first[11] = AttrDirectory
+			first[20], first[21], first[26], first[27] = 0, 0, 3, 0 // a cluster of zeros
+		},
+	} {
+		image := overlapping(2, 0)
+		first, second := image[root:root+32], image[root+32:root+64]
+		copy(second[:11], first[:11])
+		image[512+2*3], image[512+2*3+1] = 0xff, 0xff // a chain of one cluster
+		change(first, second)
+		if _, err := readAll(image, Limits{Entries: 3, Depth: 1}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
