@@ -54,8 +54,10 @@ func (m *image) checkBootPartition(r *folder, all statements, esp map[string][]b
 	for name, content := range esp {
 		switch {
 		case strings.HasPrefix(name, entryFolder):
-			entry, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(name, entryFolder), ".efi"), "+")
-			if entry != m.names.Entry || !bytes.Equal(content, m.uki.Bytes()) {
+			if !m.isEntry(strings.TrimPrefix(name, entryFolder)) {
+				return "", fmt.Errorf("%s should be %s.efi, or with +TRIES before the last dot", name, m.names.Entry)
+			}
+			if !bytes.Equal(content, m.uki.Bytes()) {
 				return "", fmt.Errorf("%s is not %s", name, m.names.Image)
 			}
 			images++
@@ -102,6 +104,17 @@ func checkLoader(text []byte) error {
 		return fmt.Errorf("it is %.120q, and not \"timeout N\", \"editor no\" and \"secure-boot-enroll off\"", text)
 	}
 	return nil
+}
+
+// counted is what stands between a boot entry's name and ".efi" where boots are
+// counted: how often the image is tried. The boot loader has tried none yet.
+var counted = regexp.MustCompile(`^(\+[1-9][0-9]{0,8})?\.efi$`)
+
+// isEntry reports whether a file directly in the folder of kernel images goes by the
+// name of this release's.
+func (m *image) isEntry(name string) bool {
+	rest, ok := strings.CutPrefix(name, m.names.Entry)
+	return ok && counted.MatchString(rest)
 }
 
 // checkSecureBoot verifies the signature of every EFI program.

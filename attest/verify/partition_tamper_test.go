@@ -102,7 +102,7 @@ func TestDiskTampering(t *testing.T) {
 		check  string
 		detail string
 	}{
-		{"a foreign file", func(r *raw) { r.put("EFI/Linux/foreign.efi", "x") }, boot, "EFI/Linux/foreign.efi is not mangos_1.2.efi"},
+		{"a foreign file", func(r *raw) { r.put("EFI/Linux/foreign.efi", "x") }, boot, "foreign.efi should be mangos_1.2.efi"},
 		{"a foreign file elsewhere", func(r *raw) { r.put("loader/random-seed", "x") }, boot, "loader/random-seed has no place there"},
 		{"another loader.conf", func(r *raw) { r.put("loader/loader.conf", "timeout 5\neditor yes\n") }, boot, `loader/loader.conf: it is "timeout 5`},
 		{"another kernel image", func(r *raw) { r.put(linux+"+3.efi", "x") }, boot, "+3.efi is not mangos_1.2.efi"},
@@ -119,6 +119,13 @@ func TestDiskTampering(t *testing.T) {
 			r.mtools("mmd", "::/loader2")
 			r.replace("LOADER2 ", "LOADER  ")
 		}, boot, `"/" has "loader" twice`},
+		{"a kernel image without tries", func(r *raw) { r.mtools("mren", "::/"+linux+"+3.efi", "::/"+linux+"+0.efi") }, boot, "+0.efi should be mangos_1.2.efi"},
+		{"a kernel image that was tried", func(r *raw) { r.mtools("mren", "::/"+linux+"+3.efi", "::/"+linux+"+2-1.efi") }, boot, "+2-1.efi should be mangos_1.2.efi"},
+		{"a kernel image of another name", func(r *raw) { r.mtools("mren", "::/"+linux+"+3.efi", "::/"+linux+"+3.txt") }, boot, "+3.txt should be mangos_1.2.efi"},
+		{"a kernel image in a folder", func(r *raw) {
+			r.mtools("mmd", "::/EFI/Linux/mangos_1.2+x")
+			r.mtools("mmove", "::/"+linux+"+3.efi", "::/EFI/Linux/mangos_1.2+x")
+		}, boot, "+x/mangos_1.2+3.efi should be mangos_1.2.efi"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
