@@ -91,7 +91,10 @@ func (m *image) checkBootPartition(r *folder, all statements, esp map[string][]b
 	if _, there := esp[orgExtension]; there != (r.files[m.names.Org] != nil) {
 		return "", fmt.Errorf("%s is in the release or on the partition, not in both", m.names.Org)
 	}
-	return fmt.Sprintf("%d files, all accounted for", len(esp)), nil
+	if err := m.checkESP(esp); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d files, all accounted for, and nothing but these", len(esp)), nil
 }
 
 // loader is the boot loader's configuration: nobody edits a command line or enrols

@@ -31,6 +31,7 @@ type image struct {
 	root     verity.RootHash
 	names    release.Names
 	disk     *sparse
+	table    *gpt.Table // as it has to be
 	esp      *io.SectionReader
 	volume   *volume
 	// rootStart is where on the disk the root's partition begins; scan is what reading
@@ -91,27 +92,26 @@ func (m *image) readManifest(r *folder) error {
 }
 
 // dissect holds the partition table against the root hash: the partitions are
-// those of an image and no other, and their identifiers are the hash's halves.
+// those of an image and no other, one after the other, and their identifiers are those
+// that belong to the hash.
 func (m *image) dissect() error {
 	t, err := gpt.Read(m.disk, m.disk.size)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.names.Disk, err)
 	}
-	label := m.manifest.Name + "_" + m.manifest.Version
-	want := []gpt.Partition{
-		{Type: gpt.TypeESP, Label: "esp"},
-		{Type: gpt.TypeRootVeritySig, Label: label + "_verity_sig"},
-		{Type: gpt.TypeRootVerity, Label: label + "_verity", ID: gpt.GUID(m.root[16:])},
-		{Type: gpt.TypeRoot, Label: label, ID: gpt.GUID(m.root[:16])},
+	if len(t.Partitions) != 4 {
+		return fmt.Errorf("%s has %d partitions, want 4", m.names.Disk, len(t.Partitions))
 	}
-	if len(t.Partitions) != len(want) {
-		return fmt.Errorf("%s has %d partitions, want %d", m.names.Disk, len(t.Partitions), len(want))
-	}
+	m.table = m.wantTable(t.Partitions)
 	var parts [4]*io.SectionReader
 	for i, p := range t.Partitions {
-		w := want[i]
-		if p.Type != w.Type || p.Label != w.Label || w.ID != (gpt.GUID{}) && p.ID != w.ID {
-			return fmt.Errorf("partition %d is %s %q %s, want %s %q %s", i+1, p.Type, p.Label, p.ID, w.Type, w.Label, w.ID)
+		w := m.table.Partitions[i]
+		if p.Start != w.Start || p.Size != w.Size {
+			return fmt.Errorf("partition %d is %d bytes at %d, want %d at %d", i+1, p.Size, p.Start, w.Size, w.Start)
+		}
+		if p.Type != w.Type || p.Label != w.Label || p.ID != w.ID || p.Attributes != w.Attributes {
+			return fmt.Errorf("partition %d is %s %q %s with attributes %#x, want %s %q %s with %#x",
+				i+1, p.Type, p.Label, p.ID, p.Attributes, w.Type, w.Label, w.ID, w.Attributes)
 		}
 		parts[i] = io.NewSectionReader(m.disk, p.Start, p.Size)
 	}
@@ -134,10 +134,14 @@ func (v *volume) open(root verity.RootHash) error {
 }
 
 // checkRootHash makes sure that the hash tree covers the root file system as it is, and
-// that nothing but zeros follows it.
+// that nothing but zeros follows either in its partition.
 func (m *image) checkRootHash() (string, error) {
 	if err := m.scan.tree; err != nil {
 		return "", err
+	}
+	tree := m.table.Partitions[2]
+	if err := m.disk.checkZeros(tree.Start+int64(len(m.volume.hashes.Bytes())), tree.Start+tree.Size); err != nil {
+		return "", fmt.Errorf("behind the hash tree: %w", err)
 	}
 	end := m.rootStart + m.volume.root.Size()
 	if err := m.disk.checkZeros(m.rootStart+m.volume.data.Size(), end); err != nil {

@@ -149,11 +149,24 @@ func nextFrame(in *bufio.Reader) ([]byte, int64, error) {
 		case malformed == nil && (outline.Content < 0 || outline.Content > maxFrame):
 			return nil, 0, fmt.Errorf("a frame of it does not say its size, or that it has more than %d bytes", maxFrame)
 		case malformed == nil:
-			return b[:outline.Length], outline.Content, nil
+			return b[:outline.Length], outline.Content, checkFrame(outline)
 		case err != nil || len(b) == maxFrame: // and not because there is more of it
 			return nil, 0, malformed
 		}
 	}
+}
+
+// checkFrame refuses what a decoder drops: a frame or block of nothing may have bytes.
+func checkFrame(f *zstdframe.Frame) error {
+	if f.Content == 0 {
+		return errors.New("a frame of it holds 0 bytes")
+	}
+	for _, b := range f.Blocks {
+		if b.Size == 0 {
+			return errors.New("a block of it holds nothing")
+		}
+	}
+	return nil
 }
 
 // unpack writes what a frame holds to its place.

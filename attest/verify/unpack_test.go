@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/mastercard/mangos/format/zstdframe"
 )
 
 // pack compresses content into one frame.
@@ -75,7 +77,6 @@ func TestUnpack(t *testing.T) {
 		"content after zeros": {join(bytes.Repeat(pack(t, zero), 64), pack(t, other), pack(t, zero)), join(bytes.Repeat(zero, 64), other, zero)},
 		"packed as zeros are": {join(bytes.Repeat(pack(t, zero), 64), pack(t, same), pack(t, zero)), join(bytes.Repeat(zero, 64), same, zero)},
 		"only zeros":          {join(pack(t, zero), pack(t, zero)), join(zero, zero)},
-		"one of nothing":      {join(pack(t, nil), pack(t, random)), random},
 		"a large one":         {join(pack(t, random), pack(t, large), pack(t, random)), join(random, large, random)},
 	} {
 		got, err := unpacked(t, s[0])
@@ -118,6 +119,8 @@ func TestUnpackRefuses(t *testing.T) {
 		"a stream":              stream.Bytes(),
 		"too large a frame":     pack(t, make([]byte, maxFrame+1)),
 		"a frame to be skipped": append(pack(t, random), "\x50\x2a\x4d\x18\x03\x00\x00\x00abc"...),
+		"a frame of nothing":    append(pack(t, nil), pack(t, random)...),
+		"a block of nothing":    append([]byte(zstdframe.Magic+"\x20\x01\x02\x00\x00x"), "\x09\x00\x00y"...),
 		"a changed byte":        changed,
 		"another size":          said,
 		"no frame":              []byte("hello, this is no frame"),

@@ -193,7 +193,7 @@ func (v *verifier) checks() []check {
 		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock, v.modules) }},
 		{"runs", facts(), facts(&v.stated, &v.locked, &v.listed), func() (string, error) { return m.checkRuns(v.all, v.lock) }},
 		{"distribution", facts(), facts(&v.locked), func() (string, error) { return checkDistribution(r, v.lock, v.policy.Suites) }},
-		{"disk", facts(&v.unpacked, &v.dissected), facts(), v.describeDisk},
+		{"disk", facts(&v.unpacked, &v.dissected), facts(), m.checkDisk},
 		{"root-hash", facts(&v.opened, &v.scanned), facts(), m.checkRootHash},
 		{"root-hash-signature", facts(), facts(&v.dissected), func() (string, error) { return m.checkSignature(r, trust) }},
 		{"update-files", facts(), facts(&v.scanned), func() (string, error) { return m.checkUpdates(r) }},
@@ -220,10 +220,6 @@ func (v *verifier) describeFiles() (string, error) {
 
 func (v *verifier) describeLayout() (string, error) {
 	return fmt.Sprintf("%d steps, in force until %s", len(v.layout.Layout.Steps), v.layout.Layout.Expires), nil
-}
-
-func (v *verifier) describeDisk() (string, error) {
-	return fmt.Sprintf("%.1f MB unpacked, root and hash tree named by the root hash", float64(v.image.disk.size)/1e6), nil
 }
 
 func (v *verifier) checkStatements() (string, error) {

@@ -251,7 +251,7 @@ func (l *longName) add(e []byte) {
 	}
 	l.next--
 	part := l.units[13*l.next:]
-	for n, at := range []int{1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30} {
+	for n, at := range longUnits {
 		part[n] = binary.LittleEndian.Uint16(e[at:])
 	}
 }
@@ -261,12 +261,7 @@ func (l *longName) name(e []byte) (string, bool) {
 	if l.bad || l.next != 0 || len(l.units) == 0 {
 		return "", false
 	}
-	var sum uint8
-	for _, c := range e[:11] {
-		sum = sum<<7 | sum>>1
-		sum += c
-	}
-	if sum != l.sum {
+	if nameSum(e[:11]) != l.sum {
 		return "", false
 	}
 	units := l.units

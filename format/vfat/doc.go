@@ -2,7 +2,9 @@
 // place, with sectors of 512 to 4096 bytes: no mounting, bounded memory.
 //
 // Directory entries come in the order of the image, with their raw times and
-// attributes, because two file systems with the same files may differ there.
+// attributes, because two file systems with the same files may differ there. [Spec.Make]
+// computes the bytes that mkfs.vfat and mtools write for given files, so that a file
+// system can be held against them.
 //
 // The image is foreign data: offsets and cluster chains are checked (a chain
 // that loops or is longer than the volume is an error that wraps

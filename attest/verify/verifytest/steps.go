@@ -20,7 +20,6 @@ import (
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/record"
 	"github.com/mastercard/mangos/attest/sbom"
-	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/pcr"
 	"github.com/mastercard/mangos/format/uki"
 	"github.com/mastercard/mangos/format/uki/ukitest"
@@ -445,11 +444,9 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 		made = append(made, w.Names.Org)
 	}
 	w.esp(t, esp)
-	label := Name + "_" + Version
-	parts := append([]disk.Part{{Source: w.path("esp"), Partition: gpt.Partition{Type: gpt.TypeESP, ID: gpt.DeriveGUID("esp"), Label: "esp"}}},
-		disk.VerityParts(root, [3]string{label + "_verity_sig", label + "_verity", label}, [3]int64{verity.SignatureSize, 1 << 20, 4 << 20},
-			[3]string{w.write(t, "signature", w.Files[w.Names.Signature]), w.path("root.verity"), w.path("root.erofs")})...)
-	must(t, disk.Write(w.path("disk.raw"), 512, gpt.DeriveGUID("disk"), parts))
+	id, parts := disk.Bootable(root, Name+"_"+Version, [4]int64{0, verity.SignatureSize, 1 << 20, 4 << 20},
+		[4]string{w.path("esp"), w.write(t, "signature", w.Files[w.Names.Signature]), w.path("root.verity"), w.path("root.erofs")})
+	must(t, disk.Write(w.path("disk.raw"), 512, id, parts))
 	must(t, release.Zstd(ctx, w.path("disk.raw"), w.path("disk.zst")))
 	must(t, release.XZ(ctx, w.path("root.erofs"), w.path("root.xz")))
 	must(t, release.XZ(ctx, w.path("root.verity"), w.path("verity.xz")))
@@ -460,15 +457,21 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 	w.step(t, "update", append(w.tools("imagetools"), "plan.json", "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
 }
 
-// esp makes an EFI system partition, smaller than real ones.
+// espSize is less than that of real ones.
+const espSize = 8 << 20
+
+// esp makes an EFI system partition.
 func (w *World) esp(t testing.TB, files map[string]string) {
 	t.Helper()
-	image := w.path("esp")
-	oracle.Run(t, w.Work, "mkfs.vfat", "--invariant", "-n", "ESP", "-C", image, "8192")
-	for _, folder := range []string{"EFI", "EFI/BOOT", "EFI/Linux", "loader", "mangos", "mangos/extensions"} {
-		oracle.Run(t, w.Work, "mmd", "-i", image, "::/"+folder)
-	}
+	contents := map[string][]byte{}
 	for name, from := range files {
-		oracle.Run(t, w.Work, "mcopy", "-i", image, from, "::/"+name)
+		contents[name] = w.read(t, from)
 	}
+	pieces, err := disk.ESPSpec(espSize, Epoch, contents).Make()
+	must(t, err)
+	image := make([]byte, espSize)
+	for _, p := range pieces {
+		copy(image[p.Offset:], p.Bytes)
+	}
+	w.write(t, "esp", image)
 }

@@ -42,6 +42,18 @@ func VerityParts(root verity.RootHash, labels [3]string, sizes [3]int64, sources
 	return parts
 }
 
+// Bootable returns the identifier and the partitions of a disk with an image: the EFI
+// system partition and those of the root file system. label is the image's, of which
+// those of the root's partitions are made. Sizes and sources are for the partitions in
+// their order.
+func Bootable(root verity.RootHash, label string, sizes [4]int64, sources [4]string) (id gpt.GUID, parts []Part) {
+	esp := Part{Source: sources[0], Partition: gpt.Partition{
+		Type: gpt.TypeESP, ID: gpt.DeriveGUID("mangos EFI system partition", root.String()), Label: "esp", Size: sizes[0],
+	}}
+	rest := VerityParts(root, [3]string{label + "_verity_sig", label + "_verity", label}, [3]int64(sizes[1:]), [3]string(sources[1:]))
+	return gpt.DeriveGUID("mangos disk", root.String()), append([]Part{esp}, rest...)
+}
+
 // Write writes a disk image with these partitions, one after another, as a
 // sparse file with sectors of sectorSize bytes. id identifies the disk. Where a
 // partition's size is zero it becomes that of its content.

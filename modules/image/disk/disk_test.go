@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,6 +83,42 @@ func TestWriteRefuses(t *testing.T) {
 		if entries, err := os.ReadDir(filepath.Dir(out)); err != nil || len(entries) > 0 {
 			t.Errorf("%s leaves %v (%v)", name, entries, err)
 		}
+	}
+}
+
+// TestESPSpec: what the tools write is what is computed anew.
+func TestESPSpec(t *testing.T) {
+	for _, tool := range []string{"mkfs.vfat", "mmd", "mcopy"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+	const epoch = 1767323045
+	contents := map[string][]byte{
+		"EFI/Linux/mangos_0.1+3.efi": bytes.Repeat([]byte("uki"), 5000), "EFI/BOOT/BOOTX64.EFI": []byte("boot"), "loader/loader.conf": nil,
+	}
+	sources := map[string]string{}
+	for name, content := range contents {
+		sources[name] = file(t, content)
+	}
+	out := filepath.Join(t.TempDir(), "esp")
+	if err := ESP(t.Context(), out, MinESP, epoch, sources); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces, err := ESPSpec(MinESP, epoch, contents).Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, MinESP)
+	for _, p := range pieces {
+		copy(want[p.Offset:], p.Bytes)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the tools write something else")
 	}
 }
 

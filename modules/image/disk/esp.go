@@ -3,6 +3,7 @@ package disk
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +11,10 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mastercard/mangos/format/gpt"
+	"github.com/mastercard/mangos/format/vfat"
 	"github.com/mastercard/mangos/modules/image/output"
 	"github.com/mastercard/mangos/modules/image/tool"
 )
@@ -27,6 +30,16 @@ const MinESP = 300 << 20
 // Logical sectors of 4096 bytes make a file system that mounts on disks of
 // either sector size.
 const espSector = "4096"
+
+// espLabel is the label of the file system on an EFI system partition.
+const espLabel = "ESP"
+
+// ESPSpec is what the EFI system partition of size bytes with these files is made of:
+// what ESP writes can be computed anew from it.
+func ESPSpec(size, epoch int64, files map[string][]byte) vfat.Spec {
+	id := gpt.DeriveGUID("mangos EFI system partition volume")
+	return vfat.Spec{Size: size, Serial: binary.BigEndian.Uint32(id[:]), Label: espLabel, Time: time.Unix(epoch, 0), Files: files}
+}
 
 // ESP writes an EFI system partition of size bytes. files maps paths in it to
 // files on disk. Its content and order, and epoch as every time, decide its
@@ -44,9 +57,9 @@ func ESP(ctx context.Context, out string, size int64, epoch int64, files map[str
 			_, err := tool.Command{Name: name, Args: args, Epoch: epoch}.Run(ctx)
 			return err
 		}
-		id := gpt.DeriveGUID("mangos EFI system partition volume")
-		if err := run("mkfs.vfat", "-F", "32", "-S", espSector, "-s", "1", "-n", "ESP", "--invariant",
-			"-i", fmt.Sprintf("%x", id[:4]), "-C", temporary, fmt.Sprint(size/1024)); err != nil {
+		spec := ESPSpec(size, epoch, nil)
+		if err := run("mkfs.vfat", "-F", "32", "-S", espSector, "-s", "1", "-n", spec.Label, "--invariant",
+			"-i", fmt.Sprintf("%08x", spec.Serial), "-C", temporary, fmt.Sprint(size/1024)); err != nil {
 			return err
 		}
 		for _, folder := range folders {

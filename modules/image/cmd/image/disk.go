@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mastercard/mangos/format/gpt"
 	"github.com/mastercard/mangos/format/verity"
 	"github.com/mastercard/mangos/modules/image/disk"
 	"github.com/mastercard/mangos/modules/image/output"
@@ -99,14 +98,10 @@ func (b *bootable) write(ctx context.Context, path string, root verity.RootHash,
 	if err := disk.ESP(ctx, esp, b.plan.ESPSize, epoch, onESP); err != nil {
 		return err
 	}
-	label := b.plan.Name + "_" + b.plan.Version
-	parts := append([]disk.Part{{Source: esp, Partition: gpt.Partition{
-		Type: gpt.TypeESP, ID: gpt.DeriveGUID("mangos EFI system partition", root.String()), Label: "esp",
-	}}}, disk.VerityParts(root,
-		[3]string{label + "_verity_sig", label + "_verity", label},
-		[3]int64{verity.SignatureSize, b.plan.VeritySize, b.plan.RootSize},
-		[3]string{b.signature, b.tree, b.root})...)
-	return disk.Write(path, 512, gpt.DeriveGUID("mangos disk", root.String()), parts)
+	id, parts := disk.Bootable(root, b.plan.Name+"_"+b.plan.Version,
+		[4]int64{b.plan.ESPSize, verity.SignatureSize, b.plan.VeritySize, b.plan.RootSize},
+		[4]string{esp, b.signature, b.tree, b.root})
+	return disk.Write(path, 512, id, parts)
 }
 
 func diskStep() *cobra.Command {
