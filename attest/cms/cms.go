@@ -52,12 +52,19 @@ func parse(der []byte) (p *pkcs7.PKCS7, err error) {
 			p, err = nil, fmt.Errorf("%w: %v", ErrFormat, r)
 		}
 	}()
+	var whole asn1.RawValue // the library drops what follows
+	if rest, err := asn1.Unmarshal(der, &whole); err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("%w: %d bytes follow it: %v", ErrFormat, len(rest), err)
+	}
 	p, err = pkcs7.Parse(der)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	if len(p.Signers) != 1 {
 		return nil, fmt.Errorf("%w: %d signers", ErrFormat, len(p.Signers))
+	}
+	if n := len(p.Signers[0].UnauthenticatedAttributes) + len(p.CRLs); n > 0 {
+		return nil, fmt.Errorf("%w: %d attributes that are not signed, or revocation lists", ErrFormat, n)
 	}
 	if a := p.Signers[0].DigestAlgorithm.Algorithm; !a.Equal(oidSHA256) {
 		return nil, fmt.Errorf("%w: digest algorithm %v is not SHA-256", ErrFormat, a)
@@ -188,16 +195,15 @@ func entry(r io.ReaderAt, f *pe.File, size int64) ([]byte, error) {
 	if le.Uint16(b[4:]) != 0x0200 || le.Uint16(b[6:]) != 2 || length < 8 || length > t.Size || t.Size-length >= 8 {
 		return nil, fmt.Errorf("%w: certificate table holds something else than one signature", ErrFormat)
 	}
-	return trimDER(b[8:length]), nil
-}
-
-// trimDER cuts the padding behind a DER value.
-func trimDER(b []byte) []byte {
 	var v asn1.RawValue
-	if _, err := asn1.Unmarshal(b, &v); err != nil {
-		return b
+	padding, err := asn1.Unmarshal(b[8:], &v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	return v.FullBytes
+	if len(v.FullBytes) > int(length)-8 || len(padding) >= 8 || len(bytes.Trim(padding, "\x00")) > 0 {
+		return nil, fmt.Errorf("%w: %d bytes follow it in the certificate table, want up to 7 zeros", ErrFormat, len(padding))
+	}
+	return v.FullBytes, nil
 }
 
 // checksumField is the offset of CheckSum from the optional header, and that

@@ -3,13 +3,16 @@ package cms
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/mastercard/mangos/attest/internal/oracle"
 	"github.com/mastercard/mangos/attest/keys"
+	"github.com/mastercard/mangos/format/uki/ukitest"
 )
 
 // pair makes the keys of a role and returns the certificate.
@@ -68,6 +71,69 @@ func TestDetached(t *testing.T) {
 	}
 	if _, err := Detached(sign("opaque", "-noattr", "-nodetach", "-md", "sha256"), content, []*x509.Certificate{mine}); !errors.Is(err, ErrFormat) {
 		t.Errorf("not detached: %v", err)
+	}
+}
+
+// TestNothingFollows: bytes behind a signature, which libraries drop, are refused.
+func TestNothingFollows(t *testing.T) {
+	dir := t.TempDir()
+	verity, boot := pair(t, dir, keys.Verity), pair(t, t.TempDir(), keys.Verity)
+	content := []byte("00ff")
+	der, err := EncodeDetached(content, verity, value(t, dir, keys.Verity, content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Detached(der, content, []*x509.Certificate{boot, verity}); err != nil {
+		t.Errorf("good: %v", err)
+	}
+	if _, err := Detached(append(bytes.Clone(der), 0), content, []*x509.Certificate{verity}); !errors.Is(err, ErrFormat) {
+		t.Errorf("a byte behind it: %v", err)
+	}
+}
+
+// TestCertificateTable: behind a program's signature there are up to seven zeros.
+func TestCertificateTable(t *testing.T) {
+	dir := t.TempDir()
+	cert := pair(t, dir, keys.SecureBoot)
+	p, err := NewProgram(ukitest.Image())
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := p.Message()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := p.Sign(cert, value(t, dir, keys.SecureBoot, message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, signed)
+	der, err := entry(bytes.NewReader(signed), f, int64(len(signed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		behind string // the signature
+		inside int    // so many bytes of them count as its entry's
+		ok     bool
+	}{
+		"nothing":                 {"", 0, true},
+		"zeros behind the entry":  {"\x00\x00\x00\x00\x00\x00\x00", 0, true},
+		"zeros in the entry":      {"\x00\x00\x00\x00\x00\x00\x00", 7, true},
+		"more zeros in the entry": {"\x00\x00\x00\x00\x00\x00\x00\x00", 8, false},
+		"zeros in both":           {"\x00\x00\x00\x00\x00\x00\x00\x00", 4, false},
+		"a byte behind the entry": {"\x00\x00\x00\x00\x00\x00x", 0, false},
+		"a byte in the entry":     {"x\x00\x00\x00\x00\x00\x00", 7, false},
+		"much in the entry":       {strings.Repeat("hidden ", 100), 700, false},
+		"a shorter entry":         {"", -1, false},
+	} {
+		table := binary.LittleEndian.AppendUint32(nil, uint32(8+len(der)+c.inside))
+		table = append(append(append(table, 0, 2, 2, 0), der...), c.behind...)
+		image := append(bytes.Clone(signed[:f.Certificates.Offset]), table...)
+		binary.LittleEndian.PutUint32(image[f.Directory.Offset+4:], uint32(len(table)))
+		if _, err := Image(bytes.NewReader(image), int64(len(image)), []*x509.Certificate{cert}); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
