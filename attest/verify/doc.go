@@ -35,16 +35,17 @@
 //     makes the plan, and it is the release's; the time in the products is the lock's,
 //     and is in those that the pipeline has it in.
 //   - distribution: the lock's suites are Releases that the distribution signed,
-//     and what the lock names stands in their indexes.
+//     and what the lock names stands in their indexes, which are all that their file
+//     holds.
 //   - disk, root-hash, root-hash-signature, update-files: partitions, hash tree
 //     and signature belong together; the files for updates hold the same. The
 //     partition table is, in both copies and to the byte, the one that the root hash and
 //     the sizes of the partitions make; beside the partitions, and behind what is in
 //     them, there are zeros. No frame or block of the compressed image is of nothing.
-//   - secure-boot, boot-partition: each EFI program is signed; the partition that
-//     firmware reads holds what it should and nothing else: it is, to the byte, the file
-//     system that its files make. The kernel image's name says how often it is tried;
-//     how often it should be stands in plan.json alone.
+//   - secure-boot, boot-partition: each EFI program is signed, and nothing follows the
+//     signature; the partition that firmware reads holds what it should and nothing
+//     else: it is, to the byte, the file system that its files make. The kernel image's
+//     name says how often it is tried; how often it should be stands in plan.json alone.
 //   - kernel: it is the common one with the organisation's certificate.
 //   - unsigned-set: what should be the same for everybody is what the list says.
 //   - pcr-values, pcr-signatures: what the TPM will measure, computed anew, and

@@ -202,6 +202,10 @@ func TestTampering(t *testing.T) {
 		{"a lock entry whose hash differs", lockEntry, "lock", "the lock says"},
 		{"a lock entry that the distribution does not have", lockEntry, "distribution", "in the indexes of its suite"},
 		{"no indexes", func(c *copied) { os.Remove(c.path(c.find(".origin.tar.zst"))) }, "distribution", ".origin.tar.zst"},
+		{"bytes behind the indexes", func(c *copied) {
+			name := c.find(".origin.tar.zst")
+			c.remake("origin", name, append(bytes.Clone(c.read(name)), "\x50\x2a\x4d\x18\x01\x00\x00\x00x"...))
+		}, "distribution", ".origin.tar.zst: …9 bytes follow its frame"},
 		{"the lock of another release", func(c *copied) { c.edit(c.find(".lock.json"), `"sourceDateEpoch": 1`, `"sourceDateEpoch": 2`) }, "accounted", ".lock.json"},
 		{"a module that go.sum does not name", func(c *copied) { c.write(c.find(".go.sum"), []byte("x v1 h1:x=\n")) }, "lock", "is not in go.sum"},
 		{"a link for a file", func(c *copied) {

@@ -58,31 +58,35 @@ type Frame struct {
 
 // Parse reads the frame that the data starts with.
 func Parse(data []byte) (*Frame, error) {
+	var blocks []Block
+	frame, err := Walk(data, func(b Block) error {
+		blocks = append(blocks, b)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	frame.Blocks = blocks
+	return frame, nil
+}
+
+// Walk reads the frame that the data starts with, and hands its blocks to visit, whose
+// error ends it; the frame that it returns has none. It needs no memory for them, of
+// which a frame may have one in four bytes.
+func Walk(data []byte, visit func(Block) error) (*Frame, error) {
 	frame, at, err := parseHeader(data)
 	if err != nil {
 		return nil, fmt.Errorf("read zstd frame: %w", err)
 	}
 	for last := false; !last; {
-		if len(data)-at < HeaderSize {
-			return nil, fmt.Errorf("read zstd frame: %w: it ends within a block header at %d", ErrInvalid, at)
+		var block Block
+		if block, last, err = parseBlock(data, at); err != nil {
+			return nil, fmt.Errorf("read zstd frame: %w", err)
 		}
-		v := int(data[at]) | int(data[at+1])<<8 | int(data[at+2])<<16
-		block := Block{Offset: at, Type: Type(v >> 1 & 3), Size: v >> 3}
-		last = v&1 == 1
-		switch {
-		case block.Type > Compressed, block.Type != RLE && block.Size > MaxBlock, block.Size > MaxBlock:
-			return nil, fmt.Errorf("read zstd frame: %w: block at %d has type %d and size %d", ErrInvalid, at, block.Type, block.Size)
-		case block.Type == RLE:
-			block.Stored = 1
-		default:
-			block.Stored = block.Size
+		if err := visit(block); err != nil {
+			return nil, fmt.Errorf("read zstd frame: %w", err)
 		}
-		at += HeaderSize
-		if len(data)-at < block.Stored {
-			return nil, fmt.Errorf("read zstd frame: %w: it ends within the block at %d", ErrInvalid, block.Offset)
-		}
-		at += block.Stored
-		frame.Blocks = append(frame.Blocks, block)
+		at += HeaderSize + block.Stored
 	}
 	if frame.Checksum {
 		if len(data)-at < 4 {
@@ -92,6 +96,27 @@ func Parse(data []byte) (*Frame, error) {
 	}
 	frame.Length = at
 	return frame, nil
+}
+
+// parseBlock reads the block at a place, and whether it is the frame's last.
+func parseBlock(data []byte, at int) (block Block, last bool, err error) {
+	if len(data)-at < HeaderSize {
+		return block, false, fmt.Errorf("%w: it ends within a block header at %d", ErrInvalid, at)
+	}
+	v := int(data[at]) | int(data[at+1])<<8 | int(data[at+2])<<16
+	block = Block{Offset: at, Type: Type(v >> 1 & 3), Size: v >> 3}
+	switch {
+	case block.Type > Compressed, block.Size > MaxBlock:
+		return block, false, fmt.Errorf("%w: block at %d has type %d and size %d", ErrInvalid, at, block.Type, block.Size)
+	case block.Type == RLE:
+		block.Stored = 1
+	default:
+		block.Stored = block.Size
+	}
+	if len(data)-at-HeaderSize < block.Stored {
+		return block, false, fmt.Errorf("%w: it ends within the block at %d", ErrInvalid, block.Offset)
+	}
+	return block, v&1 == 1, nil
 }
 
 func parseHeader(data []byte) (*Frame, int, error) {

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mastercard/mangos/format/zstdframe"
 	"github.com/mastercard/mangos/modules/debian/archive"
 	"github.com/mastercard/mangos/modules/debian/debtest"
 	"github.com/mastercard/mangos/modules/debian/fetch"
@@ -218,6 +222,46 @@ func (w *world) keep(change func(archive.Signed)) {
 	change(signed)
 	if err := suite.Keep(signed); err != nil {
 		panic(err)
+	}
+}
+
+// TestReadRefuses: what a reader drops is not there.
+func TestReadRefuses(t *testing.T) {
+	x := Indexes{"s": {"main/source/Sources": []byte("Package: x\n")}}
+	var file, archive bytes.Buffer
+	if err := errors.Join(x.Write(&file), x.archive(&archive)); err != nil {
+		t.Fatal(err)
+	}
+	pack := func(change func(b []byte) []byte) []byte {
+		w, err := zstd.NewWriter(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.EncodeAll(change(bytes.Clone(archive.Bytes())), nil)
+	}
+	if _, err := Read(bytes.NewReader(pack(func(b []byte) []byte { return b }))); err != nil {
+		t.Errorf("the same archive in another frame: %v", err)
+	}
+	outline, err := zstdframe.Parse(file.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const skipped = "\x50\x2a\x4d\x18\x01\x00\x00\x00x"
+	for name, row := range map[string]struct {
+		file   []byte
+		detail string
+	}{
+		"a frame to be skipped behind it": {append(bytes.Clone(file.Bytes()), skipped...), "9 bytes follow its frame"},
+		"a frame to be skipped before it": {append([]byte(skipped), file.Bytes()...), "magic"},
+		"a frame of nothing":              {append(bytes.Clone(file.Bytes()), zstdframe.Magic+"\x20\x00\x01\x00\x00"...), "9 bytes follow its frame"},
+		"a byte that is not unpacked":     {slices.Insert(bytes.Clone(file.Bytes()), outline.Blocks[0].Offset, 2, 0, 0, 'x'), "holds nothing"},
+		"bytes behind the archive":        {pack(func(b []byte) []byte { return append(b, "hidden"...) }), "not the one that its indexes make"},
+		"zeros behind the archive":        {pack(func(b []byte) []byte { return append(b, make([]byte, 512)...) }), "not the one that its indexes make"},
+		"bytes behind an index":           {pack(func(b []byte) []byte { b[1023] = 'x'; return b }), "not the one that its indexes make"},
+	} {
+		if _, err := Read(bytes.NewReader(row.file)); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), row.detail) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
