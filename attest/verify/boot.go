@@ -135,7 +135,7 @@ func (m *image) checkSecureBoot(esp map[string][]byte, trust *policy.Image) (str
 
 // readKernel takes a trusted certificate out of the organisation's kernel.
 func (m *image) readKernel(trust *policy.Image) error {
-	ranges, err := m.manifest.Signing.Kernel.File(artifact.BzImage)
+	ranges, err := m.kernelRanges(artifact.BzImage)
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,9 @@ func (m *image) readKernel(trust *policy.Image) error {
 	b, err := bzimage.Parse(bare)
 	if err != nil {
 		return err
+	}
+	if last := ranges.Ranges[3]; last.Offset != int64(b.ChecksumOffset()) || last.Length != 4 {
+		return fmt.Errorf("the list of the unsigned set has the kernel's checksum at %d, it stands at %d", last.Offset, b.ChecksumOffset())
 	}
 	b.SetChecksum()
 	m.kernel = bare

@@ -47,7 +47,8 @@ func (m *image) listedDigest(name string, sum []byte, size int64) error {
 }
 
 // checkUnsigned holds the list of the unsigned set against what is in the disk
-// and the kernel image, and against the statements.
+// and the kernel image, and against the statements; and what it says that signing may
+// change against what that is.
 func (m *image) checkUnsigned(r *folder, all statements) (string, error) {
 	contents, err := m.unsignedContents()
 	if err != nil {
@@ -87,7 +88,10 @@ func (m *image) checkUnsigned(r *folder, all statements) (string, error) {
 			return "", fmt.Errorf("the list of the unsigned set has no %s", name)
 		}
 	}
-	return fmt.Sprintf("%d files as listed and made; the kernel image has their normal form", len(seen)), nil
+	if err := m.checkSigning(all); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d files as listed and made; the kernel image has their normal form, and nothing else may differ", len(seen)), nil
 }
 
 // unsignedContents takes the files of the unsigned set out of the image.

@@ -47,7 +47,10 @@
 //     else: it is, to the byte, the file system that its files make. The kernel image's
 //     name says how often it is tried; how often it should be stands in plan.json alone.
 //   - kernel: it is the common one with the organisation's certificate.
-//   - unsigned-set: what should be the same for everybody is what the list says.
+//   - unsigned-set: what should be the same for everybody is what the list says, and what
+//     it says that signing may change is no more than that: in the image and on the disk
+//     as in every release, in the kernel the bytes that its step wrote down. Where in
+//     vmlinux these are, a release without that file cannot show.
 //   - pcr-values, pcr-signatures: what the TPM will measure, computed anew, and
 //     the signatures over it.
 //   - sbom: it lists exactly the files of the root on the disk, and, of the kernel

@@ -110,27 +110,32 @@ const (
 	ManifestName = "unsigned.json"
 )
 
+// Differences is what signing may change in a release, whoever makes it, beside the
+// byte ranges of the kernel, which each kernel has its own of.
+func Differences(name, version string) Signing {
+	return Signing{
+		Image: Image{
+			Added:     []string{".pcrpkey", ".pcrsig"},
+			Replaced:  map[string]string{".linux": BzImage, ".osrel": OSRelease},
+			Signature: true,
+		},
+		Disk: Disk{
+			Signature: name + "_" + version + "_verity_sig",
+			Boot:      "esp",
+			Files: map[string]string{
+				"EFI/Linux/*.efi":      SignedImage,
+				"EFI/BOOT/BOOTX64.EFI": SignedProgram,
+				"mangos/extensions/*":  Organisation,
+			},
+		},
+	}
+}
+
 // Describe makes the manifest of a set. files maps names of the set to paths,
 // ranges is the path of the kernel's byte ranges.
 func Describe(name, version string, epoch int64, root verity.RootHash, files map[string]string, ranges string) (*Manifest, error) {
 	m := &Manifest{
-		Name: name, Version: version, Epoch: epoch, RootHash: root.String(), Files: []File{},
-		Signing: Signing{
-			Image: Image{
-				Added:     []string{".pcrpkey", ".pcrsig"},
-				Replaced:  map[string]string{".linux": BzImage, ".osrel": OSRelease},
-				Signature: true,
-			},
-			Disk: Disk{
-				Signature: name + "_" + version + "_verity_sig",
-				Boot:      "esp",
-				Files: map[string]string{
-					"EFI/Linux/*.efi":      SignedImage,
-					"EFI/BOOT/BOOTX64.EFI": SignedProgram,
-					"mangos/extensions/*":  Organisation,
-				},
-			},
-		},
+		Name: name, Version: version, Epoch: epoch, RootHash: root.String(), Files: []File{}, Signing: Differences(name, version),
 	}
 	for name, path := range files {
 		sum, size, err := disk.Digest(path)
