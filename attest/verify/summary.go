@@ -24,7 +24,7 @@ const (
 // Verifier is who verified, in whose name, and of what.
 type Verifier struct {
 	ID       string    // URI of who runs the verification
-	Version  string    // of this program; may be empty
+	Version  string    // of this program; empty where it does not know
 	Resource string    // URI of the release
 	Policy   string    // URI of the policy
 	Time     time.Time // of the verification
@@ -41,12 +41,19 @@ type summary struct {
 	InputAttestations  []statement.Descriptor `json:"inputAttestations"`
 	VerificationResult string                 `json:"verificationResult"`
 	VerifiedLevels     []string               `json:"verifiedLevels"`
+	// At is when the layout had to be in force and all steps have ended, which may be
+	// long before TimeVerified. NotChecked is the report's. Both are extension fields, of
+	// which the rules of in-toto's predicates want names that nobody else uses.
+	At         string   `json:"mangos_at"`
+	NotChecked []string `json:"mangos_notChecked"`
 }
 
 // Summary is the statement that a release was verified, or failed to be: its
 // subjects are the files of the release, its inputs all signed evidence in it, as SLSA
 // wants of a list that is not empty. What is signed within other files (partitions,
 // programs, the Releases in the lock) goes by the digests of these, which are subjects.
+// In the fields mangos_at and mangos_notChecked it says of what time the verdict is, and
+// what it does not rest on, as the report does.
 func (r *Report) Summary(v Verifier) (*statement.Statement, error) {
 	var p summary
 	p.Verifier.ID = v.ID
@@ -54,6 +61,7 @@ func (r *Report) Summary(v Verifier) (*statement.Statement, error) {
 		p.Verifier.Version = map[string]string{"mangos": v.Version}
 	}
 	p.TimeVerified = v.Time.UTC().Format(time.RFC3339)
+	p.At, p.NotChecked = r.At, r.NotChecked
 	p.ResourceURI = v.Resource
 	p.Policy = statement.Descriptor{URI: v.Policy, Digest: map[string]string{"sha256": r.Policy}}
 	p.VerificationResult, p.VerifiedLevels = "PASSED", []string{levelBuild, levelVerified}

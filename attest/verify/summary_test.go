@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/verify"
 )
 
@@ -42,6 +44,43 @@ func TestSummary(t *testing.T) {
 				t.Errorf("listed are %q, and should be %q", got, want)
 			}
 		})
+	}
+}
+
+// TestSummaryLimits: the verdict says who gives it, of what time it is, and what it does
+// not rest on.
+func TestSummaryLimits(t *testing.T) {
+	o := newOriginal(t)
+	past := o.at.Add(-time.Hour).UTC()
+	for title, options := range map[string][]verify.Option{"names of modules": nil, "their archives": {verify.Modules(t.TempDir())}} {
+		p, err := policy.Parse(o.policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := verify.Release(t.Context(), o.dir, p, past, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.Summary(verify.Verifier{ID: "https://example.com/v", Version: "v1.2.3", Resource: "https://example.com/r", Policy: "https://example.com/p", Time: o.at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Verifier     struct{ Version map[string]string }
+			TimeVerified string
+			At           string   `json:"mangos_at"`
+			NotChecked   []string `json:"mangos_notChecked"`
+		}
+		if err := json.Unmarshal(s.Predicate, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Verifier.Version["mangos"] != "v1.2.3" || got.TimeVerified != o.at.UTC().Format(time.RFC3339) || got.At != past.Format(time.RFC3339) {
+			t.Errorf("%s: it says %+v", title, got)
+		}
+		modules := slices.ContainsFunc(got.NotChecked, func(s string) bool { return strings.Contains(s, "--modules") })
+		if got.NotChecked == nil || !slices.Equal(got.NotChecked, r.NotChecked) || modules != (options == nil) {
+			t.Errorf("%s: not checked is %q", title, got.NotChecked)
+		}
 	}
 }
 

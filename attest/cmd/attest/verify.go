@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -93,13 +94,22 @@ func moment(at string, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
+// ownVersion is the version of this program that its build wrote down; empty where it was
+// built of no commit or tag, as the pipeline does.
+func ownVersion(info *debug.BuildInfo, ok bool) string {
+	if !ok || info.Main.Version == "(devel)" {
+		return ""
+	}
+	return info.Main.Version
+}
+
 // summarise writes the Verification Summary Attestation.
 func (o *verifyOptions) summarise(cmd *cobra.Command, report *verify.Report, now time.Time) error {
 	key, err := keys.LoadPrivateWith(keys.Attest, o.key, passphrase.Existing(o.passphrase, passphraseHint))
 	if err != nil {
 		return err
 	}
-	v := verify.Verifier{ID: o.verifier, Resource: o.resource, Policy: o.policyURI, Time: now}
+	v := verify.Verifier{ID: o.verifier, Version: ownVersion(debug.ReadBuildInfo()), Resource: o.resource, Policy: o.policyURI, Time: now}
 	if v.Policy == "" {
 		v.Policy = "urn:sha256:" + report.Policy
 	}
