@@ -41,14 +41,15 @@ func (m *Mangos) records(ctx context.Context, p plan, more ...*dagger.Directory)
 	return m.kept(all), nil
 }
 
-// lockFiles returns what names every input of a release, the lock and go.sum, under
-// names of the release, and the distribution's indexes: with them it is verified and
+// lockFiles returns what names every input of a release, the lock, the identities of the
+// sources and go.sum, under names of the release, and the distribution's indexes: with them it is verified and
 // traced offline. The record is of the step that got the indexes.
 func (m *Mangos) lockFiles(p plan) (files, records *dagger.Directory) {
 	name := p.Name + "_" + p.Version
 	origin := m.origin(name)
 	return origin.Files().
 		WithFile(name+".lock.json", m.Locked).
+		WithFile(name+".sources.json", m.Identities).
 		WithFile(name+".go.sum", m.Source.File("go.sum")), origin.Records()
 }
 

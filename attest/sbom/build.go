@@ -99,8 +99,8 @@ func (b *builder) comment() string {
 			text += " This document leaves out itself: it stands in the " + c.Title + " as /" + c.LeftOut + "."
 		}
 	}
-	if b.in.Sources == nil && (b.in.said == nil || b.in.said.unidentified) {
-		return text + notIdentified
+	if b.in.Sources == nil {
+		return text + " The identities of the sources were not computed."
 	}
 	return text + fmt.Sprintf(" Sources: %v.", b.counts)
 }

@@ -152,11 +152,7 @@ func (b *builder) source(key string) (common.ElementID, error) {
 	if !b.add(p) {
 		return p.PackageSPDXIdentifier, nil
 	}
-	if b.in.said != nil {
-		b.in.said.identify(p, &b.counts)
-	} else {
-		b.identify(p, s)
-	}
+	b.identify(p, s)
 	for _, f := range s.Files {
 		x := b.sourceFile(s, f)
 		b.add(x)

@@ -41,16 +41,14 @@
 //
 // [CheckImage], [CheckOwners], [CheckInitrd], [CheckBoot], [CheckMicrocode], [CheckFiles],
 // [CheckArtifact] and [CheckLock] hold a document against what it describes. [Rebuild] and
-// [CheckRebuilt] make it anew, of the lock, go.sum and the files, and compare it to the
-// letter; [CheckInstalled] does so with the document in the image, which must say the same.
+// [CheckRebuilt] make it anew, of the lock, go.sum, the identities of the sources and the
+// files, and compare it to the letter; [CheckInstalled] does so with the document in the image, which must say the same.
 //
 // So whatever a document says is held against something else, but for this:
 //
 //   - which package a file of the initrd, the microcode or the boot programs is of (the
 //     packages themselves are known);
 //   - of a file that is not as a package brought it, where it is from;
-//   - the level, tree and commit of a source, and what it declares: the digest of the
-//     file that it is taken from is known, not the file;
 //   - the tree that a program of ours was compiled from;
 //   - the licence of a package, with its texts, whose copyright file is neither in the
 //     root nor in the initrd: those of the microcode and the boot programs;

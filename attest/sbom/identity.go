@@ -60,6 +60,9 @@ func (b *builder) identify(p *spdx.Package, s *lock.Source) {
 	}
 }
 
+// proofNote stands before the proof of a source's commit.
+const proofNote = "proven by: "
+
 // Lines of a source's PackageSourceInfo.
 const (
 	identityNote = "identity: "

@@ -15,6 +15,7 @@ import (
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
 	"github.com/mastercard/mangos/attest/gosum"
+	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/format/cpio"
 	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/format/erofs"
@@ -28,6 +29,8 @@ type Known struct {
 	Name, Version string
 	Lock          *lock.Lock
 	GoSum         gosum.Sums
+	// Sources are the identities of source packages; nil if they were not computed.
+	Sources *sourceid.Set
 	// Root is the root's file system, and RootImage its file.
 	Root      *erofs.Image
 	RootImage Artifact
@@ -52,7 +55,7 @@ func Rebuild(doc *spdx.Document, k *Known) (*Input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rebuild bill of materials: %w", err)
 	}
-	in := &Input{Name: k.Name, Version: k.Version, Epoch: k.Lock.SourceDateEpoch, Lock: k.Lock, GoSum: k.GoSum, said: r.said}
+	in := &Input{Name: k.Name, Version: k.Version, Epoch: k.Lock.SourceDateEpoch, Lock: k.Lock, GoSum: k.GoSum, Sources: k.Sources, said: r.said}
 	for _, name := range components {
 		if r.said.packages[componentID(name)] == nil {
 			continue

@@ -7,31 +7,18 @@ import (
 
 	"github.com/spdx/tools-golang/spdx/v2/common"
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
-
-	"github.com/mastercard/mangos/attest/sourceid"
 )
 
-// said is what a document says that nothing beside it tells: how well sources are
-// identified, and the licences of packages whose copyright files are not at hand. A
-// document that is made anew repeats it.
+// said is what a document says that nothing beside it tells: the trees of programs, and
+// the licences of packages whose copyright files are not at hand. A document that is made
+// anew repeats it.
 type said struct {
 	packages map[common.ElementID]*spdx.Package
 	texts    map[string]*spdx.OtherLicense
-	// unidentified tells that the identities of the sources were not computed.
-	unidentified bool
 }
 
-// proofNote stands before the proof of a source's commit.
-const proofNote = "proven by: "
-
-// notIdentified ends the comment of a document without identities of sources.
-const notIdentified = " The identities of the sources were not computed."
-
 func saidBy(doc *spdx.Document) *said {
-	s := &said{
-		packages: map[common.ElementID]*spdx.Package{}, texts: map[string]*spdx.OtherLicense{},
-		unidentified: strings.HasSuffix(doc.DocumentComment, notIdentified),
-	}
+	s := &said{packages: map[common.ElementID]*spdx.Package{}, texts: map[string]*spdx.OtherLicense{}}
 	for _, p := range doc.Packages {
 		s.packages[p.PackageSPDXIdentifier] = p
 	}
@@ -41,39 +28,8 @@ func saidBy(doc *spdx.Document) *said {
 	return s
 }
 
-// swhid is an identifier of Software Heritage for a tree or a commit.
-var swhid = regexp.MustCompile(`^swh:1:(dir|rev):[0-9a-f]{40}$`)
-
-// identify repeats the identity of a source, if its level is the one of what is named,
-// and counts it.
-func (s *said) identify(p *spdx.Package, counts *sourceid.Counts) {
-	was := s.packages[p.PackageSPDXIdentifier]
-	if was == nil {
-		return
-	}
-	id := sourceid.Identity{Level: sourceid.LevelVersion}
-	for _, r := range was.PackageExternalReferences {
-		kind := swhid.FindStringSubmatch(r.Locator)
-		if r.RefType != common.TypePersistentIdSwh || r.Category != common.CategoryPersistentId || kind == nil {
-			continue
-		}
-		p.PackageExternalReferences = append(p.PackageExternalReferences, r)
-		switch {
-		case kind[1] == "rev":
-			id.Level = sourceid.LevelCommit
-		case id.Level == sourceid.LevelVersion:
-			id.Level = sourceid.LevelTree
-		}
-		if strings.HasPrefix(r.ExternalRefComment, proofNote) {
-			id.Commit = r.Locator
-		}
-	}
-	counts.Add(&id)
-	p.PackageSourceInfo = identityNote + string(id.Level)
-	if _, rest, ok := strings.Cut(was.PackageSourceInfo, "\n"); ok {
-		p.PackageSourceInfo += "\n" + rest
-	}
-}
+// swhid is an identifier of Software Heritage for a tree.
+var swhid = regexp.MustCompile(`^swh:1:dir:[0-9a-f]{40}$`)
 
 // identifyProgram repeats the identity of a program's source.
 func (s *said) identifyProgram(p *spdx.Package) {
@@ -84,7 +40,7 @@ func (s *said) identifyProgram(p *spdx.Package) {
 	for _, r := range was.PackageExternalReferences {
 		count, ok := strings.CutPrefix(r.ExternalRefComment, ProgramTree)
 		files, err := strconv.Atoi(count)
-		if kind := swhid.FindStringSubmatch(r.Locator); ok && err == nil && kind != nil && kind[1] == "dir" {
+		if ok && err == nil && swhid.MatchString(r.Locator) {
 			identifyProgram(p, r.Locator, files)
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -160,7 +161,32 @@ func (s *Set) Encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Parse reads a set.
+// swhid is the identifier of a tree.
+var swhid = regexp.MustCompile(`^swh:1:dir:[0-9a-f]{40}$`)
+
+// ErrIdentity: an identity says more than it names, or in a form that is none.
+var ErrIdentity = errors.New("no identity of a source")
+
+// check wants the level to be that of what is named, and an upstream commit to come with
+// what proves it.
+func (id *Identity) check() error {
+	graded := *id
+	graded.grade()
+	switch {
+	case id.Level != graded.Level:
+		return fmt.Errorf("its level is %.20q, what it names is of the level %q: %w", id.Level, graded.Level, ErrIdentity)
+	case id.SWHID != "" && !swhid.MatchString(id.SWHID) || (id.SWHID == "") != (id.Tree == ""):
+		return fmt.Errorf("its tree is %.80q in the file %.80q: %w", id.SWHID, id.Tree, ErrIdentity)
+	case id.Commit != "" && !IsCommit(id.Commit) || (id.Commit == "") != (id.CommitProof == ""):
+		return fmt.Errorf("its commit is %.80q, proven by %.80q: %w", id.Commit, id.CommitProof, ErrIdentity)
+	case id.DebianCommit != "" && !IsCommit(id.DebianCommit):
+		return fmt.Errorf("its commit in Debian's history is %.80q: %w", id.DebianCommit, ErrIdentity)
+	}
+	return nil
+}
+
+// Parse reads a set, and refuses one with an identity that is graded higher than what it
+// names.
 func Parse(data []byte) (*Set, error) {
 	if len(data) > MaxSet {
 		return nil, fmt.Errorf("read source identities: more than %d bytes", MaxSet)
@@ -171,6 +197,11 @@ func Parse(data []byte) (*Set, error) {
 	}
 	if s.Format != Format {
 		return nil, fmt.Errorf("read source identities: format is %.60q, this program reads %q", s.Format, Format)
+	}
+	for i := range s.Sources {
+		if err := s.Sources[i].check(); err != nil {
+			return nil, fmt.Errorf("read source identities: %s %s: %w", s.Sources[i].Name, s.Sources[i].Version, err)
+		}
 	}
 	return &s, nil
 }

@@ -229,7 +229,10 @@ func TestIdentifyIn(t *testing.T) {
 }
 
 func TestSet(t *testing.T) {
-	s := &Set{Format: Format, Sources: []Identity{{Name: "b", Version: "1", Level: LevelTree}, {Name: "a", Version: "1", Level: LevelCommit, DebianCommit: "d"}}}
+	id := strings.Repeat("ab", 20)
+	s := &Set{Format: Format, Sources: []Identity{
+		{Name: "b", Version: "1", Level: LevelTree, Tree: "b.tar", SWHID: "swh:1:dir:" + id}, {Name: "a", Version: "1", Level: LevelCommit, DebianCommit: id},
+	}}
 	data, err := s.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -244,6 +247,30 @@ func TestSet(t *testing.T) {
 	s.Sources = append(s.Sources, Identity{Name: "c", Level: LevelCommit, Commit: "c", DebianCommit: "d"}, Identity{Name: "d", Level: LevelCommit, Commit: "c"}, Identity{Name: "e", Level: LevelVersion})
 	if got := s.Count(); got != (Counts{Commit: 2, Debian: 1, Tree: 1, Version: 1}) {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestParseRefuses: an identity says no more than what it names, and a commit comes with
+// its proof.
+func TestParseRefuses(t *testing.T) {
+	const id = "abababababababababababababababababababab"
+	for name, sources := range map[string]string{
+		"a level of nothing":        `"level":"commit"`,
+		"a level that there is not": `"level":"certain"`,
+		"no level":                  `"name":"a"`,
+		"a tree with a commit's":    `"level":"commit","tree":"a.tar","swhid":"swh:1:dir:` + id + `"`,
+		"a tree with a version's":   `"level":"version","tree":"a.tar","swhid":"swh:1:dir:` + id + `"`,
+		"a commit for a tree":       `"level":"tree","tree":"a.tar","swhid":"swh:1:rev:` + id + `"`,
+		"a tree of no file":         `"level":"tree","swhid":"swh:1:dir:` + id + `"`,
+		"a file without a tree":     `"level":"version","tree":"a.tar"`,
+		"a commit without proof":    `"level":"commit","commit":"` + id + `"`,
+		"a proof of nothing":        `"level":"version","commitProof":"git archive"`,
+		"a commit in another form":  `"level":"commit","commit":"x","commitProof":"git archive"`,
+		"Debian's in another form":  `"level":"commit","debianCommit":"` + strings.ToUpper(id) + `"`,
+	} {
+		if _, err := Parse([]byte(`{"format":"` + Format + `","sources":[{` + sources + `}]}`)); !errors.Is(err, ErrIdentity) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

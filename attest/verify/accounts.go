@@ -64,8 +64,9 @@ func checkLinks(all statements, l *layout.Result) (string, error) {
 // sourceFiles are the files of a release that are files of the repository, by
 // the ends of their names.
 var sourceFiles = map[string]string{
-	".lock.json": "source/debian.lock.json",
-	".go.sum":    "source/go.sum",
+	".lock.json":  "source/debian.lock.json",
+	sourcesSuffix: "source/debian.sources.json",
+	".go.sum":     "source/go.sum",
 }
 
 // subjectOf is the name under which a file of the release is a subject.
@@ -86,7 +87,7 @@ func (m *image) understood(r *folder) map[string]bool {
 		n.Disk: true, n.Image: true, n.PCRs: true, n.Unsigned: true, n.Org: true, n.Signature: true, n.Tree: true, n.Root: true,
 		m.sbomName(): true,
 	}
-	for _, suffix := range []string{".lock.json", ".go.sum", origin.Suffix} {
+	for _, suffix := range []string{".lock.json", sourcesSuffix, ".go.sum", origin.Suffix} {
 		if name, err := r.one(suffix); err == nil {
 			known[name] = true
 		}

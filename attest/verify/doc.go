@@ -62,8 +62,8 @@
 //   - sbom-lock: its packages, their sources with each file, the kernel's source and
 //     the suites are what the lock says of them; its Go modules have the sums of
 //     go.sum; each file is in one element.
-//   - sbom-rebuilt: it is, to the letter, what the lock, go.sum, the files and their
-//     packages, what our programs say of their build, and the copyright files in the root
+//   - sbom-rebuilt: it is, to the letter, what the lock, the identities of the sources,
+//     go.sum, the files and their packages, what our programs say of their build, and the copyright files in the root
 //     make; what else it says is listed in package sbom.
 //   - sbom-installed: the bill of materials in the root is, to the letter, the one that
 //     belongs to it.
@@ -86,7 +86,9 @@
 //   - lock, where one is given: the packages are the lock's set of tools, all of it.
 //
 // What the bill of materials says and nothing here holds against anything is listed in
-// package sbom. For that stands the statement of the step that wrote it.
+// package sbom. The identities of the sources (NAME_VERSION.sources.json) are the
+// repository's, and say nothing that is graded higher than what they name; that the
+// locked archives have these trees and commits, a release without them cannot show. For that stands the statement of the step that wrote it.
 //
 // What statements and links say, and nothing here holds against anything:
 //

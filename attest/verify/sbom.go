@@ -10,6 +10,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/record"
 	"github.com/mastercard/mangos/attest/sbom"
+	"github.com/mastercard/mangos/attest/sourceid"
 	"github.com/mastercard/mangos/format/dpkg"
 	"github.com/mastercard/mangos/format/erofs"
 	"github.com/mastercard/mangos/modules/debian/lock"
@@ -100,14 +101,39 @@ func (m *image) rootDigest() string {
 	return ""
 }
 
+// sourcesSuffix ends the name of the identities of the sources.
+const sourcesSuffix = ".sources.json"
+
+// readSources reads the identities of the sources among the release's files, which
+// accounted for are the repository's.
+func readSources(r *folder) (*sourceid.Set, error) {
+	name, err := r.one(sourcesSuffix)
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.small(name)
+	if err != nil {
+		return nil, err
+	}
+	set, err := sourceid.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return set, nil
+}
+
 // rebuildSBOM finds out what the bill of materials must be made of.
 func (m *image) rebuildSBOM(r *folder, all statements, doc *spdx.Document, l *lock.Lock) (*sbom.Input, error) {
 	sums, err := readGoSum(r)
 	if err != nil {
 		return nil, err
 	}
+	sources, err := readSources(r)
+	if err != nil {
+		return nil, err
+	}
 	k := &sbom.Known{
-		Name: m.manifest.Name, Version: m.manifest.Version, Lock: l, GoSum: sums,
+		Name: m.manifest.Name, Version: m.manifest.Version, Lock: l, GoSum: sums, Sources: sources,
 		RootImage: sbom.Artifact{Name: unsigned.Root, SHA256: m.rootDigest()},
 		Initrd:    m.uki.Section(".initrd"), CommandLine: string(m.uki.Section(".cmdline")),
 		Release: strings.TrimSpace(string(m.uname())), Programs: map[string]string{},
@@ -157,7 +183,7 @@ func (m *image) checkSBOMRebuilt(doc *spdx.Document, in *sbom.Input) (string, er
 	if err := sbom.CheckRebuilt(doc, in); err != nil {
 		return "", fmt.Errorf("%s: %w", m.sbomName(), err)
 	}
-	return fmt.Sprintf("%d elements, as they are made of the lock, go.sum and the files", len(doc.Packages)), nil
+	return fmt.Sprintf("%d elements, as they are made of the lock, the sources' identities, go.sum and the files", len(doc.Packages)), nil
 }
 
 // checkSBOMInstalled holds the bill of materials in the root against the release's.

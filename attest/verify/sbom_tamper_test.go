@@ -149,12 +149,25 @@ func TestSBOMTampering(t *testing.T) {
 			p.PackageSourceInfo = strings.Replace(p.PackageSourceInfo, "commit", "certain", 1)
 		}, "sbom-rebuilt", "element \"source-base-root"},
 		{"a source of a program in another form", func(b *document) { b.identity("initrd-program-").Locator = "swh:1:dir:x" }, "sbom-rebuilt", "element \"initrd-program-"},
-		{"an identity of a source in another form", func(b *document) { b.identity("source-linux").Locator = "swh:1:rev:x" }, "sbom-rebuilt", "tree identified 1…tree identified 0"},
+		{"an identity of a source in another form", func(b *document) { b.identity("source-linux").Locator = "swh:1:rev:x" }, "sbom-rebuilt", "element \"source-linux"},
+		{"another commit of a source", func(b *document) { b.identity("source-base-root").Locator = "swh:1:rev:" + zeros[:40] }, "sbom-rebuilt", "element \"source-base-root"},
+		{"another repository of a source", func(b *document) { b.pkg("source-base-root").PackageSourceInfo += "x" }, "sbom-rebuilt", "element \"source-base-root"},
+		{"another proof of a commit", func(b *document) {
+			for _, r := range b.pkg("source-base-root").PackageExternalReferences {
+				r.ExternalRefComment = strings.Replace(r.ExternalRefComment, "git archive", "I say so", 1)
+			}
+		}, "sbom-rebuilt", "element \"source-base-root"},
+		{"a commit of a source of which the tree is known", func(b *document) {
+			p := b.pkg("source-linux")
+			p.PackageSourceInfo = strings.Replace(p.PackageSourceInfo, "tree", "commit", 1)
+			p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
+				Category: common.CategoryPersistentId, RefType: common.TypePersistentIdSwh, Locator: "swh:1:rev:" + zeros[:40], ExternalRefComment: "proven by: git archive",
+			})
+			b.DocumentComment = strings.Replace(strings.Replace(b.DocumentComment, "proven 1", "proven 2", 1), "tree identified 1", "tree identified 0", 1)
+		}, "sbom-rebuilt", "it says…and should say"},
 
 		// What only another bill of materials tells: the one in the root.
 		{"another origin of a file of the root", func(b *document) { b.named("root", "status").FileComment = "x" }, "sbom-installed", "/usr/share/mangos/sbom.spdx.json.zst: …element \"root-file-"},
-		{"another commit of a source", func(b *document) { b.identity("source-base-root").Locator = "swh:1:rev:" + zeros[:40] }, "sbom-installed", "element \"source-base-root"},
-		{"another repository of a source", func(b *document) { b.pkg("source-base-root").PackageSourceInfo += "x" }, "sbom-installed", "element \"source-base-root"},
 		{"another source of a program", func(b *document) { b.identity("root-program-").Locator = "swh:1:dir:" + zeros[:40] }, "sbom-installed", "element \"root-program-"},
 		{"another licence of a package of the microcode", func(b *document) { b.pkg("microcode-deb-").PackageLicenseDeclared = "MIT" }, "sbom-installed", "element \"microcode-deb-"},
 		{"another text of a licence of the microcode", func(b *document) { b.licence("other").ExtractedText = "x" }, "sbom-installed", "LicenseRef-other"},

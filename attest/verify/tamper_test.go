@@ -207,6 +207,19 @@ func TestTampering(t *testing.T) {
 			c.remake("origin", name, append(bytes.Clone(c.read(name)), "\x50\x2a\x4d\x18\x01\x00\x00\x00x"...))
 		}, "distribution", ".origin.tar.zst: …9 bytes follow its frame"},
 		{"the lock of another release", func(c *copied) { c.edit(c.find(".lock.json"), `"sourceDateEpoch": 1`, `"sourceDateEpoch": 2`) }, "accounted", ".lock.json"},
+		{"no identities of the sources", func(c *copied) { os.Remove(c.path(c.find(".sources.json"))) }, "sbom-rebuilt", ".sources.json"},
+		{"other identities of the sources than the repository's", func(c *copied) {
+			c.edit(c.find(".sources.json"), `"vcsGit":"https://`, `"vcsGit":"http://`)
+		}, "accounted", ".sources.json has SHA-256"},
+		{"other identities of the sources than the bill of materials says", func(c *copied) {
+			c.edit(c.find(".sources.json"), `"vcsGit":"https://`, `"vcsGit":"http://`)
+		}, "sbom-rebuilt", "element \"source-"},
+		{"an identity of a source that is graded higher than what it names", func(c *copied) {
+			c.edit(c.find(".sources.json"), `"level":"tree"`, `"level":"commit"`)
+		}, "sbom-rebuilt", `.sources.json…its level is "commit"`},
+		{"a doubled key in the identities of the sources", func(c *copied) {
+			c.edit(c.find(".sources.json"), `"format":`, `"format":"x","format":`)
+		}, "sbom-rebuilt", ".sources.json…duplicate key"},
 		{"a module that go.sum does not name", func(c *copied) { c.write(c.find(".go.sum"), []byte("x v1 h1:x=\n")) }, "lock", "is not in go.sum"},
 		{"a link for a file", func(c *copied) {
 			name := c.find(".efi")

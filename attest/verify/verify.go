@@ -231,7 +231,10 @@ func (v *verifier) checkStatements() (string, error) {
 
 // notChecked is what no check can look at without being given more.
 func (v *verifier) notChecked() []string {
-	list := []string{}
+	list := []string{
+		"that the trees and commits of the sources are those of the locked archives: attest sources computes *" + sourcesSuffix + " anew",
+		"that our programs are compiled from the trees that the bill of materials names: attest program-source computes them anew, of the commit's checkout",
+	}
 	if v.modules == "" {
 		list = append(list, "that Go modules have the content that go.sum says: their names alone stand there; --modules DIR has their archives")
 	}

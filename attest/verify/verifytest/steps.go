@@ -61,7 +61,7 @@ func (w *World) steps(t testing.TB, content string) {
 	l := w.lock(t)
 	w.step(t, "source", nil, map[string][]byte{
 		"source/debian.lock.json": w.Files[Name+"_"+Version+".lock.json"], "source/mangos.toml": w.bytes["definition"],
-		"source/debian.sources.json": []byte("{}"),
+		"source/debian.sources.json": w.Files[Name+"_"+Version+".sources.json"],
 		"source/go.sum":              w.Files[Name+"_"+Version+".go.sum"], "source/go.mod": []byte("module x\n"),
 		"source/modules/kernel/config/a.config": []byte("CONFIG_64BIT=y\n"),
 		"source/modules/image/tree/root/etc/x":  []byte("x"),
@@ -121,6 +121,8 @@ func (w *World) lock(t testing.TB) *lock.Lock {
 	text, err := l.Encode()
 	must(t, err)
 	w.Files[Name+"_"+Version+".lock.json"] = text
+	w.Files[Name+"_"+Version+".sources.json"], err = identities(l).Encode()
+	must(t, err)
 	w.sum = w.module(t)
 	w.Files[Name+"_"+Version+".go.sum"] = fmt.Appendf(nil, "example.org/M v1.0.0 %s\nexample.org/M v1.0.0/go.mod h1:y=\n", w.sum)
 	return l
