@@ -42,8 +42,8 @@ func (m *Mangos) records(ctx context.Context, p plan, more ...*dagger.Directory)
 }
 
 // lockFiles returns what names every input of a release, the lock, the identities of the
-// sources and go.sum, under names of the release, and the distribution's indexes: with them it is verified and
-// traced offline. The record is of the step that got the indexes.
+// sources and go.sum, under names of the release, and the distribution's indexes: with
+// them it is verified and traced offline. The record is of the step that got the indexes.
 func (m *Mangos) lockFiles(p plan) (files, records *dagger.Directory) {
 	name := p.Name + "_" + p.Version
 	origin := m.origin(name)
