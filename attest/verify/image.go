@@ -134,14 +134,10 @@ func (v *volume) open(root verity.RootHash) error {
 }
 
 // checkRootHash makes sure that the hash tree covers the root file system as it is, and
-// that nothing but zeros follows either in its partition.
+// that nothing but zeros follows it.
 func (m *image) checkRootHash() (string, error) {
 	if err := m.scan.tree; err != nil {
 		return "", err
-	}
-	tree := m.table.Partitions[2]
-	if err := m.disk.checkZeros(tree.Start+int64(len(m.volume.hashes.Bytes())), tree.Start+tree.Size); err != nil {
-		return "", fmt.Errorf("behind the hash tree: %w", err)
 	}
 	end := m.rootStart + m.volume.root.Size()
 	if err := m.disk.checkZeros(m.rootStart+m.volume.data.Size(), end); err != nil {

@@ -141,7 +141,7 @@ func (m *maker) fill(files map[string][]byte) error {
 		if err != nil {
 			return err
 		}
-		if err := m.add(p, 0, first, int64(len(content))); err != nil {
+		if err := m.add(p, AttrArchive, first, int64(len(content))); err != nil {
 			return err
 		}
 		if len(content) > 0 {
