@@ -86,7 +86,8 @@ func (r *Release) readStep(name string) (*step, error) {
 	switch {
 	case r.evidence != nil:
 		if err := r.evidence.Step(name); err != nil {
-			s.fault = err.Error()
+			// Where faults are told, the step is named.
+			s.fault = strings.Replace(err.Error(), "step "+name+": ", "", 1)
 		}
 	case len(s.told) == 0:
 		s.fault = "there is no statement of it"

@@ -110,6 +110,9 @@ func TestRemoved(t *testing.T) {
 				must(t, err)
 				on := slices.Contains(strings.Fields(steps(x)), record.Step)
 				says := slices.ContainsFunc(x.Faults, func(f string) bool { return strings.HasPrefix(f, "step "+record.Step+": ") })
+				if slices.ContainsFunc(x.Faults, func(f string) bool { return strings.Count(f, "step "+record.Step+": ") > 1 }) {
+					t.Errorf("%s of step %s removed, %s: the step is named twice: %q", kind, record.Step, a, x.Faults)
+				}
 				want := on || record.Step == "sbom"
 				if on != says || x.Untrusted() != want || on && (!strings.Contains(x.Text(), "step "+record.Step+": ") || !strings.Contains(x.Tree(), "step "+record.Step+": ")) {
 					t.Errorf("%s of step %s removed, %s: untrusted %v, want %v\n%s", kind, record.Step, a, x.Untrusted(), want, x.Text())
@@ -195,7 +198,7 @@ func TestStatementPolicy(t *testing.T) {
 		"two keys": {func(_ *testing.T, w *world) {
 			w.policy.Statements.Threshold, w.policy.Statements.Organisations = 2, nil
 			w.policy.Statements.Keys = append(w.policy.Statements.Keys, other)
-		}, "1 trusted keys signed its statement, 2 are needed"},
+		}, "step tree-root, erofs, verity, disk: 1 trusted keys signed its statement, 2 are needed"},
 		"a cache": {func(t *testing.T, w *world) {
 			w.of("tree-root").Caches = []string{"/cache"}
 			w.state(t)
