@@ -197,8 +197,8 @@ func (m *Mangos) testTools(ctx context.Context) (*dagger.Container, error) {
 }
 
 // evidence returns the report of the tests that take a whole release: that it verifies,
-// that other people's tools agree, that whatever is changed in it is found, and that
-// its files can be traced. Rows are "all", or "short" for one of each check.
+// that other people's tools agree, that whatever is changed in it is found, that its
+// files can be traced, and that its bill of materials has the form of SPDX. Rows are "all", or "short" for one of each check.
 func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run, rows string) (string, error) {
 	_, release, keys, err := m.machines(ctx)
 	if err != nil {
@@ -215,7 +215,7 @@ func (m *Mangos) evidence(ctx context.Context, tests *dagger.Directory, run, row
 		WithEnvVariable("MANGOS_KEYS", "/keys/set").
 		WithEnvVariable("MANGOS_EVIDENCE", rows).
 		// Each row of the tables verifies a whole release.
-		WithExec([]string{"gotest", "-count=1", "-timeout=30m", "-tags", "oracle", "./attest/verify", "./attest/trace"}, dagger.ContainerWithExecOpts{
+		WithExec([]string{"gotest", "-count=1", "-timeout=30m", "-tags", "oracle", "./attest/verify", "./attest/trace", "./attest/sbom"}, dagger.ContainerWithExecOpts{
 			InsecureRootCapabilities: true, // some tools mount
 			Expect:                   dagger.ReturnTypeAny,
 		}).

@@ -2,6 +2,8 @@ package sbom
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"testing"
@@ -70,6 +72,24 @@ var documentRules = map[string]rule{
 		"spdxElementId": {must: true, value: id}, "relatedSpdxElement": {must: true, value: id},
 		"relationshipType": {must: true, is: []string{"DESCRIBES", "CONTAINS", "GENERATED_FROM", "PACKAGE_OF", "STATIC_LINK"}},
 	}},
+}
+
+// TestReleaseSchema holds the document of a whole release against the schema: that in the
+// folder that MANGOS_RELEASE names. Without one the other tests have small ones.
+func TestReleaseSchema(t *testing.T) {
+	dir := os.Getenv("MANGOS_RELEASE")
+	if dir == "" {
+		return
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.spdx.json"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%s has the documents %v, want one: %v", dir, names, err)
+	}
+	data, err := Read(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSchema(t, data)
 }
 
 // checkSchema holds a document against the schema, and against what a schema
