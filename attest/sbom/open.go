@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,32 +139,43 @@ func find[T any](lines []byte, key, value string) ([]*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	pattern := []byte(`"` + key + `":` + quoted)
-	// The end of it is looked for: a short text is found much faster.
-	needle := pattern[max(0, len(pattern)-fastest):]
 	var found []*T
-	for at := 0; ; {
-		i := bytes.Index(lines[at:], needle)
-		if i < 0 {
-			return found, nil
-		}
-		if !bytes.HasSuffix(lines[:at+i+len(needle)], pattern) {
-			at += i + len(needle)
-			continue
-		}
-		begin := bytes.LastIndexByte(lines[:at+i], '\n') + 1
-		end := len(lines)
-		if n := bytes.IndexByte(lines[at+i:], '\n'); n >= 0 {
-			end = at + i + n
-		}
+	for line := range having(lines, []byte(`"`+key+`":`+quoted)) {
 		v := new(T)
-		if err := unmarshal(bytes.TrimSuffix(lines[begin:end], []byte(",")), v); err != nil {
+		if err := unmarshal(line, v); err != nil {
 			return nil, err
 		}
 		if found = append(found, v); len(found) > maxFound {
 			return nil, fmt.Errorf("%q stands there more than %d times: %w", value, maxFound, ErrDocument)
 		}
-		at = end
+	}
+	return found, nil
+}
+
+// having yields the lines in which a pattern stands, without the comma at their end.
+func having(lines, pattern []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		// The end of it is looked for: a short text is found much faster.
+		needle := pattern[max(0, len(pattern)-fastest):]
+		for at := 0; ; {
+			i := bytes.Index(lines[at:], needle)
+			if i < 0 {
+				return
+			}
+			if !bytes.HasSuffix(lines[:at+i+len(needle)], pattern) {
+				at += i + len(needle)
+				continue
+			}
+			begin := bytes.LastIndexByte(lines[:at+i], '\n') + 1
+			end := len(lines)
+			if n := bytes.IndexByte(lines[at+i:], '\n'); n >= 0 {
+				end = at + i + n
+			}
+			if !yield(bytes.TrimSuffix(lines[begin:end], []byte(","))) {
+				return
+			}
+			at = end
+		}
 	}
 }
 
@@ -186,6 +198,33 @@ func (x *Index) FilesAt(path string) ([]*spdx.File, error) {
 		return nil, fmt.Errorf("find /%s: %w", path, err)
 	}
 	return list, nil
+}
+
+// HasFolder reports whether a component has a file below a path, which is relative to the
+// component's root; empty for all of it.
+func (x *Index) HasFolder(component, path string) (bool, error) {
+	below := "./"
+	if path != "" {
+		below += path + "/"
+	}
+	quoted, err := quote(below)
+	if err != nil {
+		return false, fmt.Errorf("find below /%s: %w", path, err)
+	}
+	own := []byte(`"SPDXID":"SPDXRef-` + component + `-file-`)
+	for line := range having(x.files, []byte(`"fileName":`+strings.TrimSuffix(quoted, `"`))) {
+		if !bytes.Contains(line, own) {
+			continue
+		}
+		var f spdx.File
+		if err := unmarshal(line, &f); err != nil {
+			return false, fmt.Errorf("find below /%s: %w", path, err)
+		}
+		if ComponentOf(f.FileSPDXIdentifier) == component && strings.HasPrefix(f.FileName, below) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // FilesOf are the files with a SHA-256, lower-case hexadecimal.

@@ -170,7 +170,7 @@ func (r *Release) built(result *Result) error {
 		}
 	} else {
 		var err error
-		if names, err = r.made(result, products); err != nil {
+		if names, err = r.makersOf(result, products); err != nil {
 			return err
 		}
 	}
@@ -270,18 +270,34 @@ func (r *Release) makers(name string) []string {
 	return list
 }
 
-// made finds the steps that have what was asked for as a product, where it is in no part
-// of the image.
-func (r *Release) made(result *Result, products map[string]string) ([]string, error) {
-	var candidates, names []string
+// makersOf finds the steps that made what was asked for, where it is in no part of the
+// image.
+func (r *Release) makersOf(result *Result, products map[string]string) ([]string, error) {
 	switch {
+	case result.step != "":
+		return []string{result.step}, nil
 	case result.Released != nil:
-		candidates = r.makers(result.Released.Name)
+		return r.made(r.makers(result.Released.Name), result.SHA256, products)
 	case result.SHA256 != "":
-		candidates = r.makers(lockedFolder)
+		return r.made(r.all(), result.SHA256, products)
 	}
+	return nil, nil
+}
+
+// all are the steps of the pipeline.
+func (r *Release) all() []string {
+	var names []string
+	for _, s := range r.pipeline.Steps {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// made finds the steps that have a digest as a product, and what they call it.
+func (r *Release) made(candidates []string, digest string, products map[string]string) ([]string, error) {
+	var names []string
 	for _, name := range candidates {
-		has, err := r.has(name, result.SHA256)
+		has, err := r.has(name, digest)
 		if err != nil {
 			return nil, err
 		}
@@ -291,13 +307,13 @@ func (r *Release) made(result *Result, products map[string]string) ([]string, er
 		if err := r.readSteps([]string{name}); err != nil {
 			return nil, err
 		}
-		for product, digest := range r.steps[name].products {
-			if digest == result.SHA256 {
+		made := r.steps[name].products
+		for _, product := range slices.Sorted(maps.Keys(made)) {
+			if made[product] == digest {
 				products[name] = product
+				names = append(names, name)
+				break
 			}
-		}
-		if products[name] != "" {
-			names = append(names, name)
 		}
 	}
 	return names, nil

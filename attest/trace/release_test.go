@@ -64,6 +64,36 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// TestReleaseProducts asks for what the statements of a whole release name as products, but
+// for the many files of the repository and of the distribution, and for what lies beside
+// the files of the image.
+func TestReleaseProducts(t *testing.T) {
+	dir := os.Getenv("MANGOS_RELEASE")
+	if dir == "" {
+		return
+	}
+	r := open(t, dir, Options{})
+	all := []string{"boot.efi", "certified/bzImage", "source/mangos.toml", "/boot/EFI/BOOT/BOOTX64.EFI", "/boot/loader/loader.conf", "/etc", "SHA256SUMS"}
+	names := r.all()
+	must(t, r.readSteps(names))
+	for _, name := range names {
+		for product, digest := range r.steps[name].products {
+			if !strings.HasPrefix(product, "source/") && !strings.HasPrefix(product, lockedFolder) {
+				all = append(all, digest)
+			}
+		}
+	}
+	slowest := time.Duration(0)
+	for _, asked := range all {
+		began := time.Now()
+		if _, err := r.Trace(asked); err != nil {
+			t.Error(err)
+		}
+		slowest = max(slowest, time.Since(began))
+	}
+	t.Logf("%d products, the slowest in %d ms", len(all), slowest.Milliseconds())
+}
+
 // small copies what tracing reads of a release: its files but the images.
 func small(t *testing.T, dir string) string {
 	t.Helper()

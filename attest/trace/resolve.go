@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/attest/tree"
+	manifest "github.com/mastercard/mangos/runtime/release"
 )
 
 // components are the parts of an image in which paths are looked for, in this
@@ -24,8 +26,8 @@ const maxLinks = 40
 
 // Trace answers a question, which is the absolute path of a file, with
 // "COMPONENT:" before it if not in all components; the name of a component; the
-// name of a file of the release; or a SHA-256. [ErrUnknown] if there is no such
-// thing, [ErrDiffers] if a file of the release is not what SHA256SUMS says of it.
+// name of a file of the release, or of a product of a step; or a SHA-256. [ErrUnknown] if
+// there is no such thing, [ErrDiffers] if a file of the release is not what SHA256SUMS says of it.
 func (r *Release) Trace(asked string) (*Result, error) {
 	document := r.document
 	result := &Result{Asked: asked, Built: []Built{}, Document: &document}
@@ -42,8 +44,13 @@ func (r *Release) Trace(asked string) (*Result, error) {
 		err = r.component(result, asked)
 	case r.sums[asked] != "":
 		err = r.released(result, asked)
+	case asked == manifest.SumsFile, asked == manifest.SignatureFile:
+		err = r.list(result, asked)
 	default:
-		err = ErrUnknown
+		err = r.named(result, asked)
+	}
+	if errors.Is(err, ErrUnknown) {
+		err = r.unlisted(asked, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("trace %s: %w", asked, err)
@@ -56,15 +63,18 @@ func (r *Release) Trace(asked string) (*Result, error) {
 // has it answers.
 func (r *Release) path(result *Result, in []string, name string) error {
 	var found *spdx.File
+	folders := map[string]place{}
 	for _, component := range in {
-		f, links, err := r.resolve(component, name)
+		p, err := r.resolve(component, name)
 		if err != nil {
 			return err
 		}
+		f := p.file
 		switch {
 		case f == nil:
+			folders[component] = p
 		case found == nil:
-			found, result.Links = f, links
+			found, result.Links = f, p.links
 		default:
 			elsewhere := component + ":" + strings.TrimPrefix(f.FileName, ".")
 			if sbom.SHA256(f.Checksums) == sbom.SHA256(found.Checksums) {
@@ -76,7 +86,10 @@ func (r *Release) path(result *Result, in []string, name string) error {
 		}
 	}
 	if found == nil {
-		return ErrUnknown
+		return r.folder(result, folders, name)
+	}
+	if extension := r.extension(); extension != "" && strings.HasPrefix(found.FileName, "./etc/") && sbom.ComponentOf(found.FileSPDXIdentifier) == "root" {
+		result.Elsewhere = append(result.Elsewhere, extension+" may have another, which lies over it")
 	}
 	return r.file(result, found)
 }
@@ -104,8 +117,15 @@ func (r *Release) at(component, name string) (*spdx.File, error) {
 	return found, nil
 }
 
+// place is where a path leads to over links: to a file, or else, if to anything, to a folder.
+type place struct {
+	file   *spdx.File
+	folder string
+	links  []Link
+}
+
 // resolve follows a path over the symbolic links of a component.
-func (r *Release) resolve(component, name string) (*spdx.File, []Link, error) {
+func (r *Release) resolve(component, name string) (place, error) {
 	rest := strings.Split(strings.Trim(path.Clean("/"+name), "/"), "/")
 	at := "/"
 	var links []Link
@@ -114,7 +134,7 @@ func (r *Release) resolve(component, name string) (*spdx.File, []Link, error) {
 		rest = rest[1:]
 		f, err := r.at(component, next)
 		if err != nil {
-			return nil, nil, err
+			return place{}, err
 		}
 		if f == nil {
 			at = next // a folder, or nothing
@@ -123,16 +143,16 @@ func (r *Release) resolve(component, name string) (*spdx.File, []Link, error) {
 		target, isLink := sbom.Target(f)
 		if !isLink {
 			if len(rest) > 0 {
-				return nil, nil, nil
+				return place{}, nil
 			}
-			return f, links, nil
+			return place{file: f, links: links}, nil
 		}
 		if len(links) == maxLinks {
-			return nil, nil, nil
+			return place{}, nil
 		}
 		link := Link{Path: next, Target: target, Origin: sbom.Origin(f)}
 		if link.Owner, err = r.owner(f); err != nil {
-			return nil, nil, err
+			return place{}, err
 		}
 		links = append(links, link)
 		if !path.IsAbs(target) {
@@ -146,13 +166,13 @@ func (r *Release) resolve(component, name string) (*spdx.File, []Link, error) {
 		last := links[n-1]
 		f, err := r.at(component, last.Path)
 		if err != nil {
-			return nil, nil, err
+			return place{}, err
 		}
 		if path.Clean("/"+name) == last.Path || n > 1 {
-			return f, links[:n-1], nil
+			return place{file: f, links: links[:n-1]}, nil
 		}
 	}
-	return nil, nil, nil
+	return place{folder: at, links: links}, nil
 }
 
 // owner is the name of the package that contains a file; empty if none does.
@@ -204,7 +224,7 @@ func (r *Release) digest(result *Result, digest string) error {
 			return r.released(result, name)
 		}
 	}
-	return ErrUnknown
+	return r.product(result, digest)
 }
 
 // released takes what is known of a file of the release, which must have the digest that

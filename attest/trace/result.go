@@ -10,6 +10,8 @@ type Result struct {
 	Component string `json:"component,omitempty"`
 	Title     string `json:"title,omitempty"`
 	Path      string `json:"path,omitempty"`
+	// Folder tells that Path is a folder of the component.
+	Folder bool `json:"folder,omitempty"`
 	// Links are the symbolic links that led there.
 	Links  []Link `json:"links,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
@@ -29,6 +31,8 @@ type Result struct {
 	// Released is the file of the release that was asked for. Its digest was computed
 	// from its content.
 	Released *Document `json:"released,omitempty"`
+
+	step string // the one that made what has no digest, and is in no part of the image
 }
 
 // Link is a symbolic link on the way.

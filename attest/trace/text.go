@@ -115,6 +115,8 @@ func (t *text) wrapped(label, value string, limit int) {
 
 func (t *text) place(r *Result) {
 	switch {
+	case r.Folder:
+		t.row("folder", r.Path+", in "+r.Title)
 	case r.Component != "" && r.Path != "":
 		t.row("file", r.Path+", in "+r.Title)
 	case r.Path != "":

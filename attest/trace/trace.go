@@ -16,6 +16,11 @@
 // must have signed the statements. With neither no signature is checked, and the result
 // says so. That the Release's indexes list a package is for verifying: they are large.
 //
+// What is in no part of the image may be a product of a step: its statement names it. A
+// file on the EFI system partition is one, but for the boot loader's configuration, which
+// the step that makes the disk image writes. What is in the organisation's extension is not
+// listed anywhere.
+//
 // Of a file of the release, which is at hand, the digest is computed, and must be that in
 // SHA256SUMS; with a key or a policy a trusted statement must have it as a product. A file
 // of the image is not looked at: its digest is what the bill of materials says.
@@ -27,8 +32,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -45,7 +48,7 @@ import (
 
 var (
 	// ErrUnknown says that nothing in a release is what was asked for.
-	ErrUnknown = errors.New("not in the bill of materials")
+	ErrUnknown = errors.New("not in the bill of materials, and no statement has it as a product")
 	// ErrDiffers says that a file of the release is not the one that the release lists.
 	ErrDiffers = errors.New("not the file that the release lists")
 	// ErrRelease says that a folder is no release that can be traced.
@@ -131,8 +134,7 @@ func Open(dir string, o Options) (*Release, error) {
 	if r.index, err = sbom.Open(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", names[0], err)
 	}
-	sum := sha256.Sum256(text)
-	r.document = Document{Name: filepath.Base(names[0]), SHA256: hex.EncodeToString(sum[:])}
+	r.document = Document{Name: filepath.Base(names[0]), SHA256: digestOf(text)}
 	r.document.Listed = r.sums[r.document.Name] == r.document.SHA256
 	r.document.Checked = len(r.keys) > 0 || r.policy != nil
 	return r, r.openLock(o.Lock)
@@ -162,13 +164,8 @@ func (r *Release) openLock(path string) error {
 
 // readSums reads SHA256SUMS; what is not there or not in its form lists nothing.
 func readSums(name string) map[string]string {
-	f, err := os.Open(name)
+	text, err := readFile(name, manifest.MaxSums)
 	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, manifest.MaxSums+1))
-	if err != nil || len(text) > manifest.MaxSums {
 		return nil
 	}
 	listed, err := manifest.ParseSums(text)

@@ -82,8 +82,8 @@ func TestTrace(t *testing.T) {
 		}
 	}
 	for _, asked := range []string{
-		"/nope", "/usr/bin/bash/x", "/usr/bin", "initrd:/usr/bin/bash", "usr/bin/bash", "firmware", "", digest("nothing"),
-		strings.ToUpper(digest("usr/bin/bash")), "mangos_0.1.efi",
+		"/nope", "/usr/bin/bash/x", "initrd:/usr/bin/bash", "usr/bin/bash", "firmware", "", digest("nothing"),
+		strings.ToUpper(digest("usr/bin/bash")), "mangos_0.2.efi",
 	} {
 		if x, err := r.Trace(asked); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%q is known: %+v, %v", asked, x, err)

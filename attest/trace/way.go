@@ -26,7 +26,7 @@ type way struct {
 // way finds the way of what is in a part of the image.
 func (r *Release) way(result *Result) way {
 	part := result.Component
-	if result.Path != "" {
+	if result.Path != "" && !result.Folder {
 		part += ":" + result.Path
 	}
 	all := r.pipeline.Way(part)

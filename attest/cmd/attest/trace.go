@@ -26,7 +26,10 @@ func newTrace() *cobra.Command {
 		Long: "Tell where a file is from: package, source, signed Release of the distribution, builder.\n" +
 			"A PATH is absolute, as on the device (initrd:/PATH for the initrd alone). A NAME is that of\n" +
 			"a part (root, initrd, kernel, boot, microcode) or of a file of the release, which is read:\n" +
-			"it fails if its digest is not that in SHA256SUMS.\n" +
+			"it fails if its digest is not that in SHA256SUMS. It may be that of a product of a step, too\n" +
+			"(boot.efi, plan.json): what is in no part of the image is known by the step's statement.\n" +
+			"/boot/PATH is a file of the EFI system partition. What the organisation's extension has is not\n" +
+			"listed: of a path below /etc, or a SHA256, that is not known it is said that it may be there.\n" +
 			"Who built it are the steps on its way into the image, from that which fetched its package or\n" +
 			"made it, and no other.\n" +
 			"With --policy, the same that verify takes, it names the organisation whose key signed the\n" +
