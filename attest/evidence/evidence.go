@@ -166,8 +166,9 @@ func sign(r *record.Record, o Options) ([]byte, error) {
 // check verifies the layout against the links, at the last moment at which it
 // counts: a build whose steps do not fit together has no evidence.
 func (f Files) check(o Options) error {
+	own := []crypto.PublicKey{o.Key.Public()}
 	_, err := layout.Verify(f, layout.Trust{
-		Owners: []crypto.PublicKey{o.Key.Public()}, Threshold: 1, At: o.Expires.Add(-time.Second), Pipeline: o.Pipeline,
+		Owners: own, Functionaries: own, Threshold: 1, At: o.Expires.Add(-time.Second), Pipeline: o.Pipeline,
 	})
 	if err != nil {
 		return fmt.Errorf("make evidence: the steps do not fit together: %w", err)

@@ -1,8 +1,10 @@
 package layout
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -119,6 +121,20 @@ func checkKeys(l *in_toto.Layout) error {
 			return fmt.Errorf("%w: the ids %.20s and %.20s are of the same key", ErrRules, id, other)
 		}
 		seen[string(pub)] = id
+	}
+	return nil
+}
+
+// checkFunctionaries wants every key of a layout to be one of those whose links count.
+func checkFunctionaries(l *in_toto.Layout, trusted []crypto.PublicKey) error {
+	for _, id := range slices.Sorted(maps.Keys(l.Keys)) {
+		pub, err := public(l.Keys[id])
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrRules, err)
+		}
+		if !slices.ContainsFunc(trusted, func(k crypto.PublicKey) bool { return pub.Equal(k) }) {
+			return fmt.Errorf("%w: key %.20s", ErrStranger, id)
+		}
 	}
 	return nil
 }

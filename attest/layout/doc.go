@@ -17,6 +17,8 @@
 //     DISALLOW *.
 //   - The steps and their rules are those of the pipeline that the caller names, to
 //     the letter: a rule such as ALLOW * before DISALLOW * would allow everything.
+//   - Every key of the layout is one whose links the caller trusts: an owner says what the
+//     steps are, and not who may make them.
 //   - Inspections (commands that the layout would run on the verifier's
 //     machine), sublayouts and certificate authorities are refused.
 //   - Signatures are Ed25519 only, and expiry is judged at a time that the

@@ -61,7 +61,7 @@ func newRelease(t *testing.T) *release {
 	}
 	r := &release{
 		layout: l, owner: key(9), signer: []ed25519.PrivateKey{key(1)}, dir: t.TempDir(),
-		trust: Trust{Owners: []crypto.PublicKey{key(9).Public()}, Threshold: 1, At: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), Pipeline: p},
+		trust: Trust{Owners: []crypto.PublicKey{key(9).Public()}, Threshold: 1, At: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), Pipeline: p, Functionaries: []crypto.PublicKey{key(1).Public(), key(2).Public()}},
 	}
 	for _, rec := range records {
 		r.links = append(r.links, NewLink(rec))
@@ -242,6 +242,15 @@ func TestRefusals(t *testing.T) {
 		{"two digests", func(t *testing.T, r *release) { r.links[1].Products["image"]["gitBlob"] = strings.Repeat("0", 40) }, nil, ErrFormat},
 		{"link missing", nil, func(t *testing.T, r *release) { os.Remove(filepath.Join(r.dir, LinkName("build", idOf(t)))) }, ErrThreshold},
 		{"link by a stranger", func(t *testing.T, r *release) { r.signer = []ed25519.PrivateKey{key(3)} }, nil, ErrSignature},
+		{"a stranger in the layout", func(t *testing.T, r *release) {
+			p, _ := example()
+			var err error
+			if r.layout, err = New(p, []crypto.PublicKey{key(1).Public(), key(3).Public()}, 1, time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)); err != nil {
+				t.Fatal(err)
+			}
+			r.signer = []ed25519.PrivateKey{key(3)}
+		}, nil, ErrStranger},
+		{"no functionaries", func(t *testing.T, r *release) { r.trust.Functionaries = nil }, nil, ErrStranger},
 		{"third dissents", func(t *testing.T, r *release) { two(t, r); r.signer = append(r.signer, key(2)) }, func(t *testing.T, r *release) {
 			r.links[1].Products["image"] = in_toto.HashObj{"sha256": sumA}
 			name, data, err := SignLink(r.links[1], key(2))

@@ -20,6 +20,7 @@ import (
 var (
 	ErrSignature = errors.New("not signed by the wanted keys")
 	ErrExpired   = errors.New("layout has expired")
+	ErrStranger  = errors.New("layout lets somebody make links who is not trusted")
 	ErrThreshold = errors.New("too few links by distinct authorised keys")
 	ErrDissent   = errors.New("links of one step disagree")
 	ErrName      = errors.New("link does not bear the name of its step")
@@ -31,6 +32,9 @@ type Trust struct {
 	Owners    []crypto.PublicKey
 	Threshold int       // of Owners; at least 1
 	At        time.Time // when the layout must not have expired
+	// Functionaries are the keys whose links count. A layout that names another is
+	// refused, whatever its owners say.
+	Functionaries []crypto.PublicKey
 	// Pipeline is what the steps and their rules must be made of.
 	Pipeline *pipeline.Pipeline
 }
@@ -125,7 +129,7 @@ func load(data []byte, trust Trust) (*in_toto.Layout, error) {
 	if len(votes) < trust.Threshold {
 		return nil, fmt.Errorf("%s: %w: %d of the owners signed, %d are needed", FileName, ErrSignature, len(votes), trust.Threshold)
 	}
-	for _, err := range []error{check(&m.Signed), checkPipeline(&m.Signed, trust.Pipeline)} {
+	for _, err := range []error{check(&m.Signed), checkPipeline(&m.Signed, trust.Pipeline), checkFunctionaries(&m.Signed, trust.Functionaries)} {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", FileName, err)
 		}

@@ -56,8 +56,16 @@ func OpenEvidence(dir string, p *policy.Policy, at time.Time) (*Evidence, error)
 			return nil, fmt.Errorf("open evidence: %w", err)
 		}
 	}
-	e.layout, e.bad = layout.Open(files, layout.Trust{Owners: p.Layout.Owners, Threshold: p.Layout.Threshold, At: at, Pipeline: pipeline.Standard()})
+	e.layout, e.bad = layout.Open(files, layoutTrust(p, at))
 	return e, nil
+}
+
+// layoutTrust is what a policy makes of a layout: its owners', with the links of those
+// whose statements count.
+func layoutTrust(p *policy.Policy, at time.Time) layout.Trust {
+	return layout.Trust{
+		Owners: p.Layout.Owners, Threshold: p.Layout.Threshold, Functionaries: p.Statements.Keys, At: at, Pipeline: pipeline.Standard(),
+	}
 }
 
 // StatementStep returns the step that the name of a statement's file tells; false if

@@ -255,12 +255,18 @@ func (c *copied) relay(owner crypto.Signer, change func(*in_toto.Layout)) {
 // relink changes a link and signs it.
 func (c *copied) relink(step string, change func(*in_toto.Link)) {
 	c.t.Helper()
+	c.relinkAs(step, c.key(), change)
+}
+
+// relinkAs changes a link and has key sign it: another one's is a link beside it.
+func (c *copied) relinkAs(step string, key crypto.Signer, change func(*in_toto.Link)) {
+	c.t.Helper()
 	var m struct{ Signed in_toto.Link }
 	if err := json.Unmarshal(c.read(c.link(step)), &m); err != nil {
 		c.t.Fatal(err)
 	}
 	change(&m.Signed)
-	name, data, err := layout.SignLink(m.Signed, c.key())
+	name, data, err := layout.SignLink(m.Signed, key)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -130,6 +130,19 @@ func TestTampering(t *testing.T) {
 		{"threshold 0", func(c *copied) { c.relay(c.key(), func(l *in_toto.Layout) { l.Steps[3].Threshold = 0 }) }, "layout", "threshold is 0"},
 		{"an expired layout", func(c *copied) { c.relay(c.key(), func(l *in_toto.Layout) { l.Expires = "2001-01-01T00:00:00Z" }) }, "layout", "expired"},
 		{"a layout by another owner", func(c *copied) { c.relay(stranger, func(*in_toto.Layout) {}) }, "layout", "not signed by the wanted keys"},
+		{"a layout that lets a stranger make links", func(c *copied) {
+			k, err := layout.Key(stranger.Public())
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.relay(c.key(), func(l *in_toto.Layout) {
+				l.Keys[k.KeyID] = k
+				for i := range l.Steps {
+					l.Steps[i].PubKeys = append(l.Steps[i].PubKeys, k.KeyID)
+				}
+			})
+			c.relinkAs("erofs", stranger, func(*in_toto.Link) {})
+		}, "layout", "somebody make links who is not trusted: key "},
 		{"a layout that allows everything", func(c *copied) {
 			c.relay(c.key(), func(l *in_toto.Layout) { l.Steps[3].ExpectedMaterials = [][]string{{"ALLOW", "*"}} })
 		}, "layout", "DISALLOW *"},

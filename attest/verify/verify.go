@@ -11,7 +11,6 @@ import (
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
 	"github.com/mastercard/mangos/attest/layout"
-	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/sbom"
 	"github.com/mastercard/mangos/modules/debian/lock"
@@ -129,7 +128,7 @@ func newVerifier(ctx context.Context, r *folder, p *policy.Policy, at time.Time)
 				files[name] = f.data
 			}
 		}
-		v.layout, err = layout.Verify(files, layout.Trust{Owners: p.Layout.Owners, Threshold: p.Layout.Threshold, At: at, Pipeline: pipeline.Standard()})
+		v.layout, err = layout.Verify(files, layoutTrust(p, at))
 		return err
 	}, &v.loaded)
 	v.listed = after(func() error { return v.image.readManifest(r) }, &v.loaded)
