@@ -52,7 +52,7 @@ func materialRules(s pipeline.Step) [][]string {
 	rules := [][]string{}
 	for _, m := range s.Materials {
 		if m.Required {
-			rules = append(rules, []string{"REQUIRE", m.Pattern})
+			rules = append(rules, []string{"REQUIRE", m.Name()})
 		}
 	}
 	for _, m := range s.Materials {

@@ -53,17 +53,22 @@ type Step struct {
 // own products, found under other names: what it ran under must then be what
 // it made.
 //
+// With All the step has every product of From that matches, but for those that one of
+// the patterns But matches as well, which it may lack. See [Step.CheckInputs].
+//
 // With In and As, a material below the folder In is the product that has the
 // same path below the folder As.
 //
 // Carries says of which parts of the image the material has the files, on their
 // way into it: PART, or PART:/PATH for one file. See [Pipeline.Way].
 type Material struct {
-	Pattern  string `json:"pattern"`
-	From     string `json:"from"`
-	Required bool   `json:"required,omitempty"`
-	In       string `json:"in,omitempty"`
-	As       string `json:"as,omitempty"`
+	Pattern  string   `json:"pattern"`
+	From     string   `json:"from"`
+	Required bool     `json:"required,omitempty"`
+	All      bool     `json:"all,omitempty"`
+	But      []string `json:"but,omitempty"`
+	In       string   `json:"in,omitempty"`
+	As       string   `json:"as,omitempty"`
 
 	Carries []string `json:"carries,omitempty"`
 }
@@ -148,6 +153,9 @@ func (s *Step) check(earlier map[string]bool) error {
 		}
 		if (m.In == "") != (m.As == "") || m.From == s.Name && m.In == "" {
 			return fmt.Errorf("%q: in and as belong together, and to a step's own products", m.Pattern)
+		}
+		if m.All && (m.Required || m.In != "" || m.From == Organisation) || len(m.But) > 0 && !m.All {
+			return fmt.Errorf("%q: all is of another step's products under their own names, and but of all", m.Pattern)
 		}
 		if slices.Contains(m.Carries, "") {
 			return fmt.Errorf("%q carries files of a part without a name", m.Pattern)

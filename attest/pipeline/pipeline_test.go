@@ -69,6 +69,10 @@ func TestRefusals(t *testing.T) {
 		`{"steps": [{"name": "a", "what": "", "runs": "x  y", "products": [{"pattern": "a"}]}]}`,
 		`{"steps": [{"name": "a", "what": "", "runs": "x --", "products": [{"pattern": "a"}]}]}`,
 		`{"steps": [{"name": "a", "what": "", "materials": [{"pattern": "x", "from": "organisation", "carries": [""]}], "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "materials": [{"pattern": "x", "from": "organisation", "all": true}], "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "products": [{"pattern": "a"}]}, {"name": "b", "what": "", "materials": [{"pattern": "a", "from": "a", "all": true, "required": true}], "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "products": [{"pattern": "a"}]}, {"name": "b", "what": "", "materials": [{"pattern": "a", "from": "a", "all": true, "in": "x", "as": "y"}], "products": [{"pattern": "a"}]}]}`,
+		`{"steps": [{"name": "a", "what": "", "products": [{"pattern": "a"}]}, {"name": "b", "what": "", "materials": [{"pattern": "a", "from": "a", "but": ["a"]}], "products": [{"pattern": "a"}]}]}`,
 	} {
 		if _, err := Parse([]byte(text)); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", text, err)

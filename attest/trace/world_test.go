@@ -108,7 +108,7 @@ func newWorld(t testing.TB) *world {
 		},
 		"lock":                  selections,
 		"modules":               {module: digest(module)},
-		"programs":              {"program/gate": digest("usr/lib/mangos/gate")},
+		"programs":              {"program/gate": digest("usr/lib/mangos/gate"), "program/attest": digest("attest"), "program/image": digest("image")},
 		"packages-root":         fetched("bash.deb", "stdc.deb"),
 		"packages-build":        fetched("bash.deb", "gcc.deb"),
 		"packages-initrd":       fetched("bash.deb"),

@@ -20,12 +20,18 @@
 //     not held against something: name, SHA-256, the package URL that goes with the
 //     name, and which are tools.
 //   - layout, links: the layout is its owners', in force, and that of this program's
-//     own pipeline to the letter; the links follow its rules, and say of each step
-//     what its statement says, its command too.
+//     own pipeline to the letter; it names no key for links that the policy does not have
+//     for statements; the links follow its rules, and say of each step what its statement
+//     says, its command too.
 //   - accounted: every file is a subject of a statement, and one that another
 //     check looks into, or it is evidence itself.
 //   - inputs: every input of a step is another's product, or a certificate or
 //     public key of the organisation, which the policy has.
+//   - inputs-complete: every step has the inputs that it must have: those that the
+//     pipeline names, and of other steps all products that it says.
+//   - sbom-programs: the programs of this repository that are in the root and in the
+//     initrd are inputs of the steps that lay them there and list them, and no others; the
+//     Go modules that are linked into them are products of the step "modules".
 //   - lock: every file of the distribution stands in the lock with this digest,
 //     and every package of a set was fetched; every Go module stands in go.sum, by its
 //     name, or by its content where the archives are given ([Modules]).
@@ -78,7 +84,7 @@
 //   - runs: as of a release, but for the time where no lock is given.
 //   - subject: the file is what the extension's step made, and all that it made.
 //   - inputs: that step had the folder that was given, a verity certificate of the
-//     policy, programs, packages and their selection, and nothing else.
+//     policy, its programs, packages and their selection, and nothing else.
 //   - root-hash-signature, root-hash: a certificate of the policy signed the root hash,
 //     and every block belongs to it.
 //   - metadata: what the extension says of itself, which goes by its file's name.
@@ -107,7 +113,10 @@
 //   - which caches a step had, beyond that the policy allows them;
 //   - of an input, whether it was there to run (use), its other annotations, its URI where
 //     it is no file of the distribution, and every field that this program does not know;
-//   - that an input which a command could read was read.
+//   - that an input which a command could read was read;
+//   - that the step "source" names all files of the repository, and "modules" all Go modules
+//     beyond those that are linked into programs in the image: what these two leave out,
+//     others need not have.
 //
 // The Go toolchain and the Go modules were fetched before anything was recorded: by the go
 // command, which held them against the checksum database and go.sum. The steps "toolchain"

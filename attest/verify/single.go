@@ -12,6 +12,7 @@ import (
 
 	"github.com/mastercard/mangos/attest/bundle"
 	"github.com/mastercard/mangos/attest/evidence"
+	"github.com/mastercard/mangos/attest/pipeline"
 	"github.com/mastercard/mangos/attest/policy"
 	"github.com/mastercard/mangos/attest/record"
 	"github.com/mastercard/mangos/format/verity"
@@ -196,10 +197,15 @@ func (s *single) checkInputs() (string, error) {
 		}
 		found[first]++
 	}
-	for _, want := range []string{evidence.ConfigurationTree, "keys", "selection", "program", "locked"} {
-		if found[want] == 0 {
-			return "", fmt.Errorf("it was made without %s", want)
-		}
+	if found["locked"] == 0 {
+		return "", errors.New("it was made without a package")
+	}
+	known, ok := pipeline.Standard().Step(step.name)
+	if !ok {
+		return "", fmt.Errorf("the pipeline has no step %s", step.name)
+	}
+	if err := step.checkInputs(&known, nil); err != nil {
+		return "", err
 	}
 	return fmt.Sprintf("the folder %.12s…, the certificate, %d programs, %d packages", given, found["program"], found["locked"]), nil
 }

@@ -207,7 +207,8 @@ func TestLoneTampering(t *testing.T) {
 		{"another selection", "", func(l *lone) { l.restate("extension", "selection/imagetools.json", "selection/others.json") }, "inputs", "selection/others.json has no part"},
 		{"no certificate", "", func(l *lone) {
 			l.restate("extension", `{"name":"keys/verity.crt",`, `{"annotations":{"use":"tool"},"name":"program/verity.crt",`)
-		}, "inputs", "it was made without keys"},
+		}, "inputs", "step extension: it does not have keys/verity.crt"},
+		{"no recorder", "", func(l *lone) { l.restate("extension", "program/record", "program/other") }, "inputs", "step extension: it does not have program/record"},
 		{"a folder that is made of something", "", func(l *lone) { l.add("configuration", "a") }, "inputs", "the step configuration had 1 inputs"},
 		{"another package than the lock's", "", func(l *lone) { l.swap("locked/test/pool/base-imagetools.deb") }, "lock", "base-imagetools.deb has SHA-256 0000…the lock says"},
 		{"a package too much", "", func(l *lone) {

@@ -189,6 +189,7 @@ func (v *verifier) checks() []check {
 			return checkAccounted(r, v.all, v.layout, m.understood(r))
 		}},
 		{"inputs", facts(), facts(&v.stated), func() (string, error) { return checkInputs(v.all, trust) }},
+		{"inputs-complete", facts(), facts(&v.stated), func() (string, error) { return checkComplete(v.all) }},
 		{"lock", facts(&v.locked), facts(&v.stated), func() (string, error) { return checkLock(r, v.all, v.lock, v.modules) }},
 		{"runs", facts(), facts(&v.stated, &v.locked, &v.listed), func() (string, error) { return m.checkRuns(v.all, v.lock) }},
 		{"distribution", facts(), facts(&v.locked), func() (string, error) { return checkDistribution(r, v.lock, v.policy.Suites) }},
@@ -208,6 +209,7 @@ func (v *verifier) checks() []check {
 		{"sbom-lock", facts(), facts(&v.sbomRead, &v.locked), func() (string, error) { return m.checkSBOMLock(r, v.sbom, v.lock) }},
 		{"sbom-rebuilt", facts(&v.sbomMade), facts(), func() (string, error) { return m.checkSBOMRebuilt(v.sbom, v.madeOf) }},
 		{"sbom-installed", facts(), facts(&v.sbomMade), func() (string, error) { return m.checkSBOMInstalled(v.madeOf) }},
+		{"sbom-programs", facts(), facts(&v.sbomMade), func() (string, error) { return checkDevice(v.all, v.madeOf) }},
 		{"extension", facts(), facts(&v.listed), func() (string, error) { return m.checkExtension(r, trust) }},
 		{"try-out", facts(), facts(&v.listed), func() (string, error) { return m.checkTryOut(trust) }},
 	}

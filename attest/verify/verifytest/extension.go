@@ -29,7 +29,7 @@ func (w *World) configuration() map[string][]byte {
 }
 
 func (w *World) extensionInputs() []string {
-	return append(w.tools("imagetools"), evidence.ConfigurationTree, "keys/verity.crt")
+	return append(w.tools("imagetools", "image"), evidence.ConfigurationTree, "keys/verity.crt")
 }
 
 // image makes an extension, signed by the verity key in the folder signer.

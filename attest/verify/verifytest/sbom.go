@@ -60,9 +60,13 @@ func (w *World) rootFiles(content string) map[string]string {
 
 // sbomInputs are what makes a bill of materials.
 func (w *World) sbomInputs() []string {
-	return append(w.tools("imagetools"), "plan.json", "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
-		"source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "source/go.mod", "device/root/"+extensionProgram, "device/initrd/"+gate,
-		"program/attest")
+	inputs := append(w.tools("imagetools", "image"), "plan.json", "root.tree", "initrd.tree", "initrd.database.tree", "microcode.tree",
+		"microcode.database.tree", "source/debian.lock.json", "source/debian.sources.json", "source/go.sum", "source/go.mod",
+		"device/root/"+extensionProgram, "device/initrd/"+gate, "program/attest")
+	for _, folder := range []string{"modules/image/tree", "format", "runtime"} {
+		inputs = append(inputs, w.below("source/"+folder+"/")...)
+	}
+	return inputs
 }
 
 // installed is the bill of materials that the root holds.

@@ -63,10 +63,13 @@ func (w *World) steps(t testing.TB, content string) {
 		"source/debian.lock.json": w.Files[Name+"_"+Version+".lock.json"], "source/mangos.toml": w.bytes["definition"],
 		"source/debian.sources.json": w.Files[Name+"_"+Version+".sources.json"],
 		"source/go.sum":              w.Files[Name+"_"+Version+".go.sum"], "source/go.mod": []byte("module x\n"),
-		"source/modules/kernel/config/a.config": []byte("CONFIG_64BIT=y\n"),
-		"source/modules/image/tree/root/etc/x":  []byte("x"),
-		"source/modules/image/tree/initrd/init": []byte("usr/lib/systemd/systemd"),
-		"source/attest/cmd/record/main.go":      []byte("package main\n"),
+		"source/modules/kernel/config/a.config":  []byte("CONFIG_64BIT=y\n"),
+		"source/modules/image/tree/root/etc/x":   []byte("x"),
+		"source/modules/image/tree/initrd/init":  []byte("usr/lib/systemd/systemd"),
+		"source/modules/debian/keys/archive.asc": w.archive.Public(t),
+		"source/attest/cmd/record/main.go":       []byte("package main\n"),
+		"source/format/x.go":                     []byte("package x\n"),
+		"source/runtime/x.go":                    []byte("package x\n"),
 	})
 	w.step(t, "toolchain", []string{"source/go.mod"}, map[string][]byte{"toolchain.tree": []byte("go")})
 	w.step(t, "modules", []string{"source/go.mod", "source/go.sum"}, map[string][]byte{moduleItem: w.read(t, w.path(moduleArchive))})
@@ -77,11 +80,11 @@ func (w *World) steps(t testing.TB, content string) {
 	}
 	w.step(t, "lock", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/sandbox", "program/record"}, selections)
 	name := Name + "_" + Version + origin.Suffix
-	w.step(t, "origin", []string{"source/debian.lock.json", "source/mangos.toml", "program/debian", "program/record"}, map[string][]byte{name: w.Files[name]})
+	w.step(t, "origin", []string{"source/debian.lock.json", "source/mangos.toml", "source/modules/debian/keys/archive.asc", "program/debian", "program/sandbox", "program/record"}, map[string][]byte{name: w.Files[name]})
 	w.packages(t, l)
 	w.plan(t)
-	w.step(t, "kernel", append(w.tools("build"), append(w.locked("source-linux"), "selection/source-linux.json", "source/modules/kernel/config/a.config")...), w.compiled(t))
-	w.step(t, "kernel-packed", append(w.tools("build"), w.below("compiled/")...), w.packed(t))
+	w.step(t, "kernel", append(w.tools("build", "kernel"), append(w.locked("source-linux"), "selection/source-linux.json", "source/modules/kernel/config/a.config")...), w.compiled(t))
+	w.step(t, "kernel-packed", append(w.tools("build", "kernel"), w.below("compiled/")...), w.packed(t))
 	w.step(t, "certificate", append(w.below("kernel/"), "keys/verity.crt", "program/kernel", "program/sandbox", "program/record"), w.certified(t))
 	root := w.root(t, l, content)
 	w.sbom(t, l, content)
@@ -190,7 +193,11 @@ func (w *World) programs(t testing.TB) {
 	} {
 		w.item(to, products["program/"+from])
 	}
-	w.step(t, "programs", append(w.below("source/attest/"), "source/go.mod", moduleItem, "toolchain.tree", "bootstrap/record", "bootstrap/sandbox"), products)
+	inputs := []string{moduleItem, "toolchain.tree", "bootstrap/record", "bootstrap/sandbox", "source/go.sum", "source/go.mod"}
+	for _, folder := range []string{"attest", "format", "runtime"} {
+		inputs = append(inputs, w.below("source/"+folder+"/")...)
+	}
+	w.step(t, "programs", inputs, products)
 }
 
 // packages fetches and unpacks.
@@ -234,7 +241,7 @@ func (w *World) plan(t testing.TB) {
 	p := plan.Plan{Name: Name, Version: Version, CommandLine: commandLine, Tries: 3, Microcode: true, ESPSize: 300 << 20, RootSize: 4 << 20, VeritySize: 1 << 20}
 	text, err := p.JSON()
 	must(t, err)
-	w.step(t, "plan", append(w.tools("imagetools"), "source/mangos.toml"), map[string][]byte{"plan.json": text})
+	w.step(t, "plan", append(w.tools("imagetools", "image"), "source/mangos.toml"), map[string][]byte{"plan.json": text})
 }
 
 // tree is what a set's packages become; of those that are unpacked only, there is
@@ -250,9 +257,9 @@ func (w *World) tree(set string) map[string][]byte {
 // locked are the names of a set's files.
 func (w *World) locked(set string) []string { return strings.Fields(string(w.bytes["set "+set])) }
 
-// tools are the names of what a container with a set's packages has.
-func (w *World) tools(set string) []string {
-	return append(w.locked(set), "selection/"+set+".json", "program/image", "program/sandbox", "program/record")
+// tools are the names of what a container with a set's packages and a program has.
+func (w *World) tools(set, program string) []string {
+	return append(w.locked(set), "selection/"+set+".json", "program/"+program, "program/sandbox", "program/record")
 }
 
 // below are the names of what was made in a folder.
@@ -317,9 +324,9 @@ func (w *World) root(t testing.TB, l *lock.Lock, content string) verity.RootHash
 	w.write(t, "os-release", osRelease)
 	w.write(t, "root.verity", tree.Bytes())
 	w.write(t, "roothash", []byte(tree.Root.String()+"\n"))
-	w.step(t, "erofs", append(w.tools("imagetools"), "plan.json", installedSBOM, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/"+extensionProgram),
+	w.step(t, "erofs", append(w.tools("imagetools", "image"), "plan.json", installedSBOM, "root.tree", "source/modules/image/tree/root/etc/x", "device/root/"+extensionProgram),
 		map[string][]byte{"root.erofs": image, "os-release": osRelease})
-	w.step(t, "verity", append(w.tools("imagetools"), "root.erofs"), map[string][]byte{"root.verity": tree.Bytes(), "roothash": w.read(t, w.path("roothash"))})
+	w.step(t, "verity", append(w.tools("imagetools", "image"), "root.erofs"), map[string][]byte{"root.verity": tree.Bytes(), "roothash": w.read(t, w.path("roothash"))})
 	return tree.Root
 }
 
@@ -332,9 +339,9 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	base := w.packInitrd(t)
 	var appended bytes.Buffer
 	must(t, initrd.Append(&appended, bytes.NewReader(base), line))
-	w.step(t, "initrd", append(w.tools("imagetools"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/"+gate), map[string][]byte{"initrd.cpio": base})
+	w.step(t, "initrd", append(w.tools("imagetools", "image"), "initrd.tree", "source/modules/image/tree/initrd/init", "device/initrd/"+gate), map[string][]byte{"initrd.cpio": base})
 	microcode := w.microcode(t)
-	w.step(t, "microcode", append(w.tools("imagetools"), "microcode.tree"), map[string][]byte{"microcode.cpio": microcode})
+	w.step(t, "microcode", append(w.tools("imagetools", "image"), "microcode.tree"), map[string][]byte{"microcode.cpio": microcode})
 	sections := func(kernel []byte, more ...ukitest.Part) []byte {
 		parts := ukitest.Parts(
 			".osrel", string(w.bytes["os-release"]), ".cmdline", line, ".uname", "6.12.0-test", ".ucode", string(microcode),
@@ -360,7 +367,7 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	must(t, err)
 	w.Files[w.Names.Unsigned], err = m.JSON()
 	must(t, err)
-	w.step(t, "uki", append(append(w.tools("imagetools"), w.below("kernel/")...), "plan.json", "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", sbomFile),
+	w.step(t, "uki", append(w.tools("imagetools", "image"), "kernel/vmlinux", "kernel/bzImage", "kernel/release", "kernel/ranges.json", "plan.json", "root.erofs", "os-release", "root.verity", "roothash", "initrd.cpio", "microcode.cpio", sbomFile),
 		map[string][]byte{"initrd": appended.Bytes(), "cmdline": []byte(line), "uki.efi": normal, w.Names.Unsigned: w.Files[w.Names.Unsigned]})
 
 	parsed, err := uki.Parse(normal)
@@ -387,8 +394,8 @@ func (w *World) boot(t testing.TB, root verity.RootHash) {
 	w.Files[w.Names.Image] = w.read(t, w.path("signed.efi"))
 	w.Files[w.Names.PCRs], err = unified.Expect(Name, Version, phases).JSON()
 	must(t, err)
-	w.step(t, "sign-boot", append(w.tools("imagetools"), "keys/secure-boot.crt"), map[string][]byte{"boot.efi": w.read(t, w.path("boot.efi"))})
-	w.step(t, "sign", append(w.tools("imagetools"), "plan.json", "uki.efi", "certified/bzImage", "keys/pcr.pub", "keys/secure-boot.crt"),
+	w.step(t, "sign-boot", append(w.tools("imagetools", "image"), "keys/secure-boot.crt"), map[string][]byte{"boot.efi": w.read(t, w.path("boot.efi"))})
+	w.step(t, "sign", append(w.tools("imagetools", "image"), "plan.json", "uki.efi", "certified/bzImage", "keys/pcr.pub", "keys/secure-boot.crt"),
 		map[string][]byte{w.Names.Image: w.Files[w.Names.Image], w.Names.PCRs: w.Files[w.Names.PCRs]})
 }
 
@@ -431,7 +438,7 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 	must(t, err)
 	w.Files[w.Names.Signature], err = signature.Encode()
 	must(t, err)
-	w.step(t, "sign-verity", append(w.tools("imagetools"), "roothash", "keys/verity.crt"), map[string][]byte{w.Names.Signature: w.Files[w.Names.Signature]})
+	w.step(t, "sign-verity", append(w.tools("imagetools", "image"), "roothash", "keys/verity.crt"), map[string][]byte{w.Names.Signature: w.Files[w.Names.Signature]})
 	for _, tool := range []string{"xz", "zstd"} {
 		oracle.Command(t, "", tool)
 	}
@@ -455,8 +462,8 @@ func (w *World) disk(t testing.TB, root verity.RootHash) {
 	w.Files[w.Names.Disk] = w.read(t, w.path("disk.zst"))
 	w.Files[w.Names.Root] = w.read(t, w.path("root.xz"))
 	w.Files[w.Names.Tree] = w.read(t, w.path("verity.xz"))
-	w.step(t, "disk", append(w.tools("imagetools"), made...), map[string][]byte{w.Names.Disk: w.Files[w.Names.Disk]})
-	w.step(t, "update", append(w.tools("imagetools"), "plan.json", "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
+	w.step(t, "disk", append(w.tools("imagetools", "image"), made...), map[string][]byte{w.Names.Disk: w.Files[w.Names.Disk]})
+	w.step(t, "update", append(w.tools("imagetools", "image"), "plan.json", "root.erofs", "root.verity", "roothash"), map[string][]byte{w.Names.Root: w.Files[w.Names.Root], w.Names.Tree: w.Files[w.Names.Tree]})
 }
 
 // espSize is less than that of real ones.
