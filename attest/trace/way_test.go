@@ -42,7 +42,7 @@ var ways = map[string]string{
 	"mangos_0.1.raw.zst":   "disk:mangos_0.1.raw.zst",
 	document:               "sbom:" + document,
 	"mangos_0.1.lock.json": "source:source/debian.lock.json",
-	"root": "source:source/modules/image/tree/root/etc/issue programs:program/gate packages-root:locked/debian/pool/bash.deb tree-root:root.tree " +
+	"root": "source:source/modules/image/tree/root/etc/issue programs:program/attest packages-root:locked/debian/pool/bash.deb tree-root:root.tree " +
 		"sbom-device:document/usr/share/mangos/sbom.spdx.json.zst erofs:root.erofs verity:root.verity disk:mangos_0.1.raw.zst",
 }
 

@@ -108,7 +108,7 @@ func newWorld(t testing.TB) *world {
 		},
 		"lock":                  selections,
 		"modules":               {module: digest(module)},
-		"programs":              {"program/gate": digest("usr/lib/mangos/gate"), "program/attest": digest("attest"), "program/image": digest("image")},
+		"programs":              programs(),
 		"packages-root":         fetched("bash.deb", "stdc.deb"),
 		"packages-build":        fetched("bash.deb", "gcc.deb"),
 		"packages-initrd":       fetched("bash.deb"),
@@ -120,6 +120,15 @@ func newWorld(t testing.TB) *world {
 	})
 	w.state(t)
 	return w
+}
+
+// programs are the gate and those that steps run.
+func programs() map[string]string {
+	made := map[string]string{"program/gate": digest("usr/lib/mangos/gate")}
+	for _, name := range []string{"attest", "debian", "image", "kernel", "record", "sandbox"} {
+		made["program/"+name] = digest(name)
+	}
+	return made
 }
 
 // makeLock makes a lock, and the Release that it holds.
@@ -241,7 +250,9 @@ func fetched(names ...string) map[string]string {
 // record makes the records of all steps of the pipeline: what each one made, and what the
 // pipeline allows it to use of that.
 func (w *world) record(made map[string]map[string]string) {
-	products := map[string]map[string]string{pipeline.Organisation: {"keys/verity.crt": digest("verity.crt"), "keys/secure-boot.crt": digest("db.crt")}}
+	products := map[string]map[string]string{pipeline.Organisation: {
+		"keys/verity.crt": digest("verity.crt"), "keys/secure-boot.crt": digest("db.crt"), "keys/pcr.pub": digest("pcr.pub"),
+	}}
 	w.records = nil
 	for _, s := range pipeline.Standard().Steps {
 		r := &record.Record{
