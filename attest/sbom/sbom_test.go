@@ -108,7 +108,7 @@ func sample() Input {
 	}
 }
 
-func encode(t *testing.T, in Input) []byte {
+func encode(t testing.TB, in Input) []byte {
 	t.Helper()
 	doc, err := Build(in)
 	if err != nil {
@@ -355,15 +355,7 @@ func TestRepeated(t *testing.T) {
 
 // FuzzRepeat: whatever a document says of licences and programs can be repeated.
 func FuzzRepeat(f *testing.F) {
-	doc, err := Build(sample())
-	if err != nil {
-		f.Fatal(err)
-	}
-	text, err := Encode(doc)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
+	f.Add(encode(f, sample()))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		doc := &spdx.Document{}
 		if unmarshal(data, doc) != nil {
@@ -421,15 +413,7 @@ func TestLongIdentifiers(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	doc, err := Build(sample())
-	if err != nil {
-		f.Fatal(err)
-	}
-	text, err := Encode(doc)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
+	f.Add(encode(f, sample()))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		x, err := Open(data)
 		if err != nil {

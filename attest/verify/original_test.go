@@ -103,6 +103,23 @@ func (o *original) copy(t *testing.T) *copied {
 	return c
 }
 
+// trial is a copy whose policy and keys may be changed, too.
+func (o *original) trial(t *testing.T) *copied {
+	t.Helper()
+	own := *o
+	return own.copy(t)
+}
+
+// fails seals what was changed, and wants the check to fail and to say why.
+func (c *copied) fails(check, detail string) {
+	c.t.Helper()
+	c.seal()
+	got := failed(c.t, c.run())
+	if said, ok := got[check]; !ok || !says(said, detail) {
+		c.t.Errorf("the check %s should say %q; failed: %q", check, detail, got)
+	}
+}
+
 func (c *copied) list(dir string) []string {
 	c.t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -50,9 +50,7 @@ func TestSeveral(t *testing.T) {
 		for _, threshold := range []string{"1", "2"} {
 			t.Run(name+", "+threshold+" needed", func(t *testing.T) {
 				t.Parallel()
-				c := o.copy(t)
-				own := *o
-				c.original = &own
+				c := o.trial(t)
 				c.trustStranger(threshold)
 				for _, other := range c.steps() {
 					payload := c.payload(other)
@@ -139,9 +137,7 @@ func TestCaches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := o.copy(t)
-			own := *o
-			c.original = &own
+			c := o.trial(t)
 			c.trustStranger("1")
 			var cached []string
 			for _, step := range c.steps() {
